@@ -1,0 +1,83 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace tensair {
+
+/// What the command line and the environment said about a run: which node this is, of which cluster, and what to
+/// report.
+struct Options {
+  enum class Explain { none, text, dot };
+
+  std::string program = "tensair";  ///< for messages: the program's name
+  int rank = 0;                     ///< this node, from 0
+  std::vector<std::string> nodes;  ///< `host:port` of every node in order of rank; empty: this process is the only node
+  int local = 0;                   ///< `--local N`: this process only launches N nodes; 0: it is a node itself
+  int threads = 0;                 ///< worker threads of this node; 0: one for each core
+  std::uint64_t seed = 1;          ///< all randomness follows from it
+  bool quiet = false;              ///< no progress bar
+  Explain explain = Explain::none;                     ///< print the plan and do nothing else
+  std::filesystem::path json;                          ///< where node 0 writes the run's figures; empty: nowhere
+  std::chrono::milliseconds connect_deadline{30'000};  ///< how long to wait for the other nodes
+  int listen_socket = -1;              ///< an already listening socket, inherited from the launcher; -1: none
+  std::vector<std::string> arguments;  ///< the command line as given, program first (the launcher starts nodes with it)
+
+  auto node_count() const -> int { return nodes.empty() ? 1 : static_cast<int>(nodes.size()); }
+};
+
+/// A program's own flags, beside the ones tensair gives every program (`--local`, `--nodes`, …).
+///
+/// @code
+/// int epochs = 5;
+/// auto flags = tensair::Flags{"cifar10", "Learns CIFAR-10 on a stream of its images."};
+/// flags.add("--epochs", epochs, "how often each image is shown");
+/// tensair::Pipeline pipeline{argc, argv, flags};
+/// @endcode
+class Flags {
+ public:
+  explicit Flags(std::string program, std::string description = {});
+  Flags(Flags&&) noexcept;
+  auto operator=(Flags&&) noexcept -> Flags&;
+  ~Flags();
+
+  /// A flag with a value; `variable` keeps its value when the flag is not given, and that value is shown by `--help` as
+  /// the default. The variable must live until `parse` (so: until the `Pipeline` is made).
+  auto add(std::string name, int& variable, std::string help) -> Flags&;
+  auto add(std::string name, std::uint64_t& variable, std::string help) -> Flags&;
+  auto add(std::string name, double& variable, std::string help) -> Flags&;
+  auto add(std::string name, std::string& variable, std::string help) -> Flags&;
+  auto add(std::string name, std::filesystem::path& variable, std::string help) -> Flags&;
+  /// A text that must be one of `choices`.
+  auto add(std::string name, std::string& variable, std::vector<std::string> choices, std::string help) -> Flags&;
+  /// A switch: `--name` sets it, `--no-name` clears it.
+  auto add(std::string name, bool& variable, std::string help) -> Flags&;
+
+  /// Reads the command line, then what it left open from the environment (TENSAIR_NODES/TENSAIR_RANK, Open MPI, Slurm,
+  /// torchrun).
+  /// @throws UsageError  an unknown flag, a bad value, a rank outside the list of nodes, …; names the flag and what it takes
+  /// @throws HelpRequested  after `--help`: carries the text to print
+  auto parse(int argc, const char* const* argv) -> Options;
+
+  /// What an environment variable is set to, if it is.
+  using Environment = std::function<std::optional<std::string>(const std::string& name)>;
+  /// The same with the environment given by the caller.
+  auto parse(int argc, const char* const* argv, const Environment& environment) -> Options;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+/// `--help` was given: not a failure. `Pipeline::run` prints the text to standard output and returns 0.
+struct HelpRequested {
+  std::string text;
+};
+
+}  // namespace tensair

@@ -1,0 +1,78 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <tensair/net/codec.hpp>
+#include <vector>
+
+// Deltas are summed, not queued.
+//
+// A delta is additive, so the order of addition does not matter and two deltas can be one. Wherever a delta has to wait
+// (for a replica in the middle of a step, for a link that is writing) there is an Accumulator, and what arrives
+// meanwhile is added to what waits. So however slow a peer is, never more than one delta of the model's size waits for
+// it, a step's cost does not depend on the number of replicas, and nobody waits for anybody.
+
+namespace tensair {
+
+/// Steps of each replica: what a replica's parameters contain.
+using VersionVector = std::vector<std::uint64_t>;
+
+/// What one replica put into a delta.
+struct Contribution {
+  std::uint32_t replica = 0;
+  std::uint64_t steps = 0;
+  std::uint64_t examples = 0;
+  VersionVector
+      seen;  ///< what the replica's parameters contained when it made the last of these steps, that step not included
+
+  template <class Archive>
+  void serialize(Archive& archive, unsigned) {
+    archive& replica& steps& examples& seen;
+  }
+};
+
+/// A change for a model's parameters (or a gradient), and who made it. Immutable once it is shared.
+struct Delta {
+  std::span<const float> values;
+  std::shared_ptr<const void> owner;  ///< keeps the values: a buffer, or the message they came in
+  std::vector<Contribution> contributions;
+};
+
+using SharedDelta = std::shared_ptr<const Delta>;
+
+/// Adds `from` to `to`, element by element.
+void add(std::span<float> to, std::span<const float> from);
+
+/// The place where deltas wait. Any thread may add and take.
+class Accumulator {
+ public:
+  /// A lone delta is only referred to; a second one makes a sum.
+  void add(const SharedDelta& delta);
+  /// All that was added since the last time, or null.
+  auto take() -> SharedDelta;
+  auto empty() const -> bool;
+
+ private:
+  struct Sum;
+  mutable std::mutex mutex_;
+  SharedDelta single_;
+  std::shared_ptr<Sum> sum_;
+};
+
+/// Buffers for deltas, used again when everybody has let go of them, so that a step allocates nothing.
+class DeltaBuffers : public std::enable_shared_from_this<DeltaBuffers> {
+ public:
+  explicit DeltaBuffers(std::size_t parameters) : parameters_(parameters) {}
+
+  /// A buffer of undefined content; returns here when the last reference goes.
+  auto get() -> std::shared_ptr<std::vector<float>>;
+
+ private:
+  std::size_t parameters_;
+  std::mutex mutex_;
+  std::vector<std::unique_ptr<std::vector<float>>> free_;
+};
+
+}  // namespace tensair

@@ -1,0 +1,61 @@
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <tensair/model/delta.hpp>
+#include <tensair/runtime/node.hpp>
+#include <vector>
+
+namespace tensair {
+
+/// Carries deltas between the replicas of one model: those of this node in memory, those of other nodes over the links
+/// (a full mesh: what a link brings is handed to this node's replicas and never sent on). Nobody waits in it.
+class Exchange {
+ public:
+  /// @param channel     where deltas of this model arrive, on every node
+  /// @param replicas    on all nodes; replica i lives on node i modulo the number of nodes
+  /// @param parameters  of the model
+  Exchange(runtime::Node& node, net::ChannelId channel, int replicas, std::size_t parameters);
+  ~Exchange();
+
+  /// The task of one of this node's replicas: woken when something arrives for it.
+  void bind(int replica, runtime::Task& task);
+
+  /// A step of one of this node's replicas, for all others.
+  void publish(int replica, const SharedDelta& delta);
+
+  /// What has arrived for a replica of this node since the last time; null when nothing has.
+  auto collect(int replica) -> SharedDelta;
+
+  /// The replica will publish nothing more.
+  void finish(int replica);
+
+  /// Whether every replica has finished and all their deltas have arrived. Once true, `collect` gives the last ones.
+  auto finished() const -> bool;
+
+  auto alone() const -> bool { return replicas_ == 1; }
+  auto deltas_sent() const -> std::uint64_t { return deltas_sent_->load(std::memory_order_relaxed); }
+
+ private:
+  class LinkOutbox;
+  struct Local {
+    Accumulator inbox;
+    std::atomic<runtime::Task*> task{nullptr};
+  };
+
+  void arrive(net::Payload payload);
+  void count_finished();
+  auto local(int replica) -> Local& { return *locals_[static_cast<std::size_t>(replica / node_.count())]; }
+
+  runtime::Node& node_;
+  net::ChannelId channel_;
+  int replicas_;
+  std::size_t parameters_;
+  std::vector<std::unique_ptr<Local>> locals_;
+  std::vector<std::pair<net::Rank, std::shared_ptr<LinkOutbox>>> outboxes_;
+  std::atomic<std::size_t> locals_unfinished_;
+  std::atomic<std::size_t> unfinished_;  // this node's replicas, and other nodes
+  std::shared_ptr<std::atomic<std::uint64_t>> deltas_sent_ = std::make_shared<std::atomic<std::uint64_t>>(0);
+};
+
+}  // namespace tensair

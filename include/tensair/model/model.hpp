@@ -1,0 +1,254 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <tensair/model/learner.hpp>
+#include <tensair/model/model_runtime.hpp>
+#include <tensair/model/options.hpp>
+#include <tensair/model/predict_task.hpp>
+#include <tensair/pipeline.hpp>
+#include <utility>
+
+namespace tensair {
+
+/// A model in a pipeline: what `pipeline.model(…)` returns and `stream.model(…)` takes. Copies are the same model.
+class ModelHandle {
+ public:
+  explicit ModelHandle(std::shared_ptr<ModelRuntime> runtime) : runtime_(std::move(runtime)) {}
+
+  auto name() const -> const std::string& { return runtime_->name(); }
+  auto runtime() const -> const std::shared_ptr<ModelRuntime>& { return runtime_; }
+
+ private:
+  std::shared_ptr<ModelRuntime> runtime_;
+};
+
+/// When held-out examples are scored.
+struct ValidateOptions {
+  std::uint64_t every = 0;  ///< after so many training examples (of all replicas) more; 0: only at the end
+};
+
+namespace operators {
+
+/// Makes tensors of batches.
+template <class T, class Collate, class Next>
+class CollateStage : public StageBase<Next> {
+ public:
+  CollateStage(std::shared_ptr<plan::Operator> op, Collate collate, Next next)
+      : StageBase<Next>(std::move(next)), op_(std::move(op)), collate_(std::move(collate)) {}
+
+  void operator()(const Batch<T>& batch) {
+    this->next_(tensair::detail::to_batch(call(op_, collate_, std::span<const T>{batch.records})));
+  }
+  void operator()(TensorBatch batch) { this->next_(std::move(batch)); }
+
+ private:
+  std::shared_ptr<plan::Operator> op_;
+  Collate collate_;
+};
+
+/// The operator before it is bound to the stage behind it.
+template <class T, class Collate>
+struct CollateBatches {
+  std::shared_ptr<plan::Operator> op;
+  Collate collate;
+
+  template <class Next>
+  auto bind(Next next) && -> CollateStage<T, Collate, Next> {
+    return {std::move(op), std::move(collate), std::move(next)};
+  }
+};
+
+/// Hands records to another task of the same node.
+template <class T>
+class LocalStage {
+ public:
+  using Inlet = runtime::Inlet<std::vector<T>>;
+  explicit LocalStage(std::shared_ptr<std::shared_ptr<Inlet>> inlet) : inlet_(std::move(inlet)) {}
+
+  void operator()(T record) { sender_.push(std::move(record)); }
+  void open(StageContext& context) {
+    sender_.connect(runtime::Outlet<std::vector<T>>(*inlet_, chunk_credits), context.task);
+  }
+  void flush() { sender_.flush(); }
+  void finish() { sender_.finish(); }
+  auto blocked() -> bool { return sender_.blocked(); }
+
+ private:
+  std::shared_ptr<std::shared_ptr<Inlet>> inlet_;
+  ChunkSender<T> sender_;
+};
+
+/// Records come out of a model as predictions.
+template <class T, bool Everywhere, class Collate>
+struct PredictHead {
+  static constexpr bool everywhere = Everywhere;
+
+  std::shared_ptr<plan::Operator> op;
+  std::shared_ptr<ModelRuntime> model;
+  std::size_t use;
+  PredictOptions options;
+  Collate collate;
+  std::shared_ptr<std::shared_ptr<runtime::Inlet<std::vector<T>>>> inlet =
+      std::make_shared<std::shared_ptr<runtime::Inlet<std::vector<T>>>>();
+
+  template <class Fused>
+  void end(plan::Graph& graph, Fused fused) {
+    auto stages = std::make_shared<std::optional<Fused>>(std::move(fused));
+    graph.on_build([*this, stages](runtime::Node& node) {
+      if (!everywhere && node.rank() != 0) return;
+      auto task = std::make_shared<PredictTask<T, Collate, Fused>>(node, op, model, use, options, collate,
+                                                                   std::move(stages->value()));
+      stages->reset();
+      *inlet = task->inlet();
+      node.when_built([&node, task] {
+        task->open();
+        node.scheduler().spawn(task);
+      });
+    });
+  }
+};
+
+}  // namespace operators
+
+template <class T>
+struct RecordOf {
+  using type = T;
+};
+template <class T>
+struct RecordOf<Batch<T>> {
+  using type = T;
+};
+
+/// A stream on its way into a model; what for is still to be said. What `stream.model(net)` returns.
+template <class T, class SomeChain, class Collate>
+class CollatedModelStream {
+  using Record = typename RecordOf<T>::type;
+  template <class R>
+  using Results = Stream<R, operators::Chain<operators::QueueHead<R, true>, operators::NoBinder>>;
+
+ public:
+  CollatedModelStream(Stream<T, SomeChain> stream, ModelHandle net, Collate collate)
+      : stream_(std::move(stream)), net_(std::move(net)), collate_(std::move(collate)) {}
+
+  /// Trains the model on every batch, once, on whichever replica has room.
+  /// @return a stream of the steps, on each replica's node; it need not be used
+  auto train() && -> Results<TrainStep> {
+    return learn<TrainStep>("train", detail::ModelUse::Kind::train, &detail::ModelUse::train_steps);
+  }
+
+  /// Scores every batch as a prediction, then trains on it (prequential, test-then-train evaluation: Gama et al.,
+  /// Machine Learning 90, 2013).
+  /// @return a stream of the scores, on each replica's node; it need not be used
+  auto evaluate() && -> Results<Evaluation> {
+    return learn<Evaluation>("evaluate", detail::ModelUse::Kind::evaluate, &detail::ModelUse::evaluations);
+  }
+
+  /// Keeps the stream's batches, which must fit in memory, at the first replica, and scores them each time the model
+  /// has been trained on `every` examples more, and once more when training has ended and every delta has arrived. They
+  /// are never trained on.
+  auto validate(ValidateOptions options = {}) && -> Results<Validation> {
+    return learn<Validation>("validate", detail::ModelUse::Kind::validate, &detail::ModelUse::validations,
+                             options.every);
+  }
+
+  /// Asks the model about every record. Single records are batched by size or deadline and come back one by one,
+  /// batches come back as batches; in order on each node.
+  /// @throws UserError  (stops the pipeline) when `collate` throws
+  auto predict(PredictOptions options = {}) && {
+    require_collatable();
+    using Head = operators::PredictHead<T, SomeChain::everywhere, Collate>;
+    auto op = stream_.follow("predict", operators::stream_type<Prediction<T>>());
+    op->edge = plan::Edge::local;
+    const auto use = net_.runtime()->add_use(use_of(detail::ModelUse::Kind::predict, op));
+    auto head = Head{op, net_.runtime(), use, options, std::move(collate_)};
+    std::move(stream_.chain_).end(*stream_.graph_, operators::LocalStage<T>(head.inlet));
+    return Stream<Prediction<T>, operators::Chain<Head, operators::NoBinder>>(stream_.graph_, op,
+                                                                              {std::move(head), {}});
+  }
+
+ private:
+  static constexpr void require_collatable() {
+    static_assert(std::invocable<Collate&, std::span<const Record>>,
+                  "a model needs tensors: give the record's namespace a function collate(std::span<const Record>), or "
+                  "stream.model(net, collate) one");
+  }
+
+  auto use_of(detail::ModelUse::Kind kind, std::shared_ptr<plan::Operator> op) const -> detail::ModelUse {
+    detail::ModelUse use;
+    use.kind = kind;
+    use.op = std::move(op);
+    use.everywhere = SomeChain::everywhere;
+    return use;
+  }
+
+  template <class R>
+  auto learn(std::string kind, detail::ModelUse::Kind use_kind, detail::ResultInlet<R> detail::ModelUse::*results,
+             std::uint64_t every = 0) -> Results<R> {
+    static_assert(is_batch<T> || std::same_as<T, TensorBatch>,
+                  "a model learns from batches: write .batch(n) before .model(net)");
+    if constexpr (is_batch<T>) require_collatable();
+    auto op = stream_.follow(std::move(kind), operators::stream_type<R>());
+    op->edge = plan::Edge::route;
+    op->may_be_unused = true;
+    op->placement = plan::Placement::every_node;
+    auto head = operators::QueueHead<R, true>{.op = op, .senders = [model = net_.runtime()](const runtime::Node& node) {
+                                                return model->local_replicas(node);
+                                              }};
+    auto use = use_of(use_kind, op);
+    use.validate_every = every;
+    use.*results = head.inlet;
+    const auto number = net_.runtime()->add_use(std::move(use));
+    std::move(stream_.chain_)
+        .then(operators::CollateBatches<Record, Collate>{op, std::move(collate_)})
+        .end(*stream_.graph_, RouterStage(net_.runtime(), number));
+    return {stream_.graph_, op, {std::move(head), {}}};
+  }
+
+  Stream<T, SomeChain> stream_;
+  ModelHandle net_;
+  Collate collate_;
+};
+
+template <class T, class SomeChain>
+class ModelStream : public CollatedModelStream<T, SomeChain, detail::DefaultCollate> {
+ public:
+  ModelStream(Stream<T, SomeChain> stream, ModelHandle net)
+      : CollatedModelStream<T, SomeChain, detail::DefaultCollate>(std::move(stream), std::move(net), {}) {}
+};
+
+namespace detail {
+
+/// The shared pointer inside a `torch::nn` module holder (`torch::nn::Sequential`, …), or the pointer itself.
+template <class Module>
+auto module_pointer(const Module& module) {
+  if constexpr (requires { module.ptr(); }) {
+    return module.ptr();
+  } else {
+    return module;
+  }
+}
+
+/// All replicas of a model begin alike: LibTorch's generator is set before each is made.
+void seed_libtorch(std::uint64_t seed);
+
+}  // namespace detail
+
+template <class Factory>
+auto Pipeline::model(std::string name, Factory factory, ModelOptions options) -> ModelHandle {
+  static_assert(std::invocable<Factory&>, "pipeline.model takes a function without arguments that makes a module");
+  auto make = [factory = std::move(factory), seed = options_.seed](const Loss& loss) mutable {
+    detail::seed_libtorch(seed);
+    auto module = detail::module_pointer(factory());
+    return make_learner(
+        module, [module](const at::Tensor& input) -> at::Tensor { return module->forward(input); }, loss);
+  };
+  return ModelHandle(ModelRuntime::create(std::move(name), *graph_, std::move(make), std::move(options)));
+}
+
+template <class Factory>
+auto Pipeline::model(std::string name, Factory factory) -> ModelHandle {
+  return model(std::move(name), std::move(factory), ModelOptions{});
+}
+
+}  // namespace tensair

@@ -1,0 +1,210 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <tensair/model/learner.hpp>
+#include <tensair/model/options.hpp>
+#include <tensair/model/results.hpp>
+#include <tensair/model/tensor_batch.hpp>
+#include <tensair/operators/gather.hpp>
+#include <tensair/plan/graph.hpp>
+#include <tensair/runtime/channel.hpp>
+#include <vector>
+
+namespace tensair {
+
+/// A request to predict, from the node whose stream it belongs to.
+struct PredictRequest {
+  std::uint64_t number = 0;
+  std::int32_t node = 0;
+  at::Tensor input;
+};
+
+/// The answer.
+struct PredictReply {
+  std::uint64_t number = 0;
+  std::int32_t replica = 0;
+  std::uint64_t version = 0;
+  at::Tensor output;
+};
+
+namespace net {
+
+template <>
+struct Codec<PredictRequest> {
+  static void write(Writer& out, const PredictRequest& request) {
+    out.write(request.number);
+    out.write(request.node);
+    out.write(request.input);
+  }
+  static auto read(Reader& in) -> PredictRequest {
+    PredictRequest request;
+    request.number = in.read<std::uint64_t>();
+    request.node = in.read<std::int32_t>();
+    request.input = in.read<at::Tensor>();
+    return request;
+  }
+};
+
+template <>
+struct Codec<PredictReply> {
+  static void write(Writer& out, const PredictReply& reply) {
+    out.write(reply.number);
+    out.write(reply.replica);
+    out.write(reply.version);
+    out.write(reply.output);
+  }
+  static auto read(Reader& in) -> PredictReply {
+    PredictReply reply;
+    reply.number = in.read<std::uint64_t>();
+    reply.replica = in.read<std::int32_t>();
+    reply.version = in.read<std::uint64_t>();
+    reply.output = in.read<at::Tensor>();
+    return reply;
+  }
+};
+
+}  // namespace net
+
+class Replica;
+
+namespace detail {
+
+/// Where the results of a train, evaluate or validate stream go on this node, once its inlet is made; null inside:
+/// nobody asked for them.
+template <class T>
+using ResultInlet = std::shared_ptr<std::shared_ptr<runtime::Inlet<std::vector<T>>>>;
+
+/// One stream that uses a model.
+struct ModelUse {
+  enum class Kind { train, evaluate, validate, predict };
+  Kind kind;
+  std::shared_ptr<plan::Operator> op;
+  bool everywhere = false;           ///< its stream has an instance on every node, not on node 0 alone
+  std::uint64_t validate_every = 0;  ///< training examples between two validations
+  ResultInlet<TrainStep> train_steps;
+  ResultInlet<Evaluation> evaluations;
+  ResultInlet<Validation> validations;
+};
+
+/// What a replica receives of one stream: batches to learn from, or requests to answer; both null when that stream is
+/// not for this replica.
+struct ReplicaInput {
+  std::shared_ptr<runtime::Inlet<TensorBatch>> batches;
+  std::shared_ptr<runtime::Inlet<PredictRequest>> requests;
+  std::vector<std::optional<runtime::Outlet<PredictReply>>> replies;  ///< by node
+};
+
+/// Batches that may wait at a replica from one sender: one being trained on and one to go on with.
+inline constexpr std::size_t batch_credits = 2;
+
+}  // namespace detail
+
+/// A model of the graph, and once the graph is built the replicas of it that live on this node.
+class ModelRuntime {
+ public:
+  using MakeLearner = std::function<std::unique_ptr<Learner>(const Loss& loss)>;
+
+  /// A model of `graph`, which shares it from then on.
+  /// @throws UsageError  a number of replicas that cannot be
+  static auto create(std::string name, plan::Graph& graph, MakeLearner make, ModelOptions options)
+      -> std::shared_ptr<ModelRuntime>;
+  ~ModelRuntime();
+
+  auto add_use(detail::ModelUse use) -> std::size_t;
+  auto name() const -> const std::string& { return name_; }
+  auto options() const -> const ModelOptions& { return options_; }
+
+  /// How many replicas there are on all nodes.
+  auto replicas(const runtime::Node& node) const -> int {
+    return options_.replicas > 0 ? options_.replicas : node.count();
+  }
+  /// How many live on this node.
+  auto local_replicas(const runtime::Node& node) const -> std::size_t;
+
+  /// An outlet to each replica for a stream of batches or requests, in order of replica. For the stage that ends the
+  /// stream's chain.
+  auto batch_outlets(runtime::Node& node, std::size_t use) -> std::vector<runtime::Outlet<TensorBatch>>;
+  auto request_outlets(runtime::Node& node, std::size_t use) -> std::vector<runtime::Outlet<PredictRequest>>;
+  /// Where a predict stream's replies arrive: set by the stream's task, read by this node's replicas.
+  void set_reply_inlet(std::size_t use, std::shared_ptr<runtime::Inlet<PredictReply>> inlet);
+  static auto reply_channel(const plan::Operator& op) -> net::ChannelId;
+
+  /// The learners of this node's replicas, in order; for tests, after the run.
+  auto learners() const -> std::vector<Learner*>;
+
+ private:
+  friend class Replica;
+  struct State;
+
+  ModelRuntime(std::string name, std::shared_ptr<plan::Operator> op, MakeLearner make, ModelOptions options);
+  void build(runtime::Node& node);
+  auto make_input(runtime::Node& node, std::size_t use, int replica) -> detail::ReplicaInput;
+  auto reply_outlets(runtime::Node& node, std::size_t use) -> std::vector<std::optional<runtime::Outlet<PredictReply>>>;
+  template <class T>
+  auto outlets(runtime::Node& node, std::size_t use,
+               const std::vector<std::vector<std::shared_ptr<runtime::Inlet<T>>>>& inlets)
+      -> std::vector<runtime::Outlet<T>>;
+
+  std::string name_;
+  std::shared_ptr<plan::Operator> op_;
+  MakeLearner make_;
+  ModelOptions options_;
+  std::vector<detail::ModelUse> uses_;
+  std::unique_ptr<State> state_;
+};
+
+/// Ends a chain of tensor batches at a model: each goes to a replica that has room, this node's own first.
+class RouterStage {
+ public:
+  RouterStage(std::shared_ptr<ModelRuntime> model, std::size_t use) : model_(std::move(model)), use_(use) {}
+
+  void operator()(TensorBatch batch);
+  void open(operators::StageContext& context);
+  void flush();
+  void finish();
+  auto blocked() -> bool { return !waiting_.empty() || (finishing_ && !ended_); }
+
+ private:
+  std::shared_ptr<ModelRuntime> model_;
+  std::size_t use_;
+  std::vector<runtime::Outlet<TensorBatch>> outlets_;
+  std::vector<std::size_t> order_;  // this node's replicas first
+  std::deque<TensorBatch> waiting_;
+  std::int32_t node_ = 0;
+  std::uint64_t batches_ = 0;
+  bool finishing_ = false, ended_ = false;
+};
+
+/// The outlet with a credit that comes first in `order`, or null. Outlets of this node come first and take turns.
+template <class T>
+auto outlet_with_room(std::vector<runtime::Outlet<T>>& outlets, const std::vector<std::size_t>& order)
+    -> runtime::Outlet<T>* {
+  runtime::Outlet<T>* best = nullptr;
+  for (const auto i : order) {
+    auto& outlet = outlets[i];
+    if (outlet.credits() == 0) continue;
+    if (!best || (best->to_other_node() == outlet.to_other_node() && outlet.credits() > best->credits()))
+      best = &outlet;
+  }
+  return best;
+}
+
+/// Numbers of the outlets, those to this node first; the others begin with the next node's, so that not all nodes ask
+/// the same one.
+template <class T>
+auto local_first(const std::vector<runtime::Outlet<T>>& outlets, int rank) -> std::vector<std::size_t> {
+  std::vector<std::size_t> order;
+  for (std::size_t i = 0; i < outlets.size(); ++i) {
+    if (!outlets[i].to_other_node()) order.push_back(i);
+  }
+  for (std::size_t k = 0; k < outlets.size(); ++k) {
+    const std::size_t i = (k + static_cast<std::size_t>(rank)) % outlets.size();
+    if (outlets[i].to_other_node()) order.push_back(i);
+  }
+  return order;
+}
+
+}  // namespace tensair

@@ -1,0 +1,32 @@
+#pragma once
+
+#include <filesystem>
+#include <tensair/model/loss.hpp>
+#include <tensair/model/optimizer.hpp>
+
+namespace tensair {
+
+/// What replicas tell each other.
+enum class exchange {
+  /// The change of the parameters after the local optimiser. Whatever the optimiser, every replica ends with the same
+  /// parameters once all
+  /// deltas have arrived.
+  updates,
+  /// The gradient; every replica applies it with its own optimiser. The TensAIR paper's protocol.
+  gradients,
+};
+
+/// How a model learns. Every field has a default.
+struct ModelOptions {
+  Loss loss = cross_entropy;
+  OptimizerFactory optimizer = adam();
+  int replicas = 0;  ///< on all nodes together, dealt out in turn; 0: one on each node
+  enum exchange exchange = exchange::updates;
+  int threads = 1;  ///< LibTorch's threads inside one replica's operations
+  std::filesystem::path
+      load{};  ///< a file with the parameters to start from, on every node (see `save`); empty: the factory's
+  std::filesystem::path save{};  ///< node 0 writes the final parameters here: a dictionary that Python's `torch.load`
+                                 ///< reads; empty: nothing
+};
+
+}  // namespace tensair

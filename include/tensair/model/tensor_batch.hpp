@@ -1,0 +1,96 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <concepts>
+#include <cstdint>
+#include <span>
+#include <tensair/net/codec.hpp>
+#include <tensair/operators/batch.hpp>
+#include <utility>
+
+namespace tensair {
+
+/// A batch as a model takes it.
+struct TensorBatch {
+  at::Tensor input;          ///< [N, …]
+  at::Tensor target;         ///< [N] class numbers (int64) or [N, …] values; undefined for prediction
+  std::uint64_t number = 0;  ///< how many batches its source had made before it, and
+  std::int32_t node = 0;     ///< the node of that source: together they name the batch in errors
+
+  auto examples() const -> std::int64_t { return input.dim() == 0 ? 1 : input.size(0); }
+};
+
+/// One example for supervised learning, for streams that carry tensors: batches of it are stacked.
+struct Example {
+  at::Tensor input;
+  at::Tensor target;  ///< of dimension 0 for a class number
+};
+
+/// Stacks examples: [N, …] inputs, [N, …] targets.
+auto collate(std::span<const Example> examples) -> TensorBatch;
+/// Stacks inputs, without targets: for prediction.
+auto collate_tensors(std::span<const at::Tensor> inputs) -> TensorBatch;
+
+/// A record that models understand: a function `collate(std::span<const T>)` in the namespace of T makes tensors of a
+/// batch of them, and returns a `TensorBatch`, a pair of input and target, or an input tensor alone (for prediction).
+template <class T>
+concept Collatable = std::same_as<T, at::Tensor> || requires(std::span<const T> records) {
+  collate(records);
+};
+
+namespace detail {
+
+inline auto to_batch(TensorBatch batch) -> TensorBatch {
+  return batch;
+}
+inline auto to_batch(std::pair<at::Tensor, at::Tensor> batch) -> TensorBatch {
+  return {std::move(batch.first), std::move(batch.second)};
+}
+inline auto to_batch(at::Tensor input) -> TensorBatch {
+  return {std::move(input), {}};
+}
+
+/// What turns records into tensors when the user gave no function of their own.
+struct DefaultCollate {
+  template <class T>
+  auto operator()(std::span<const T> records) const -> TensorBatch {
+    if constexpr (std::same_as<T, at::Tensor>) {
+      return collate_tensors(records);
+    } else {
+      return to_batch(collate(records));
+    }
+  }
+};
+
+}  // namespace detail
+
+namespace net {
+
+/// A tensor on the wire: element type and shape, then its elements in row-major order.
+template <>
+struct Codec<at::Tensor> {
+  static void write(Writer& out, const at::Tensor& tensor);
+  static auto read(Reader& in) -> at::Tensor;
+};
+
+template <>
+struct Codec<TensorBatch> {
+  static void write(Writer& out, const TensorBatch& batch) {
+    out.write(batch.input);
+    out.write(batch.target);
+    out.write(batch.number);
+    out.write(batch.node);
+  }
+  static auto read(Reader& in) -> TensorBatch {
+    TensorBatch batch;
+    batch.input = in.read<at::Tensor>();
+    batch.target = in.read<at::Tensor>();
+    batch.number = in.read<std::uint64_t>();
+    batch.node = in.read<std::int32_t>();
+    return batch;
+  }
+};
+
+}  // namespace net
+}  // namespace tensair

@@ -1,0 +1,105 @@
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <tensair/net/malformed.hpp>
+#include <tensair/net/message.hpp>
+#include <vector>
+
+// How two nodes find out whether they belong together.
+//
+//   caller (the higher rank)                      listener
+//     preface, hello        ────────────────▶      reads, compares
+//     reads, compares       ◀────────────────      preface, hello, verdict
+//     verdict               ────────────────▶      link is up
+//
+// The preface (magic, protocol version, kind of proof) has the same layout in every version, so that versions can tell
+// themselves apart. A proof of the cluster's token belongs between preface and hello; today its kind is 0, none.
+
+namespace tensair::net {
+
+/// Raised when frames or the hello change. Nodes of different versions refuse each other.
+inline constexpr std::uint32_t protocol_version = 1;
+
+/// The longest plan that a hello carries, and the most that an unauthenticated peer makes a node allocate.
+inline constexpr std::size_t max_plan_bytes = 64 * 1024;
+
+/// The longest text of a verdict.
+inline constexpr std::size_t max_verdict_bytes = 2 * 1024;
+
+/// What a node says of itself before anything else.
+struct Hello {
+  std::uint32_t version = protocol_version;
+  Rank rank = 0;
+  int nodes = 1;
+  std::string plan;  ///< one line an operator; of a peer of another version unknown, as are rank and nodes
+};
+
+/// Whether a node takes a peer, and if not, why and what to do.
+struct Verdict {
+  bool accepted = true;
+  std::string reason;
+  std::string remedy;
+};
+
+/// As bytes on the wire, preface first.
+/// @throws Error  when the plan is longer than `max_plan_bytes`
+auto encode(const Hello& hello) -> std::vector<std::byte>;
+
+/// As bytes on the wire; reason and remedy are shortened to `max_verdict_bytes`.
+auto encode(const Verdict& verdict) -> std::vector<std::byte>;
+
+/// Reads a hello from a stream of bytes, and not one byte more. Sans I/O, as `Assembler`.
+class HelloReader {
+ public:
+  /// Where the next bytes belong; never empty before the hello is complete.
+  auto room() -> std::span<std::byte>;
+
+  /// Tells that the first `bytes` bytes of `room()` are filled; gives the hello they complete. One of another protocol
+  /// version is complete after the preface.
+  /// @throws Malformed  the magic or the kind of proof is wrong, a number impossible, the plan too long
+  auto advance(std::size_t bytes) -> std::optional<Hello>;
+
+ private:
+  auto read_preface() -> std::optional<Hello>;
+  auto read_header() -> std::optional<Hello>;
+
+  enum class Stage { preface, header, plan } stage_ = Stage::preface;
+  std::array<std::byte, 16> fixed_{};
+  std::size_t have_ = 0;
+  Hello hello_;
+};
+
+/// Reads a verdict from a stream of bytes, and not one byte more.
+class VerdictReader {
+ public:
+  auto room() -> std::span<std::byte>;
+  /// @throws Malformed  an impossible verdict, a text too long
+  auto advance(std::size_t bytes) -> std::optional<Verdict>;
+
+ private:
+  std::array<std::byte, 8> fixed_{};
+  std::string text_;
+  std::size_t have_ = 0;
+  bool fixed_done_ = false;
+};
+
+/// Compares two nodes as one of them sees it: the verdict on `there` names the first of protocol version, number of
+/// nodes, rank and plan that differs, with what stands here and there.
+auto compare(const Hello& here, const Hello& there) -> Verdict;
+
+/// The error of either side of a refusal: "node 2 (10.0.0.7:7002) was refused by node 0: the pipelines differ. operator
+/// 3: here …".
+/// @param refused  -1 if it could not say
+/// @param address  of the refused node
+auto refusal(Rank refused, std::string_view address, Rank by, const Verdict& verdict) -> NodeError;
+
+/// Text of a peer as it may be shown: one line of at most `limit` bytes, control characters replaced.
+auto printable(std::string_view text, std::size_t limit) -> std::string;
+
+}  // namespace tensair::net

@@ -1,0 +1,54 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+namespace tensair::net {
+
+/// The number of a node of the cluster, from 0.
+using Rank = int;
+
+/// Addresses one consumer on a node; the same number on every node, because every node builds the same graph.
+using ChannelId = std::uint32_t;
+
+/// The three classes of traffic that share a link, most urgent first.
+enum class Lane : std::uint8_t { control = 0, delta = 1, data = 2 };
+inline constexpr std::size_t lanes = 3;
+
+/// One message on its way out: `head`, then every span of `bulk`, written without a copy (scatter-gather).
+///
+/// `owner` keeps what `bulk` points at alive and unchanged until the last byte is written.
+struct Message {
+  ChannelId channel = 0;
+  std::vector<std::byte> head;
+  std::vector<std::span<const std::byte>> bulk;
+  std::shared_ptr<const void> owner;
+
+  auto size() const -> std::size_t {
+    std::size_t bytes = head.size();
+    for (auto part : bulk) bytes += part.size();
+    return bytes;
+  }
+};
+
+/// A message that has arrived, in one piece: the sender's head and bulk, one after the other. Its data is aligned to 16
+/// bytes.
+using Payload = std::vector<std::byte>;
+
+/// Where a link finds its next message.
+///
+/// The link asks when it has room to write, not the sender when it has something to say: so a sender whose link is busy
+/// can go on adding to one message (decision 8) instead of queueing a second one.
+class Outbox {
+ public:
+  virtual ~Outbox() = default;
+
+  /// The next message, or nothing; after nothing the link does not ask again before the next `Link::ready`. Called on
+  /// the link's thread.
+  virtual auto next() -> std::unique_ptr<Message> = 0;
+};
+
+}  // namespace tensair::net

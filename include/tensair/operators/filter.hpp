@@ -1,0 +1,36 @@
+#pragma once
+
+#include <tensair/operators/stage.hpp>
+
+namespace tensair::operators {
+
+/// The stage of `stream.filter(keep)`: passes on the records for which `keep(record)` is true.
+template <class F, class Next>
+class FilterStage : public StageBase<Next> {
+ public:
+  FilterStage(std::shared_ptr<plan::Operator> op, F keep, Next next)
+      : StageBase<Next>(std::move(next)), op_(std::move(op)), keep_(std::move(keep)) {}
+
+  template <class T>
+  void operator()(T&& record) {
+    if (call(op_, keep_, std::as_const(record))) this->next_(std::forward<T>(record));
+  }
+
+ private:
+  std::shared_ptr<plan::Operator> op_;
+  [[no_unique_address]] F keep_;
+};
+
+/// The operator before it is bound to the stage behind it.
+template <class F>
+struct Filter {
+  std::shared_ptr<plan::Operator> op;
+  F keep;
+
+  template <class Next>
+  auto bind(Next next) && -> FilterStage<F, Next> {
+    return {std::move(op), std::move(keep), std::move(next)};
+  }
+};
+
+}  // namespace tensair::operators

@@ -1,0 +1,36 @@
+#pragma once
+
+#include <tensair/operators/stage.hpp>
+
+namespace tensair::operators {
+
+/// The stage of `stream.map(f)`: each record becomes `f(record)`.
+template <class F, class Next>
+class MapStage : public StageBase<Next> {
+ public:
+  MapStage(std::shared_ptr<plan::Operator> op, F f, Next next)
+      : StageBase<Next>(std::move(next)), op_(std::move(op)), f_(std::move(f)) {}
+
+  template <class T>
+  void operator()(T&& record) {
+    this->next_(call(op_, f_, std::forward<T>(record)));
+  }
+
+ private:
+  std::shared_ptr<plan::Operator> op_;
+  [[no_unique_address]] F f_;
+};
+
+/// The operator before it is bound to the stage behind it.
+template <class F>
+struct Map {
+  std::shared_ptr<plan::Operator> op;
+  F f;
+
+  template <class Next>
+  auto bind(Next next) && -> MapStage<F, Next> {
+    return {std::move(op), std::move(f), std::move(next)};
+  }
+};
+
+}  // namespace tensair::operators

@@ -1,0 +1,84 @@
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <string>
+#include <tensair/runtime/node.hpp>
+#include <vector>
+
+namespace tensair::plan {
+
+/// Where an operator runs.
+enum class Placement {
+  first_node,  ///< one instance, on node 0
+  every_node,  ///< one instance on each node, each with its share of the records
+};
+
+/// How records reach an operator.
+enum class Edge {
+  none,    ///< a source
+  fused,   ///< called by the operator before it, in the same loop
+  fork,    ///< from a stream that is used more than once: the same task hands each record to every user
+  gather,  ///< from the instances on all nodes to the one on node 0
+  route,   ///< to the model replica that has room
+  local,   ///< through a queue in memory, to another task of the same node
+};
+
+auto to_string(Edge edge) -> std::string;
+
+/// One logical transformation, as the user wrote it.
+struct Operator {
+  int id = 0;
+  std::string kind;    ///< "map", "source", "train", …
+  std::string label;   ///< what the user called it; empty: not named
+  std::string output;  ///< the type of its stream: "Stream<int>"; empty for a sink
+  int input = -1;      ///< the operator before it
+  Edge edge = Edge::none;
+  Placement placement = Placement::first_node;
+  bool may_be_unused = false;  ///< its stream may go nowhere: training is worth something without its results
+  int instances = 0;           ///< replicas of a model operator; 0: as the placement says
+
+  /// "map «normalise»", or "map #3" when the user gave no name.
+  auto title() const -> std::string;
+};
+
+/// What the user composed: operators in the order they were written, and for each task a recipe that builds it on a
+/// node.
+///
+/// Every node builds the same graph (SPMD), so operator ids mean the same everywhere; channels are numbered by them.
+class Graph {
+ public:
+  /// @param output  the type of its stream; empty for a sink
+  auto add(std::string kind, std::string output, Placement placement) -> std::shared_ptr<Operator>;
+
+  /// Called on each node before it connects; spawns what this node has to run.
+  void on_build(std::function<void(runtime::Node&)> recipe) { recipes_.push_back(std::move(recipe)); }
+
+  /// Called before anything starts; throws when the graph is not complete ("this model is never used").
+  void on_check(std::function<void()> check) { checks_.push_back(std::move(check)); }
+
+  /// @throws UsageError  an empty pipeline, a stream without a sink, …
+  void check() const;
+  void build(runtime::Node& node);
+
+  auto operators() const -> const std::deque<std::shared_ptr<Operator>>& { return operators_; }
+
+  /// One line an operator: what nodes compare before they work together.
+  auto describe() const -> std::string;
+  /// The plan for a person: operators, their chains, edges, and the nodes they run on.
+  auto explain(int nodes) const -> std::string;
+  /// The same as a Graphviz graph.
+  auto explain_dot(int nodes) const -> std::string;
+
+ private:
+  std::deque<std::shared_ptr<Operator>> operators_;
+  std::vector<std::function<void(runtime::Node&)>> recipes_;
+  std::vector<std::function<void()>> checks_;
+};
+
+/// A type's name as a user would write it, without the standard library's inner namespaces and default arguments.
+auto type_name(const char* mangled) -> std::string;
+
+}  // namespace tensair::plan

@@ -1,0 +1,58 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <mutex>
+#include <string>
+#include <tensair/net/transport.hpp>
+#include <tensair/runtime/task.hpp>
+#include <vector>
+
+namespace tensair::runtime {
+
+/// One node of a running pipeline, as its tasks see it: who it is, the clock, the scheduler, the links, and the figures
+/// it will report.
+class Node {
+ public:
+  Node(net::Rank rank, int count, std::uint64_t seed, net::Transport& transport, Scheduler& scheduler)
+      : rank_(rank), count_(count), seed_(seed), transport_(transport), scheduler_(scheduler) {}
+
+  auto rank() const -> net::Rank { return rank_; }
+  auto count() const -> int { return count_; }
+  auto seed() const -> std::uint64_t { return seed_; }
+  auto transport() -> net::Transport& { return transport_; }
+  auto scheduler() -> Scheduler& { return scheduler_; }
+  auto clock() const -> const Clock& { return scheduler_.clock(); }
+
+  /// Runs when everything of the graph has been made on this node and before anything starts: now outlets find their
+  /// inlets.
+  void when_built(std::function<void()> action) { built_.push_back(std::move(action)); }
+  void built() {
+    for (auto& action : built_) action();
+  }
+
+  /// Adds a part to this node's report: called once when the run has ended well, it returns a JSON object (as text)
+  /// that appears under `name`.
+  void report(std::string name, std::function<std::string()> part) {
+    reports_.emplace_back(std::move(name), std::move(part));
+  }
+  auto reports() const -> const std::vector<std::pair<std::string, std::function<std::string()>>>& { return reports_; }
+
+  /// Runs when all tasks of this node have ended well, before its links close (saving a model, for one). May throw.
+  void at_end(std::function<void()> action) { endings_.push_back(std::move(action)); }
+  void end() {
+    for (auto& ending : endings_) ending();
+  }
+
+ private:
+  net::Rank rank_;
+  int count_;
+  std::uint64_t seed_;
+  net::Transport& transport_;
+  Scheduler& scheduler_;
+  std::vector<std::pair<std::string, std::function<std::string()>>> reports_;
+  std::vector<std::function<void()>> built_;
+  std::vector<std::function<void()>> endings_;
+};
+
+}  // namespace tensair::runtime

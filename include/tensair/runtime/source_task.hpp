@@ -1,0 +1,100 @@
+#pragma once
+
+#include <algorithm>
+#include <tensair/error.hpp>
+#include <tensair/operators/stage.hpp>
+
+namespace tensair::runtime {
+
+/// How many records a task handles before it gives its thread back: as many as take about `turn_length`, so that chunks
+/// which are not full yet do not wait longer than that, however slow the records are.
+class TurnSize {
+ public:
+  static constexpr auto turn_length = std::chrono::milliseconds{1};
+  static constexpr std::size_t most = 4096;
+
+  auto records() const -> std::size_t { return records_; }
+  void took(Duration elapsed) {
+    if (elapsed > turn_length) {
+      records_ = std::max<std::size_t>(1, records_ / 2);
+    } else if (elapsed < turn_length / 4) {
+      records_ = std::min(most, records_ * 2);
+    }
+  }
+
+ private:
+  std::size_t records_ = 16;
+};
+
+/// Runs `body`, and gives what a user's lambda threw in it the node and the number of the record.
+template <class Body>
+void with_record_number(const Node& node, const std::uint64_t& record, Body&& body) {
+  try {
+    body();
+  } catch (const operators::LambdaThrew& threw) {
+    throw UserError(threw.operator_title(), node.rank(), record, threw.what());
+  }
+}
+
+/// A source and everything fused behind it: the loop of the pipeline.
+template <class S, class Fused>
+class SourceTask final : public Task {
+ public:
+  SourceTask(Node& node, std::shared_ptr<plan::Operator> op, S source, Fused fused)
+      : Task(op->title()), node_(node), op_(std::move(op)), source_(std::move(source)), fused_(std::move(fused)) {}
+
+  void open() {
+    operators::StageContext context{node_, *this};
+    if constexpr (requires { source_.open(node_); }) source_.open(node_);
+    fused_.open(context);
+  }
+
+  auto occupies_thread() const -> bool override {
+    if constexpr (requires { S::occupies_thread; }) return S::occupies_thread;
+    return false;
+  }
+
+  auto run() -> Turn override {
+    Turn turn = Turn::wait();
+    with_record_number(node_, records_, [&] { turn = work(); });
+    return turn;
+  }
+
+ private:
+  auto work() -> Turn {
+    if (fused_.blocked()) fused_.flush();
+    if (finished_) return fused_.blocked() ? Turn::wait() : Turn::done();
+    const Time start = node_.clock().now();
+    for (std::size_t n = turn_.records(); n > 0; --n) {
+      if (fused_.blocked()) {
+        fused_.flush();
+        if (fused_.blocked()) return Turn::wait();
+      }
+      auto record = operators::call(op_, next_);
+      if (!record) {
+        finished_ = true;
+        fused_.finish();
+        return Turn::again();
+      }
+      ++records_;
+      fused_(std::move(*record));
+    }
+    fused_.flush();
+    turn_.took(node_.clock().now() - start);
+    return Turn::again();
+  }
+
+  Node& node_;
+  std::shared_ptr<plan::Operator> op_;
+  S source_;
+  Fused fused_;
+  struct Next {
+    S& source;
+    auto operator()() { return source.next(); }
+  } next_{source_};
+  std::uint64_t records_ = 0;
+  TurnSize turn_;
+  bool finished_ = false;
+};
+
+}  // namespace tensair::runtime

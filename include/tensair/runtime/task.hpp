@@ -1,0 +1,81 @@
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <string>
+#include <tensair/runtime/clock.hpp>
+
+namespace tensair::runtime {
+
+class Scheduler;
+
+/// What a task says when it gives the thread back.
+struct Turn {
+  enum class State {
+    again,  ///< there is more to do: run me again when it is my turn
+    wait,   ///< nothing to do until somebody wakes me, or until `deadline`
+    done,   ///< finished; never run again
+  };
+
+  State state;
+  Time deadline = never;
+
+  static auto again() -> Turn { return {State::again, never}; }
+  static auto wait(Time deadline = never) -> Turn { return {State::wait, deadline}; }
+  static auto done() -> Turn { return {State::done, never}; }
+};
+
+/// One parallel instance of a chain of fused operators, or a replica of a model: the unit that a scheduler runs.
+///
+/// A task is run by one thread at a time, so nothing inside it needs a lock. It never blocks on another task: when it
+/// cannot go on it returns `wait`, and whoever removes the obstacle calls `wake`. A wake that arrives while the task
+/// runs is kept: the task is run again.
+class Task {
+ public:
+  explicit Task(std::string name) : name_(std::move(name)) {}
+  Task(const Task&) = delete;
+  auto operator=(const Task&) -> Task& = delete;
+  virtual ~Task() = default;
+
+  /// Does a bounded amount of work. An exception ends the run of the whole pipeline with that error.
+  virtual auto run() -> Turn = 0;
+
+  /// Whether a turn may keep its thread for long (training, a source that waits for its input): such a task has a
+  /// thread of its own.
+  virtual auto occupies_thread() const -> bool { return false; }
+
+  /// Makes a waiting task run again. Any thread; before the scheduler knows the task, and after it is done, it has no
+  /// effect.
+  void wake();
+
+  auto name() const -> const std::string& { return name_; }
+
+ private:
+  friend class Scheduler;
+  std::string name_;
+  std::atomic<Scheduler*> scheduler_{nullptr};
+};
+
+/// Runs tasks until all are done. Two kinds: threads (`ThreadScheduler`) and a seeded simulation
+/// (`testing::SimulatedScheduler`).
+class Scheduler {
+ public:
+  virtual ~Scheduler() = default;
+
+  /// Takes a task over, to be run once the scheduler runs.
+  virtual void spawn(std::shared_ptr<Task> task) = 0;
+
+  virtual auto clock() const -> const Clock& = 0;
+
+ protected:
+  friend class Task;
+  virtual void wake(Task& task) = 0;
+  void adopt(Task& task) { task.scheduler_.store(this, std::memory_order_release); }
+  void release(Task& task) { task.scheduler_.store(nullptr, std::memory_order_release); }
+};
+
+inline void Task::wake() {
+  if (auto* scheduler = scheduler_.load(std::memory_order_acquire)) scheduler->wake(*this);
+}
+
+}  // namespace tensair::runtime

@@ -1,0 +1,13 @@
+#pragma once
+
+/// Everything of tensair but the extras that need a dependency of their own. A program that only streams can include
+/// `<tensair/pipeline.hpp>` instead, which needs no LibTorch.
+
+#include <tensair/error.hpp>
+#include <tensair/flags.hpp>
+#include <tensair/io/files.hpp>
+#include <tensair/io/json_lines.hpp>
+#include <tensair/io/progress.hpp>
+#include <tensair/model/model.hpp>
+#include <tensair/pipeline.hpp>
+#include <tensair/stream.hpp>

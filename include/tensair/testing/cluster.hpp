@@ -1,0 +1,58 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <tensair/pipeline.hpp>
+#include <vector>
+
+namespace tensair::testing {
+
+/// How a simulated cluster behaves. Times are virtual.
+struct ClusterOptions {
+  int nodes = 1;
+  std::uint64_t seed = 1;  ///< of everything that is drawn: which task runs next, how long turns and messages take
+  Duration turn =
+      std::chrono::milliseconds{1};  ///< a turn of a task that occupies its thread (a training step), on average
+  Duration delay = std::chrono::microseconds{100};  ///< a message's way over a link, on average
+  double bytes_per_second = 0;                      ///< of a link, each way; 0: without limit
+  std::vector<double> slowness{};  ///< by node: its turns take so many times longer; missing ones are 1
+};
+
+/// A whole cluster in one process and one thread, under a virtual clock: the same pipeline, the same tasks and the same
+/// messages as over TCP. The order in which things happen is drawn from a seed: tasks take turns in any order, messages
+/// of different links overtake each other, those of one link never do. The same seed runs the same way again.
+///
+/// @code
+/// tensair::testing::Cluster cluster{{.nodes = 5, .seed = 42}};
+/// tensair::Collected<int> squares;
+/// cluster.run([&](tensair::Pipeline& pipeline) {
+///   auto collected = pipeline.source(std::vector{1, 2, 3}).map([](int n) { return n * n; }).collect();
+///   if (pipeline.options().rank == 0) squares = collected;
+/// });
+/// @endcode
+class Cluster {
+ public:
+  explicit Cluster(ClusterOptions options);
+  Cluster(const Cluster&) = delete;
+  auto operator=(const Cluster&) -> Cluster& = delete;
+  ~Cluster();
+
+  /// Node `rank` dies at this time, without a word: its tasks never run again, and the others lose their link to it.
+  void kill(int rank, Duration at);
+
+  /// Builds the pipeline on every node, as every process would, and runs until every node has ended.
+  /// @throws Error  what a node's run ended with; also when nothing can happen any more and tasks still wait (a deadlock: names them)
+  void run(const std::function<void(Pipeline&)>& build);
+
+  /// Virtual time since the start.
+  auto elapsed() const -> Duration;
+  /// The bytes of all messages sent so far.
+  auto bytes_sent() const -> std::uint64_t;
+
+ private:
+  struct World;
+  std::unique_ptr<World> world_;
+};
+
+}  // namespace tensair::testing

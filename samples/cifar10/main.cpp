@@ -1,0 +1,169 @@
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <tensair/tensair.hpp>
+#include <vector>
+
+#include "collate.hpp"
+#include "dataset.hpp"
+#include "network.hpp"
+#include "settings.hpp"
+#include "source.hpp"
+
+// Learns CIFAR-10 on a stream of its images. The whole job is in `main`: images → batches → model, on every node; the
+// rest of this file reads the command line and tells how it went.
+
+namespace {
+
+struct Arguments {
+  std::filesystem::path data =
+      std::getenv("TENSAIR_DATA") != nullptr ? std::filesystem::path(std::getenv("TENSAIR_DATA")) / "cifar10" : "";
+  int epochs = 5;
+  int batch = 128;
+  int replicas = 0;
+  std::string optimizer = "adam";
+  double lr = 0;
+  std::string exchange = "updates";
+  std::filesystem::path load, save;
+  cifar10::Settings settings;
+};
+
+auto flags_for(Arguments& arguments) -> tensair::Flags {
+  auto flags = tensair::Flags{"cifar10", "Learns CIFAR-10 on a stream of its images, on one node or many."};
+  flags
+      .add("--data", arguments.data,
+           "folder of CIFAR-10's binary files (default: $TENSAIR_DATA/cifar10; without it, images are generated)")
+      .add("--epochs", arguments.epochs, "how often each image is trained on")
+      .add("--batch", arguments.batch, "images in a batch")
+      .add("--replicas", arguments.replicas, "replicas of the model on all nodes; 0: one a node")
+      .add("--optimizer", arguments.optimizer, {"adam", "sgd"}, "how a replica learns")
+      .add("--lr", arguments.lr, "learning rate; 0: 0.001 for adam, 0.02 (momentum 0.9) for sgd")
+      .add("--exchange", arguments.exchange, {"updates", "gradients"}, "what replicas tell each other")
+      .add("--load", arguments.load, "file with parameters to start from")
+      .add("--save", arguments.save, "file for the trained parameters; Python reads it with torch.load")
+      .add("--channels-last", arguments.settings.channels_last,
+           "keep images in the memory layout that convolutions are fastest in")
+      .add("--fused", arguments.settings.fused, "use the sample's own fused operations")
+      .add("--keep-memory", arguments.settings.keep_memory,
+           "let the allocator keep freed memory instead of giving it back each step");
+  return flags;
+}
+
+struct Data {
+  std::shared_ptr<const std::vector<cifar10::Image>> train;
+  std::vector<cifar10::Image> test;
+};
+
+auto load_images(const Arguments& arguments, const tensair::Options& options) -> Data {
+  cifar10::Dataset images;
+  if (!arguments.data.empty()) {
+    images = cifar10::read(arguments.data);
+  } else {
+    if (options.rank == 0)
+      fmt::print(stderr, "no --data and no TENSAIR_DATA: training on generated images of ten shapes and textures\n");
+    images = cifar10::generate(options.seed, 20'000, 2'000);
+  }
+  return {std::make_shared<const std::vector<cifar10::Image>>(std::move(images.train)), std::move(images.test)};
+}
+
+auto optimizer_for(const Arguments& arguments) -> tensair::OptimizerFactory {
+  if (arguments.optimizer == "sgd")
+    return tensair::sgd({.lr = arguments.lr > 0 ? arguments.lr : 0.02, .momentum = 0.9});
+  return tensair::adam({.lr = arguments.lr > 0 ? arguments.lr : 1e-3});
+}
+
+auto exchange_for(const Arguments& arguments) -> tensair::exchange {
+  return arguments.exchange == "updates" ? tensair::exchange::updates : tensair::exchange::gradients;
+}
+
+/// How the run went, as the sample tells it: lines on standard output, and figures for `--json`.
+struct Report {
+  using Clock = std::chrono::steady_clock;
+  static constexpr double wanted_accuracy = 0.6;
+
+  std::uint64_t images_an_epoch = 0;
+  std::uint64_t images = 0;
+  Clock::time_point first{}, last{};
+  std::vector<double> test_accuracy;  // after each epoch
+  std::optional<double> time_to_accuracy;
+
+  auto seconds() const -> double { return std::chrono::duration<double>(last - first).count(); }
+
+  void trained(const tensair::TrainStep& step) {
+    last = Clock::now();
+    if (images == 0) first = last;
+    images += step.score.examples;
+  }
+
+  void validated(const tensair::Validation& validation) {
+    // The last validation repeats an epoch's when that epoch was the last and its deltas had all arrived.
+    if (validation.final && !test_accuracy.empty() &&
+        test_accuracy.size() * images_an_epoch >= validation.examples_seen)
+      test_accuracy.pop_back();
+    test_accuracy.push_back(validation.score.accuracy());
+    const double now = std::chrono::duration<double>(Clock::now() - first).count();
+    if (!time_to_accuracy && test_accuracy.back() >= wanted_accuracy) time_to_accuracy = now;
+    fmt::print("epoch {}  {} images  test accuracy {:.1f} %  test loss {:.3f}  {:.1f} s{}\n", test_accuracy.size(),
+               validation.examples_seen, 100 * test_accuracy.back(), validation.score.loss, now,
+               validation.final ? "  (final)" : "");
+    std::fflush(stdout);
+  }
+
+  void add_to(tensair::Pipeline& pipeline) {
+    pipeline.figure("images", [this] { return fmt::format("{}", images); });
+    pipeline.figure("seconds", [this] { return fmt::format("{:.3f}", seconds()); });
+    pipeline.figure("images_per_s", [this] {
+      return fmt::format("{:.1f}", seconds() > 0 ? static_cast<double>(images) / seconds() : 0.0);
+    });
+    pipeline.figure("test_accuracy", [this] { return fmt::format("[{}]", fmt::join(test_accuracy, ",")); });
+    pipeline.figure("time_to_accuracy", [this] {
+      return time_to_accuracy ? fmt::format("{:.3f}", *time_to_accuracy) : std::string("null");
+    });
+  }
+};
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  Arguments arguments;
+  auto flags = flags_for(arguments);
+  tensair::Pipeline pipeline{argc, argv, flags};
+  const auto& options = pipeline.options();
+  Report report;
+
+  return pipeline.run([&] {
+    cifar10::apply(arguments.settings);
+    const auto data = load_images(arguments, options);
+    report.images_an_epoch = data.train->size();
+
+    auto net = pipeline.model("cnn", [&] { return cifar10::make_network(); },
+                              {.optimizer = optimizer_for(arguments),
+                               .replicas = arguments.replicas,
+                               .exchange = exchange_for(arguments),
+                               .load = arguments.load,
+                               .save = arguments.save});
+
+    auto steps = pipeline.source(cifar10::ShuffledImages(data.train, options.seed, arguments.epochs))
+                     .batch(static_cast<std::size_t>(arguments.batch))
+                     .model(net, cifar10::collator(arguments.settings))
+                     .train();
+    steps.sink([&](const tensair::TrainStep& step) { report.trained(step); });
+    steps.sink(tensair::progress(
+        {.total = report.images_an_epoch * static_cast<std::uint64_t>(arguments.epochs), .quiet = options.quiet}));
+
+    pipeline.source(data.test)
+        .batch(500)
+        .model(net, cifar10::collator(arguments.settings))
+        .validate({.every = report.images_an_epoch})
+        .sink([&](const tensair::Validation& validation) { report.validated(validation); });
+
+    report.add_to(pipeline);
+  });
+}

@@ -1,0 +1,37 @@
+#include "network.hpp"
+
+#include "conv_relu.hpp"
+
+namespace cifar10 {
+
+Network::Network()
+    : conv1_{register_module("conv1", torch::nn::Conv2d{torch::nn::Conv2dOptions{3, 32, 3}})},
+      conv2_{register_module("conv2", torch::nn::Conv2d{torch::nn::Conv2dOptions{32, 64, 3}})},
+      conv3_{register_module("conv3", torch::nn::Conv2d{torch::nn::Conv2dOptions{64, 64, 3}})},
+      dense1_{register_module("dense1", torch::nn::Linear{1024, 64})},
+      dense2_{register_module("dense2", torch::nn::Linear{64, 10})} {
+  for (auto& parameter : named_parameters()) {
+    if (parameter.value().dim() == 1) {
+      torch::nn::init::zeros_(parameter.value());
+    } else {
+      torch::nn::init::xavier_uniform_(parameter.value());
+    }
+  }
+}
+
+auto Network::forward(torch::Tensor images) -> torch::Tensor {
+  // No pooling window covers the last row and column of the second convolution, nor of the first: these two rows and
+  // columns of the image never count.
+  auto x = images.contiguous(torch::MemoryFormat::ChannelsLast).narrow(2, 0, 30).narrow(3, 0, 30);
+  x = conv_relu_pool(x, conv1_->weight, conv1_->bias);
+  x = conv_relu_pool(x, conv2_->weight, conv2_->bias);
+  x = conv_relu(x, conv3_->weight, conv3_->bias);
+  x = dense1_(x.flatten(1)).relu_();
+  return dense2_(x);
+}
+
+auto make_network() -> std::shared_ptr<Network> {
+  return std::make_shared<Network>();
+}
+
+}  // namespace cifar10

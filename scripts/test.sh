@@ -1,0 +1,36 @@
+#!/usr/bin/env bash
+# Sets up, builds, and runs all tests.
+#
+#   scripts/test.sh [--preset P] [-DVARIABLE=VALUE...] [CTEST FLAGS]
+#
+# P is release (default), debug, asan or tsan; -D goes to CMake; all else goes to ctest: -L stream, -R NAME, -j 1, ...
+# (labels: stream, model, samples, compile_fail, readme, consumer).
+set -euo pipefail
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+
+preset=release
+cmake_flags=()
+ctest_flags=()
+while (($#)); do
+  case $1 in
+    -h | --help) sed -n '2,/^set -/{/^set -/d;s/^# \{0,1\}//;p}' "${BASH_SOURCE[0]}"; exit 0 ;;
+    --preset) preset=${2:?test: --preset needs a name}; shift ;;
+    --preset=*) preset=${1#*=} ;;
+    -D?*=*) cmake_flags+=("$1") ;;
+    *) ctest_flags+=("$1") ;;
+  esac
+  shift
+done
+
+setup_flags=()
+for flag in "${cmake_flags[@]}"; do
+  [[ $flag != -DTENSAIR_MODEL=OFF ]] || setup_flags=(--torch=none)
+done
+"$root/scripts/setup.sh" "${setup_flags[@]}"
+
+cd "$root"
+output=$(cmake --preset "$preset" "${cmake_flags[@]}" 2>&1) || { printf '%s\n' "$output" >&2; exit 1; }
+grep -E '^-- tensair:|Warning' <<<"$output" || true
+cmake --build "build/$preset"
+# The preset gives each test 120 s, unless it has a limit of its own: none can hang.
+ctest --preset "$preset" -j "$(nproc)" "${ctest_flags[@]}"

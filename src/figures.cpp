@@ -1,0 +1,110 @@
+#include "figures.hpp"
+
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <tensair/error.hpp>
+
+namespace tensair {
+namespace {
+
+using nlohmann::json;
+
+auto peak_memory() -> std::uint64_t {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  return static_cast<std::uint64_t>(usage.ru_maxrss) * 1024;  // Linux counts in KiB
+}
+
+// The value that a share `q` of all samples does not exceed. `counts[v]` samples had value v.
+auto quantile(const std::vector<std::uint64_t>& counts, double q) -> std::uint64_t {
+  std::uint64_t all = 0;
+  for (const auto count : counts) all += count;
+  std::uint64_t seen = 0;
+  for (std::size_t value = 0; value < counts.size(); ++value) {
+    seen += counts[value];
+    if (static_cast<double>(seen) >= q * static_cast<double>(all)) return value;
+  }
+  return 0;
+}
+
+auto staleness(const std::vector<std::uint64_t>& counts) -> json {
+  std::size_t highest = counts.size();
+  while (highest > 0 && counts[highest - 1] == 0) --highest;
+  return {{"p50", quantile(counts, 0.5)}, {"p99", quantile(counts, 0.99)}, {"max", highest == 0 ? 0 : highest - 1}};
+}
+
+// Models report how often each staleness occurred, so that quantiles over all nodes are exact; readers get the
+// quantiles.
+void summarise_staleness(json& model, std::vector<std::uint64_t>& all) {
+  const auto counts = model.at("staleness_counts").get<std::vector<std::uint64_t>>();
+  if (all.size() < counts.size()) all.resize(counts.size());
+  for (std::size_t i = 0; i < counts.size(); ++i) all[i] += counts[i];
+  model.erase("staleness_counts");
+  model["staleness"] = staleness(counts);
+}
+
+}  // namespace
+
+auto node_figures(runtime::Node& node, double seconds) -> std::string {
+  json report{{"rank", node.rank()}, {"seconds", seconds}};
+  std::uint64_t control = 0, delta = 0, data = 0;
+  for (net::Rank peer = 0; peer < node.count(); ++peer) {
+    if (peer == node.rank()) continue;
+    const auto& link = node.transport().link(peer);
+    control += link.bytes_sent(net::Lane::control);
+    delta += link.bytes_sent(net::Lane::delta);
+    data += link.bytes_sent(net::Lane::data);
+  }
+  report["bytes_sent"] = control + delta + data;
+  report["bytes_sent_control"] = control;
+  report["bytes_sent_delta"] = delta;
+  report["bytes_sent_data"] = data;
+  report["models"] = json::object();
+  for (const auto& [name, part] : node.reports()) report["models"][name] = json::parse(part());
+  report["peak_rss_bytes"] = peak_memory();
+  return report.dump();
+}
+
+auto run_figures(const Options& options, double seconds, const std::vector<std::string>& nodes,
+                 const std::vector<std::pair<std::string, std::function<std::string()>>>& own) -> std::string {
+  json figures{
+      {"program", options.program}, {"seed", options.seed}, {"run_seconds", seconds}, {"per_node", json::array()}};
+  std::uint64_t bytes = 0, memory = 0, deltas = 0;
+  std::vector<std::uint64_t> counts;
+  for (const auto& text : nodes) {
+    auto node = json::parse(text);
+    bytes += node.at("bytes_sent").get<std::uint64_t>();
+    memory += node.at("peak_rss_bytes").get<std::uint64_t>();
+    for (auto& model : node.at("models")) {
+      deltas += model.at("deltas_sent").get<std::uint64_t>();
+      summarise_staleness(model, counts);
+    }
+    figures["per_node"].push_back(std::move(node));
+  }
+  figures["bytes_sent"] = bytes;
+  figures["deltas_sent"] = deltas;
+  figures["peak_rss_bytes"] = memory;
+  figures["staleness"] = staleness(counts);
+  for (const auto& [name, value] : own) figures[name] = json::parse(value());
+  return figures.dump(2);
+}
+
+void write_figures(const std::filesystem::path& file, const std::string& figures) {
+  auto part = file;
+  part += ".part";
+  {
+    std::ofstream out(part, std::ios::binary);
+    out << figures << '\n';
+    out.close();
+    if (!out)
+      throw Error("the run's figures cannot be written", file.string(),
+                  "Give --json a file in a folder that can be written.");
+  }
+  std::filesystem::rename(part, file);
+}
+
+}  // namespace tensair

@@ -1,0 +1,189 @@
+#include <ATen/Parallel.h>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <limits>
+#include <tensair/model/model_runtime.hpp>
+#include <tensair/model/replica.hpp>
+
+namespace tensair {
+namespace {
+
+// A channel's number is its operator's in the low bits; a replica's own channels add the replica, the replies' channel
+// one bit more.
+constexpr int replica_shift = 16;
+constexpr int most_replicas = (1 << 13) - 1;
+constexpr net::ChannelId reply_bit = 0x4000'0000U;
+
+auto replica_channel(const plan::Operator& op, int replica) -> net::ChannelId {
+  return operators::channel_of(op) | (static_cast<net::ChannelId>(replica) + 1) << replica_shift;
+}
+
+}  // namespace
+
+struct ModelRuntime::State {
+  std::shared_ptr<Exchange> exchange;
+  std::vector<std::shared_ptr<Replica>> replicas;                      // of this node
+  std::vector<std::shared_ptr<runtime::Inlet<PredictReply>>> replies;  // by use
+};
+
+ModelRuntime::ModelRuntime(std::string name, std::shared_ptr<plan::Operator> op, MakeLearner make, ModelOptions options)
+    : name_(std::move(name)),
+      op_(std::move(op)),
+      make_(std::move(make)),
+      options_(std::move(options)),
+      state_(std::make_unique<State>()) {}
+
+auto ModelRuntime::create(std::string name, plan::Graph& graph, MakeLearner make, ModelOptions options)
+    -> std::shared_ptr<ModelRuntime> {
+  if (options.replicas < 0 || options.replicas > most_replicas) {
+    throw UsageError(fmt::format("model «{}» is to have {} replicas", name, options.replicas), "ModelOptions::replicas",
+                     fmt::format("Give a number from 1 to {}, or 0 for one on each node.", most_replicas));
+  }
+  auto op = graph.add("model", "", plan::Placement::every_node);
+  op->label = name;
+  op->instances = options.replicas;
+  const std::shared_ptr<ModelRuntime> model{
+      new ModelRuntime(std::move(name), std::move(op), std::move(make), std::move(options))};
+  graph.on_check([model] {
+    if (model->uses_.empty())
+      throw UsageError(fmt::format("model «{}» is never used", model->name_), {},
+                       "Send it a stream: stream.model(net).train().");
+  });
+  graph.on_build([model](runtime::Node& node) { model->build(node); });
+  return model;
+}
+
+ModelRuntime::~ModelRuntime() = default;
+
+auto ModelRuntime::add_use(detail::ModelUse use) -> std::size_t {
+  uses_.push_back(std::move(use));
+  return uses_.size() - 1;
+}
+
+auto ModelRuntime::local_replicas(const runtime::Node& node) const -> std::size_t {
+  std::size_t count = 0;
+  for (int i = node.rank(); i < replicas(node); i += node.count()) ++count;
+  return count;
+}
+
+void ModelRuntime::build(runtime::Node& node) {
+  at::set_num_threads(options_.threads);
+  auto& state = *state_;
+  state.replies.resize(uses_.size());
+  for (int i = node.rank(); i < replicas(node); i += node.count()) {
+    auto learner = make_(options_.loss);
+    if (!options_.load.empty()) learner->load(options_.load);
+    if (!state.exchange) {
+      state.exchange =
+          std::make_shared<Exchange>(node, operators::channel_of(*op_), replicas(node), learner->parameters().size());
+    }
+    auto replica = std::make_shared<Replica>(node, *this, i, std::move(learner), state.exchange);
+    state.replicas.push_back(replica);
+    node.when_built([&node, replica] {
+      replica->open();
+      node.scheduler().spawn(replica);
+    });
+  }
+  if (state.replicas.empty()) return;
+  node.report(name_, [this] {
+    Replica::Figures sum;
+    for (const auto& replica : state_->replicas) {
+      const auto& figures = replica->figures();
+      sum.steps += figures.steps;
+      sum.examples += figures.examples;
+      sum.staleness_counts.resize(figures.staleness_counts.size());
+      for (std::size_t v = 0; v < figures.staleness_counts.size(); ++v)
+        sum.staleness_counts[v] += figures.staleness_counts[v];
+    }
+    return fmt::format(R"({{"replicas":{},"steps":{},"examples":{},"deltas_sent":{},"staleness_counts":[{}]}})",
+                       state_->replicas.size(), sum.steps, sum.examples, state_->exchange->deltas_sent(),
+                       fmt::join(sum.staleness_counts, ","));
+  });
+  if (node.rank() == 0 && !options_.save.empty()) {
+    node.at_end([this] { state_->replicas.front()->learner().save(options_.save); });
+  }
+}
+
+template <class T>
+auto ModelRuntime::outlets(runtime::Node& node, std::size_t use,
+                           const std::vector<std::vector<std::shared_ptr<runtime::Inlet<T>>>>& inlets)
+    -> std::vector<runtime::Outlet<T>> {
+  std::vector<runtime::Outlet<T>> outlets;
+  const auto& op = *uses_[use].op;
+  const int count = uses_[use].kind == detail::ModelUse::Kind::validate ? 1 : replicas(node);
+  for (int i = 0; i < count; ++i) {
+    const net::Rank owner = i % node.count();
+    if (owner == node.rank()) {
+      outlets.emplace_back(inlets[use].at(static_cast<std::size_t>(i / node.count())), detail::batch_credits);
+      continue;
+    }
+    auto& outlet = outlets.emplace_back(node, owner, replica_channel(op, i), 0);
+    auto returns = std::vector<std::shared_ptr<runtime::detail::CreditReturn>>(static_cast<std::size_t>(node.count()));
+    returns[static_cast<std::size_t>(owner)] = outlet.credit_return();
+    runtime::receive_credits(node, replica_channel(op, i), std::move(returns));
+  }
+  return outlets;
+}
+
+auto ModelRuntime::batch_outlets(runtime::Node& node, std::size_t use) -> std::vector<runtime::Outlet<TensorBatch>> {
+  std::vector<std::vector<std::shared_ptr<runtime::Inlet<TensorBatch>>>> inlets(uses_.size());
+  for (auto& replica : state_->replicas) inlets[use].push_back(replica->batches(use));
+  return outlets(node, use, inlets);
+}
+
+auto ModelRuntime::request_outlets(runtime::Node& node, std::size_t use)
+    -> std::vector<runtime::Outlet<PredictRequest>> {
+  std::vector<std::vector<std::shared_ptr<runtime::Inlet<PredictRequest>>>> inlets(uses_.size());
+  for (auto& replica : state_->replicas) inlets[use].push_back(replica->requests(use));
+  return outlets(node, use, inlets);
+}
+
+void ModelRuntime::set_reply_inlet(std::size_t use, std::shared_ptr<runtime::Inlet<PredictReply>> inlet) {
+  state_->replies.resize(uses_.size());
+  state_->replies[use] = std::move(inlet);
+}
+
+auto ModelRuntime::reply_channel(const plan::Operator& op) -> net::ChannelId {
+  return operators::channel_of(op) | reply_bit;
+}
+
+auto ModelRuntime::learners() const -> std::vector<Learner*> {
+  std::vector<Learner*> learners;
+  for (const auto& replica : state_->replicas) learners.push_back(&replica->learner());
+  return learners;
+}
+
+auto ModelRuntime::make_input(runtime::Node& node, std::size_t use, int replica) -> detail::ReplicaInput {
+  using Kind = detail::ModelUse::Kind;
+  const auto& one = uses_[use];
+  const std::size_t senders = one.everywhere ? static_cast<std::size_t>(node.count()) : 1;
+  const auto channel = replica_channel(*one.op, replica);
+  detail::ReplicaInput input;
+  if (one.kind == Kind::predict) {
+    input.requests = std::make_shared<runtime::Inlet<PredictRequest>>(node, channel, senders, detail::batch_credits,
+                                                                      runtime::Granting::prefer_local);
+  } else if (one.kind != Kind::validate || replica == 0) {
+    input.batches = std::make_shared<runtime::Inlet<TensorBatch>>(node, channel, senders, detail::batch_credits,
+                                                                  runtime::Granting::prefer_local);
+  }
+  return input;
+}
+
+auto ModelRuntime::reply_outlets(runtime::Node& node, std::size_t use)
+    -> std::vector<std::optional<runtime::Outlet<PredictReply>>> {
+  constexpr auto unlimited = std::numeric_limits<std::size_t>::max() / 2;  // the requests bound the replies
+  std::vector<std::optional<runtime::Outlet<PredictReply>>> outlets(static_cast<std::size_t>(node.count()));
+  const auto& one = uses_[use];
+  for (net::Rank to = 0; to < (one.everywhere ? node.count() : 1); ++to) {
+    auto& outlet = outlets[static_cast<std::size_t>(to)];
+    if (to == node.rank()) {
+      outlet.emplace(state_->replies.at(use), unlimited);
+    } else {
+      outlet.emplace(node, to, reply_channel(*one.op), unlimited);
+    }
+  }
+  return outlets;
+}
+
+}  // namespace tensair

@@ -1,0 +1,63 @@
+#include "batch.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+namespace tensair::net::detail {
+namespace {
+
+// Below this, copying a part is cheaper than one more entry in the system call's list.
+constexpr std::size_t short_bytes = 1024;
+// Below this, what is left of a batch is not worth a piece of its own.
+constexpr std::size_t least_piece = 4096;
+
+}  // namespace
+
+Batch::Batch() : copied_(std::make_unique_for_overwrite<std::byte[]>(capacity)) {}
+
+auto Batch::room() const -> std::size_t {
+  const std::size_t left = capacity - bytes_;
+  return left < least_piece + sizeof(FrameHeader) ? 0 : left - sizeof(FrameHeader);
+}
+
+void Batch::add(Cutter& cutter, std::uint8_t lane, std::size_t piece_limit) {
+  parts_.clear();
+  const FrameHeader header = cutter.next(std::min(piece_limit, room()), parts_);
+  copy(&header, sizeof header);
+  for (const auto part : parts_) {
+    if (part.size() <= short_bytes) {
+      copy(part.data(), part.size());
+    } else {
+      buffers_.emplace_back(part.data(), part.size());
+      ends_in_copy_ = false;
+    }
+  }
+  const std::size_t bytes = sizeof header + header.piece;
+  bytes_ += bytes;
+  // What the link itself says is urgent, too.
+  lane_bytes_[lane < lanes ? lane : static_cast<std::size_t>(Lane::control)] += bytes;
+}
+
+void Batch::copy(const void* from, std::size_t size) {
+  std::byte* to = copied_.get() + copied_bytes_;
+  std::memcpy(to, from, size);
+  copied_bytes_ += size;
+  if (ends_in_copy_) {
+    auto& last = buffers_.back();
+    last = boost::asio::const_buffer{last.data(), last.size() + size};
+  } else {
+    buffers_.emplace_back(to, size);
+    ends_in_copy_ = true;
+  }
+}
+
+void Batch::clear() {
+  copied_bytes_ = 0;
+  ends_in_copy_ = false;
+  bytes_ = 0;
+  lane_bytes_ = {};
+  buffers_.clear();
+  kept_.clear();
+}
+
+}  // namespace tensair::net::detail

@@ -1,0 +1,56 @@
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <tensair/net/frame.hpp>
+#include <tensair/net/message.hpp>
+#include <vector>
+
+#include "asio.hpp"
+
+namespace tensair::net::detail {
+
+/// Pieces that are written to the socket in one go.
+///
+/// Headers and short parts are copied side by side into memory of the batch, so that many small messages are one contiguous write;
+/// longer parts are written from where they lie. It keeps the messages whose last piece it holds.
+class Batch {
+ public:
+  /// Bytes of a batch, headers included: large enough to spread a system call's cost over many small messages, and no larger
+  /// than the longest piece, because a more urgent message waits for the whole batch.
+  static constexpr std::size_t capacity = max_piece_bytes;
+
+  Batch();
+
+  auto empty() const -> bool { return bytes_ == 0; }
+  auto bytes() const -> std::size_t { return bytes_; }
+  /// Bytes of the largest piece that still fits; 0 when it is better to begin another batch.
+  auto room() const -> std::size_t;
+
+  /// @pre  the message has a piece left, and room() > 0
+  void add(Cutter& cutter, std::uint8_t lane, std::size_t piece_limit);
+  void keep(std::unique_ptr<Message> message) { kept_.push_back(std::move(message)); }
+
+  auto buffers() const -> std::span<const asio::const_buffer> { return buffers_; }
+  auto bytes_of(std::size_t lane) const -> std::size_t { return lane_bytes_[lane]; }
+
+  /// Forgets everything once it has been written.
+  void clear();
+
+ private:
+  void copy(const void* from, std::size_t size);
+
+  std::unique_ptr<std::byte[]> copied_;
+  std::size_t copied_bytes_ = 0;
+  bool ends_in_copy_ = false;  // the last buffer is the end of copied_, and can grow
+  std::size_t bytes_ = 0;
+  std::array<std::size_t, lanes> lane_bytes_{};
+  std::vector<asio::const_buffer> buffers_;
+  std::vector<std::span<const std::byte>> parts_;
+  std::vector<std::unique_ptr<Message>> kept_;
+};
+
+}  // namespace tensair::net::detail

@@ -1,0 +1,88 @@
+#pragma once
+
+#include <chrono>
+#include <exception>
+#include <list>
+#include <memory>
+#include <string>
+#include <tensair/flags.hpp>
+#include <tensair/net/handshake.hpp>
+#include <tensair/net/tcp_transport.hpp>
+#include <tensair/net/transport.hpp>
+#include <vector>
+
+#include "asio.hpp"
+
+namespace tensair::net::detail {
+
+/// What a rendezvous tells of; on the I/O thread.
+class RendezvousOwner {
+ public:
+  /// The handshake with a peer has succeeded on both sides; at most once a peer.
+  virtual void joined(Rank peer, tcp::socket socket) = 0;
+  /// The nodes cannot all come together; may be told more than once.
+  virtual void failed(std::exception_ptr error) = 0;
+
+ protected:
+  ~RendezvousOwner() = default;
+};
+
+/// Brings the nodes together: calls every node of a lower rank, answers every other, and keeps everybody else out.
+///
+/// All members but the constructor are called on the I/O thread. It must outlive the last handler it started.
+class Rendezvous {
+ public:
+  /// @param endpoints  where to call the nodes of lower rank
+  Rendezvous(asio::io_context& io, RendezvousOwner& owner, const Options& options, const TcpLimits& limits, Hello hello,
+             tcp::acceptor acceptor, std::vector<std::vector<tcp::endpoint>> endpoints);
+
+  /// Begins to call and to answer; `failed` when somebody is missing at the deadline.
+  void start(std::chrono::steady_clock::time_point deadline);
+
+  /// Everybody is there: from now on nobody's difference is a failure, and whoever comes is turned away.
+  void complete();
+
+  /// Closes every socket that has not become a link, and the listening one.
+  void stop();
+
+ private:
+  struct Attempt;
+  using AttemptPtr = std::shared_ptr<Attempt>;
+  enum class Place { free, promised, taken };
+
+  auto answer_all() -> asio::awaitable<void>;
+  auto answer(AttemptPtr attempt) -> asio::awaitable<void>;
+  auto examine(AttemptPtr attempt) -> asio::awaitable<void>;
+  auto turn_away(AttemptPtr attempt, Verdict verdict) -> asio::awaitable<void>;
+  auto call(Rank peer) -> asio::awaitable<void>;
+  auto greet(AttemptPtr attempt, Rank peer, tcp::endpoint endpoint) -> asio::awaitable<void>;
+  auto pause(AttemptPtr attempt, std::chrono::milliseconds time) -> asio::awaitable<void>;
+
+  auto begin_attempt(bool stranger) -> AttemptPtr;
+  void make_room_for_strangers();
+  void watch(const AttemptPtr& attempt, std::chrono::milliseconds time);
+  void join(Rank peer, Attempt& attempt);
+  void end_attempt(const AttemptPtr& attempt);
+  void deadline_passed();
+  auto address_of(Rank rank) const -> const std::string& { return options_.nodes[static_cast<std::size_t>(rank)]; }
+  auto place(Rank rank) -> Place& { return places_[static_cast<std::size_t>(rank)]; }
+
+  asio::io_context& io_;
+  RendezvousOwner& owner_;
+  const Options options_;
+  const TcpLimits limits_;
+  const Hello hello_;
+  const std::vector<std::vector<tcp::endpoint>> endpoints_;
+  tcp::acceptor acceptor_;
+  asio::steady_timer deadline_;
+
+  std::list<AttemptPtr> attempts_;     // all that are under way, oldest first
+  std::vector<Place> places_;          // one a rank
+  std::vector<std::string> seats_;     // from where the peer calls that has the place
+  std::vector<std::string> troubles_;  // of calling a rank: the latest
+  std::string turned_away_;            // the latest that was refused without failing the rendezvous
+  bool complete_ = false;
+  bool stopped_ = false;
+};
+
+}  // namespace tensair::net::detail

@@ -1,0 +1,38 @@
+#pragma once
+
+#include <string>
+#include <tensair/flags.hpp>
+#include <vector>
+
+#include "asio.hpp"
+
+namespace tensair::net::detail {
+
+/// `host:port`, `[IPv6]:port`.
+struct Address {
+  std::string host;
+  std::string port;
+};
+
+/// @throws UsageError  names what is wrong
+auto parse_address(const std::string& text) -> Address;
+
+/// Every address the host has; blocks while a name server is asked.
+/// @throws Error  names the node and its host
+auto resolve(asio::io_context& io, const Options& options, int rank) -> std::vector<tcp::endpoint>;
+
+/// Listens on the node's own address.
+/// @throws Error  the port is in use, or the address is not this machine's; says what to do
+auto listen(asio::io_context& io, const Options& options) -> tcp::acceptor;
+
+/// Takes over an inherited socket that listens already.
+/// @throws Error  it is none
+auto adopt_listening(asio::io_context& io, int socket) -> tcp::acceptor;
+
+/// What a child process of this one must not inherit: as long as it held the socket, the peer would not see this node die.
+void close_on_exec(int socket);
+
+/// For messages.
+auto show(const tcp::endpoint& endpoint) -> std::string;
+
+}  // namespace tensair::net::detail

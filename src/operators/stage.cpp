@@ -1,0 +1,20 @@
+#include <tensair/error.hpp>
+#include <tensair/operators/stage.hpp>
+
+namespace tensair::operators {
+
+void rethrow_as_lambda_threw(const plan::Operator& op) {
+  try {
+    throw;
+  } catch (const LambdaThrew&) {
+    throw;  // from an operator further down, which has named itself
+  } catch (const Error&) {
+    throw;  // tensair's own, from a sink further down (a full disk, …): says what failed and where
+  } catch (const std::exception& error) {
+    throw LambdaThrew(op.title(), error.what());
+  } catch (...) {
+    throw LambdaThrew(op.title(), "something that is no std::exception");
+  }
+}
+
+}  // namespace tensair::operators

@@ -1,0 +1,164 @@
+#include <fmt/format.h>
+
+#include <condition_variable>
+#include <cstdio>
+#include <mutex>
+#include <tensair/launch.hpp>
+#include <tensair/net/codec.hpp>
+#include <tensair/net/tcp_transport.hpp>
+#include <tensair/pipeline.hpp>
+#include <tensair/runtime/thread_scheduler.hpp>
+#include <thread>
+
+#include "figures.hpp"
+#include "net/lone_transport.hpp"
+
+namespace tensair {
+namespace {
+
+// Operators' channels begin at 1.
+constexpr net::ChannelId node_channel = 0;
+
+/// What node 0 knows of the others' ends. Filled on the transport's thread.
+class Reports {
+ public:
+  explicit Reports(int nodes) : texts_(static_cast<std::size_t>(nodes)), missing_(nodes) {}
+
+  void arrive(net::Rank from, std::string text) {
+    const std::lock_guard lock{mutex_};
+    texts_.at(static_cast<std::size_t>(from)) = std::move(text);
+    --missing_;
+    changed_.notify_all();
+  }
+
+  void fail(std::exception_ptr error) {
+    const std::lock_guard lock{mutex_};
+    if (!error_) error_ = std::move(error);
+    changed_.notify_all();
+  }
+
+  auto wait() -> std::vector<std::string> {
+    std::unique_lock lock{mutex_};
+    changed_.wait(lock, [&] { return missing_ == 0 || error_; });
+    if (missing_ != 0) std::rethrow_exception(error_);
+    return texts_;
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::vector<std::string> texts_;
+  int missing_;
+  std::exception_ptr error_;
+};
+
+auto make_transport(const Options& options) -> std::unique_ptr<net::Transport> {
+  if (options.node_count() == 1) return std::make_unique<net::LoneTransport>();
+  return std::make_unique<net::TcpTransport>(options);
+}
+
+auto lost(const Options& options, net::Rank peer, const std::string& reason) -> std::exception_ptr {
+  return std::make_exception_ptr(
+      NodeError(peer, reason, fmt::format("node {} at {}", peer, options.nodes.at(static_cast<std::size_t>(peer))),
+                "Every node stops; see what that node said, and start again."));
+}
+
+}  // namespace
+
+Pipeline::Pipeline(Options options) : options_(std::move(options)) {}
+
+Pipeline::Pipeline(int argc, const char* const* argv) {
+  auto flags = Flags{argc > 0 ? std::filesystem::path(argv[0]).filename().string() : "tensair"};
+  *this = Pipeline{argc, argv, flags};
+}
+
+Pipeline::Pipeline(int argc, const char* const* argv, Flags& flags) {
+  try {
+    options_ = flags.parse(argc, argv);
+  } catch (const Error& error) {
+    problem_ = error;
+  } catch (const HelpRequested& help) {
+    help_ = help.text;
+  }
+}
+
+Pipeline::Pipeline(Pipeline&&) noexcept = default;
+auto Pipeline::operator=(Pipeline&&) noexcept -> Pipeline& = default;
+Pipeline::~Pipeline() = default;
+
+auto Pipeline::run() -> int {
+  return run([] {});
+}
+
+auto Pipeline::run(const std::function<void()>& build) -> int {
+  try {
+    if (help_) {
+      fmt::print("{}", *help_);
+      return static_cast<int>(ExitCode::success);
+    }
+    if (problem_) throw *problem_;
+    const bool explain = options_.explain != Options::Explain::none;
+    if (options_.local > 1 && !explain) return launch_local(options_);
+    build();
+    if (explain) {
+      graph_->check();
+      const int nodes = std::max(options_.local, options_.node_count());
+      fmt::print("{}",
+                 options_.explain == Options::Explain::text ? graph_->explain(nodes) : graph_->explain_dot(nodes));
+    } else {
+      execute();
+    }
+    return static_cast<int>(ExitCode::success);
+  } catch (const Error& error) {
+    fmt::print(stderr, "{}: {}\n", options_.program, error.what());
+    return static_cast<int>(error.exit_code());
+  } catch (const std::exception& error) {
+    fmt::print(stderr, "{}: {}\n", options_.program, error.what());
+    return static_cast<int>(ExitCode::failure);
+  }
+}
+
+void Pipeline::execute() {
+  if (problem_) throw *problem_;
+  graph_->check();
+  const int workers = options_.threads > 0 ? options_.threads : static_cast<int>(std::thread::hardware_concurrency());
+  // In this order, so that links are closed before the tasks that receive from them go.
+  runtime::ThreadScheduler scheduler{workers};
+  Reports reports{options_.node_count()};
+  const auto transport = make_transport(options_);
+  runtime::Node node{options_.rank, options_.node_count(), options_.seed, *transport, scheduler};
+
+  transport->receive(node_channel, [&](net::Rank from, const net::Payload& payload) {
+    reports.arrive(from, net::Reader{payload}.read<std::string>());
+  });
+  transport->on_loss([&](net::Rank peer, const std::string& reason) {
+    const auto error = lost(options_, peer, reason);
+    scheduler.fail(error);
+    reports.fail(error);
+  });
+
+  try {
+    graph_->build(node);
+    transport->connect({options_.rank, options_.node_count(), graph_->describe()});
+    const Time start = scheduler.clock().now();
+    scheduler.run();
+    node.end();
+    const double seconds = std::chrono::duration<double>(scheduler.clock().now() - start).count();
+    const auto own = node_figures(node, seconds);
+    if (options_.rank == 0) {
+      reports.arrive(0, own);
+      figures_ = run_figures(options_, seconds, reports.wait(), own_figures_);
+    } else {
+      net::Writer writer{node_channel};
+      writer.write(own);
+      transport->link(0).send(net::Lane::control, std::move(*writer.finish()));
+    }
+    transport->disconnect();
+  } catch (const std::exception& error) {
+    transport->abort(error.what());
+    throw;
+  }
+  if (options_.rank == 0 && !options_.json.empty()) write_figures(options_.json, figures_);
+}
+
+}  // namespace tensair

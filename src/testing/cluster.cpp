@@ -1,0 +1,65 @@
+#include <fmt/format.h>
+
+#include <tensair/error.hpp>
+#include <tensair/testing/cluster.hpp>
+
+#include "simulation.hpp"
+
+namespace tensair::testing {
+
+struct Cluster::World {
+  explicit World(ClusterOptions options) : simulation(std::move(options)) {}
+
+  // Tasks refer to their node, and nodes to the simulation: they go first.
+  Simulation simulation;
+  std::vector<std::unique_ptr<runtime::Node>> nodes;
+  std::vector<std::unique_ptr<Pipeline>> pipelines;
+};
+
+Cluster::Cluster(ClusterOptions options) : world_(std::make_unique<World>(std::move(options))) {}
+Cluster::~Cluster() = default;
+
+void Cluster::kill(int rank, Duration at) {
+  world_->simulation.kill_at(rank, at);
+}
+
+void Cluster::run(const std::function<void(Pipeline&)>& build) {
+  auto& simulation = world_->simulation;
+  const int count = simulation.options().nodes;
+  for (int rank = 0; rank < count; ++rank) {
+    Options options;
+    options.program = "test";
+    options.rank = rank;
+    options.seed = simulation.options().seed;
+    if (count > 1) {
+      for (int node = 0; node < count; ++node) options.nodes.push_back(fmt::format("node{}:0", node));
+    }
+    auto& pipeline = *world_->pipelines.emplace_back(std::make_unique<Pipeline>(std::move(options)));
+    build(pipeline);
+    pipeline.graph()->check();
+    if (pipeline.graph()->describe() != world_->pipelines.front()->graph()->describe()) {
+      throw Error("the pipelines differ", fmt::format("nodes 0 and {}", rank), "Build the same graph on every node.");
+    }
+    auto& node = *world_->nodes.emplace_back(std::make_unique<runtime::Node>(
+        rank, count, simulation.options().seed, simulation.transport(rank), simulation.scheduler(rank)));
+    pipeline.graph()->build(node);
+  }
+  simulation.run();
+  for (auto& node : world_->nodes) node->end();
+}
+
+auto Cluster::elapsed() const -> Duration {
+  return world_->simulation.clock().now() - Time{};
+}
+
+auto Cluster::bytes_sent() const -> std::uint64_t {
+  std::uint64_t bytes = 0;
+  for (int from = 0; from < world_->simulation.options().nodes; ++from) {
+    for (auto& link : world_->simulation.transport(from).links()) {
+      for (const auto lane : {net::Lane::control, net::Lane::delta, net::Lane::data}) bytes += link->bytes_sent(lane);
+    }
+  }
+  return bytes;
+}
+
+}  // namespace tensair::testing

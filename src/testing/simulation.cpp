@@ -1,0 +1,243 @@
+#include "simulation.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstring>
+#include <tensair/error.hpp>
+
+namespace tensair::testing {
+namespace {
+
+// A turn of a task that gives its thread back quickly. Not nothing, so that time goes on whatever such tasks do.
+constexpr auto short_turn = std::chrono::microseconds{2};
+
+auto flatten(const net::Message& message) -> net::Payload {
+  net::Payload payload;
+  payload.reserve(message.size());
+  payload.insert(payload.end(), message.head.begin(), message.head.end());
+  for (const auto part : message.bulk) payload.insert(payload.end(), part.begin(), part.end());
+  return payload;
+}
+
+}  // namespace
+
+// --- Links
+
+class SimulatedLink::Queue final : public net::Outbox {
+ public:
+  void push(net::Message message) { messages_.push_back(std::make_unique<net::Message>(std::move(message))); }
+  auto next() -> std::unique_ptr<net::Message> override {
+    if (messages_.empty()) return nullptr;
+    auto message = std::move(messages_.front());
+    messages_.pop_front();
+    return message;
+  }
+
+ private:
+  std::deque<std::unique_ptr<net::Message>> messages_;
+};
+
+void SimulatedLink::ready(net::Lane lane, std::shared_ptr<net::Outbox> outbox) {
+  auto& waiting = waiting_[static_cast<std::size_t>(lane)];
+  if (std::find(waiting.begin(), waiting.end(), outbox) == waiting.end()) waiting.push_back(std::move(outbox));
+}
+
+void SimulatedLink::send(net::Lane lane, net::Message message) {
+  auto& queue = queues_[static_cast<std::size_t>(lane)];
+  if (!queue) queue = std::make_shared<Queue>();
+  queue->push(std::move(message));
+  ready(lane, queue);
+}
+
+auto SimulatedLink::has_waiting() const -> bool {
+  return std::any_of(waiting_.begin(), waiting_.end(), [](const auto& lane) { return !lane.empty(); });
+}
+
+void SimulatedLink::pump() {
+  while (has_waiting() && free_at_ <= simulation_.clock().now()) {
+    const auto lane = static_cast<std::size_t>(
+        std::find_if(waiting_.begin(), waiting_.end(), [](const auto& outboxes) { return !outboxes.empty(); }) -
+        waiting_.begin());
+    auto outbox = std::move(waiting_[lane].front());
+    waiting_[lane].pop_front();
+    const auto message = outbox->next();
+    if (!message) continue;
+    waiting_[lane].push_back(std::move(outbox));
+    if (simulation_.dead(to_)) continue;
+    auto payload = flatten(*message);
+    bytes_[lane] += payload.size();
+    Duration writing{};
+    if (simulation_.options().bytes_per_second > 0) {
+      writing = Duration{static_cast<Duration::rep>(static_cast<double>(payload.size()) /
+                                                    simulation_.options().bytes_per_second * 1e9)};
+    }
+    free_at_ = simulation_.clock().now() + writing;
+    auto at = free_at_ + simulation_.draw(simulation_.options().delay);
+    if (!under_way_.empty()) at = std::max(at, under_way_.back().at);  // one connection: nothing overtakes
+    under_way_.push_back({at, message->channel, std::move(payload)});
+  }
+}
+
+void SimulatedLink::deliver() {
+  auto flight = std::move(under_way_.front());
+  under_way_.pop_front();
+  if (!simulation_.dead(to_)) simulation_.transport(to_).arrive(from_, flight.channel, std::move(flight.payload));
+}
+
+// --- Transports and schedulers
+
+SimulatedTransport::SimulatedTransport(Simulation& simulation, int rank, int nodes) {
+  for (int peer = 0; peer < nodes; ++peer) links_.push_back(std::make_unique<SimulatedLink>(simulation, rank, peer));
+}
+
+void SimulatedTransport::receive(net::ChannelId channel, Receiver receiver) {
+  if (!receivers_.emplace(channel, std::move(receiver)).second)
+    throw Error(fmt::format("channel {} has two receivers", channel));
+}
+
+void SimulatedTransport::arrive(int from, net::ChannelId channel, net::Payload payload) {
+  const auto receiver = receivers_.find(channel);
+  if (receiver == receivers_.end())
+    throw Error(fmt::format("a message for channel {}, which nobody receives", channel));
+  receiver->second(from, std::move(payload));
+}
+
+void SimulatedScheduler::spawn(std::shared_ptr<runtime::Task> task) {
+  adopt(*task);
+  simulation_.spawn(rank_, std::move(task));
+}
+
+auto SimulatedScheduler::clock() const -> const Clock& {
+  return simulation_.clock();
+}
+void SimulatedScheduler::wake(runtime::Task& task) {
+  simulation_.wake(task);
+}
+
+// --- What happens
+
+Simulation::Simulation(ClusterOptions options)
+    : options_(std::move(options)), random_(options_.seed), dead_(static_cast<std::size_t>(options_.nodes)) {
+  for (int rank = 0; rank < options_.nodes; ++rank) {
+    transports_.push_back(std::make_unique<SimulatedTransport>(*this, rank, options_.nodes));
+    schedulers_.push_back(std::make_unique<SimulatedScheduler>(*this, rank));
+  }
+}
+
+void Simulation::spawn(int rank, std::shared_ptr<runtime::Task> task) {
+  auto* key = task.get();
+  by_task_[key] = &entries_.emplace_back(Entry{std::move(task), rank});
+}
+
+void Simulation::wake(runtime::Task& task) {
+  auto& entry = *by_task_.at(&task);
+  if (&entry == running_) {
+    entry.woken = true;
+  } else if (entry.waiting) {
+    entry.waiting = false;
+    entry.ready_at = clock_.now();
+  } else {
+    entry.woken = true;  // its turn takes until `ready_at`, and it is run again then
+  }
+}
+
+auto Simulation::draw(Duration average) -> Duration {
+  // Own arithmetic: the standard's distributions differ between libraries, and a seed must run the same way everywhere.
+  const double unit = static_cast<double>(random_() >> 11) * 0x1.0p-53;
+  return Duration{static_cast<Duration::rep>(static_cast<double>(average.count()) * (0.5 + unit))};
+}
+
+void Simulation::turn(Entry& entry) {
+  entry.woken = false;
+  running_ = &entry;
+  const auto turn = entry.task->run();
+  running_ = nullptr;
+  Duration length = short_turn;
+  if (entry.task->occupies_thread()) {
+    const auto rank = static_cast<std::size_t>(entry.rank);
+    const double slowness = rank < options_.slowness.size() ? options_.slowness[rank] : 1.0;
+    length = Duration{static_cast<Duration::rep>(static_cast<double>(draw(options_.turn).count()) * slowness)};
+  }
+  switch (turn.state) {
+    case runtime::Turn::State::done:
+      entry.done = true;
+      return;
+    case runtime::Turn::State::again:
+      entry.ready_at = clock_.now() + length;
+      return;
+    case runtime::Turn::State::wait:
+      entry.waiting = !entry.woken;
+      entry.ready_at = entry.woken ? clock_.now() + short_turn : turn.deadline;
+      return;
+  }
+}
+
+void Simulation::die(int rank) {
+  dead_[static_cast<std::size_t>(rank)] = true;
+  throw NodeError(rank, "the connection was lost", fmt::format("node {}", rank), "");
+}
+
+auto Simulation::next_time() -> Time {
+  Time next = deaths_.empty() ? never : deaths_.begin()->first;
+  for (const auto& entry : entries_) {
+    if (!entry.done && !dead(entry.rank)) next = std::min(next, entry.ready_at);
+  }
+  for (const auto& transport : transports_) {
+    for (const auto& link : transport->links()) next = std::min({next, link->arrival(), link->free_at()});
+  }
+  return next;
+}
+
+void Simulation::report_deadlock() const {
+  std::string tasks;
+  for (const auto& entry : entries_) {
+    if (!entry.done) tasks += fmt::format("{}{} on node {}", tasks.empty() ? "" : ", ", entry.task->name(), entry.rank);
+  }
+  throw Error("nothing can happen any more, and these still wait: " + tasks, fmt::format("seed {}", options_.seed));
+}
+
+void Simulation::run() {
+  std::vector<Entry*> ready;
+  std::vector<SimulatedLink*> arriving;
+  while (true) {
+    const Time now = clock_.now();
+    while (!deaths_.empty() && deaths_.begin()->first <= now) {
+      const int rank = deaths_.begin()->second;
+      deaths_.erase(deaths_.begin());
+      die(rank);
+    }
+    ready.clear();
+    arriving.clear();
+    bool unfinished = false;
+    for (auto& entry : entries_) {
+      unfinished = unfinished || !entry.done;
+      if (!entry.done && entry.ready_at <= now) ready.push_back(&entry);
+    }
+    bool flying = false;
+    for (auto& transport : transports_) {
+      for (auto& link : transport->links()) {
+        link->pump();
+        flying = flying || link->arrival() != never;
+        if (link->arrival() <= now) arriving.push_back(link.get());
+      }
+    }
+    if (!unfinished && !flying) return;
+    const auto choices = ready.size() + arriving.size();
+    if (choices == 0) {
+      const Time next = next_time();
+      if (next == never) report_deadlock();
+      clock_.advance(std::max(now, next));
+      continue;
+    }
+    const auto choice = static_cast<std::size_t>(random_() % choices);
+    if (choice < ready.size()) {
+      ready[choice]->waiting = false;
+      turn(*ready[choice]);
+    } else {
+      arriving[choice - ready.size()]->deliver();
+    }
+  }
+}
+
+}  // namespace tensair::testing

@@ -1,0 +1,151 @@
+#pragma once
+
+#include <array>
+#include <deque>
+#include <map>
+#include <memory>
+#include <random>
+#include <tensair/net/transport.hpp>
+#include <tensair/runtime/task.hpp>
+#include <tensair/testing/cluster.hpp>
+#include <vector>
+
+// The simulated cluster.
+//
+// There is one list of things that may happen now: a turn of a task that is ready, and the arrival of the message that
+// is next on a link. One of them is drawn and happens; when the list is empty, time jumps to the next thing that will
+// be ready. All of it is in one thread, so a wake or a message that tasks cause only changes the list.
+
+namespace tensair::testing {
+
+class Simulation;
+
+class SimulatedClock final : public Clock {
+ public:
+  auto now() const -> Time override { return now_; }
+  void advance(Time to) { now_ = to; }
+
+ private:
+  Time now_{};
+};
+
+/// One direction of a link. Messages are taken from the outboxes when the link is free, the most urgent lane first, as
+/// over TCP.
+class SimulatedLink final : public net::Link {
+ public:
+  SimulatedLink(Simulation& simulation, int from, int to) : simulation_(simulation), from_(from), to_(to) {}
+
+  void ready(net::Lane lane, std::shared_ptr<net::Outbox> outbox) override;
+  void send(net::Lane lane, net::Message message) override;
+  auto bytes_sent(net::Lane lane) const -> std::uint64_t override { return bytes_[static_cast<std::size_t>(lane)]; }
+
+  /// When the message under way arrives; never when there is none.
+  auto arrival() const -> Time { return under_way_.empty() ? never : under_way_.front().at; }
+  void deliver();
+  /// Takes the next message from the outboxes, when the link is free.
+  void pump();
+  auto free_at() const -> Time { return has_waiting() ? free_at_ : never; }
+
+ private:
+  struct Flight {
+    Time at;
+    net::ChannelId channel;
+    net::Payload payload;
+  };
+  class Queue;
+
+  auto has_waiting() const -> bool;
+
+  Simulation& simulation_;
+  int from_, to_;
+  std::array<std::deque<std::shared_ptr<net::Outbox>>, net::lanes> waiting_;
+  std::array<std::shared_ptr<Queue>, net::lanes> queues_;
+  std::array<std::uint64_t, net::lanes> bytes_{};
+  std::deque<Flight> under_way_;
+  Time free_at_{};
+};
+
+/// One node's way to the others.
+class SimulatedTransport final : public net::Transport {
+ public:
+  SimulatedTransport(Simulation& simulation, int rank, int nodes);
+
+  void receive(net::ChannelId channel, Receiver receiver) override;
+  void on_loss(Loss loss) override { loss_ = std::move(loss); }
+  void connect(const net::Identity&) override {}
+  auto link(net::Rank peer) -> net::Link& override { return *links_.at(static_cast<std::size_t>(peer)); }
+  void disconnect() override {}
+  void abort(const std::string&) override {}
+
+  void arrive(int from, net::ChannelId channel, net::Payload payload);
+  auto links() -> std::vector<std::unique_ptr<SimulatedLink>>& { return links_; }
+
+ private:
+  std::map<net::ChannelId, Receiver> receivers_;
+  Loss loss_;
+  std::vector<std::unique_ptr<SimulatedLink>> links_;
+};
+
+/// One node's scheduler: tells the simulation which tasks are its own.
+class SimulatedScheduler final : public runtime::Scheduler {
+ public:
+  SimulatedScheduler(Simulation& simulation, int rank) : simulation_(simulation), rank_(rank) {}
+
+  void spawn(std::shared_ptr<runtime::Task> task) override;
+  auto clock() const -> const Clock& override;
+
+ protected:
+  void wake(runtime::Task& task) override;
+
+ private:
+  Simulation& simulation_;
+  int rank_;
+};
+
+/// What happens, and when.
+class Simulation {
+ public:
+  explicit Simulation(ClusterOptions options);
+
+  auto options() const -> const ClusterOptions& { return options_; }
+  auto clock() const -> const SimulatedClock& { return clock_; }
+  auto transport(int rank) -> SimulatedTransport& { return *transports_.at(static_cast<std::size_t>(rank)); }
+  auto scheduler(int rank) -> SimulatedScheduler& { return *schedulers_.at(static_cast<std::size_t>(rank)); }
+
+  void spawn(int rank, std::shared_ptr<runtime::Task> task);
+  void wake(runtime::Task& task);
+  void kill_at(int rank, Duration at) { deaths_.emplace(Time{} + at, rank); }
+  auto dead(int rank) const -> bool { return dead_.at(static_cast<std::size_t>(rank)); }
+
+  /// Between half and one and a half of `average`.
+  auto draw(Duration average) -> Duration;
+
+  /// @throws what a task throws; NodeError when a node dies; Error on a deadlock
+  void run();
+
+ private:
+  struct Entry {
+    std::shared_ptr<runtime::Task> task;
+    int rank;
+    bool waiting = false, done = false, woken = false;
+    Time ready_at{};  // when not waiting: not before; when waiting: its deadline
+  };
+
+  void turn(Entry& entry);
+  void die(int rank);
+  auto next_time() -> Time;
+  [[noreturn]] void report_deadlock() const;
+
+  ClusterOptions options_;
+  SimulatedClock clock_;
+  std::mt19937_64 random_;
+  std::vector<std::unique_ptr<SimulatedTransport>> transports_;
+  std::vector<std::unique_ptr<SimulatedScheduler>> schedulers_;
+  std::deque<Entry> entries_;
+  std::map<runtime::Task*, Entry*> by_task_;
+  std::multimap<Time, int> deaths_;
+  std::vector<bool> dead_;
+  Entry* running_ = nullptr;
+};
+
+}  // namespace tensair::testing

@@ -1,0 +1,18 @@
+# COMPILER FLAGS FILE: succeeds if FILE does not compile, for the reason that its first line gives: // error: REGEX
+cmake_policy(VERSION 3.25)
+file(STRINGS "${FILE}" first LIMIT_COUNT 1)
+if(NOT first MATCHES "^// error: (.+)$")
+  message(FATAL_ERROR "${FILE}: its first line must be: // error: REGEX")
+endif()
+set(regex "${CMAKE_MATCH_1}")
+execute_process(
+  COMMAND "${COMPILER}" "${FLAGS}" -fsyntax-only "${FILE}"
+  RESULT_VARIABLE result
+  OUTPUT_VARIABLE output
+  ERROR_VARIABLE output)
+if(result EQUAL 0)
+  message(FATAL_ERROR "${FILE} compiles; expected an error that matches: ${regex}")
+endif()
+if(NOT output MATCHES "${regex}")
+  message(FATAL_ERROR "${FILE}: no line of the compiler's output matches: ${regex}\n${output}")
+endif()

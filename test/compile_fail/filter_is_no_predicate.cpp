@@ -1,0 +1,7 @@
+// error: Predicate
+#include <string>
+#include <tensair/pipeline.hpp>
+
+void build(tensair::Pipeline& pipeline) {
+  pipeline.source(std::vector{1, 2}).filter([](int) { return std::string("yes"); }).collect();
+}

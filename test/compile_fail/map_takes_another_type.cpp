@@ -1,0 +1,7 @@
+// error: Mapping
+#include <string>
+#include <tensair/pipeline.hpp>
+
+void build(tensair::Pipeline& pipeline) {
+  pipeline.source(std::vector{1, 2}).map([](const std::string& text) { return text; }).collect();
+}

@@ -1,0 +1,12 @@
+#include <cstdio>
+#include <tensair/pipeline.hpp>
+#include <vector>
+
+auto main(int argc, char** argv) -> int {
+  tensair::Pipeline pipeline{argc, argv};
+  int sum = 0;
+  pipeline.source(std::vector<int>{1, 2, 3}).map([](int x) { return 2 * x; }).sink([&sum](int x) { sum += x; });
+  const int code = pipeline.run();
+  std::puts(code == 0 && sum == 12 ? "consumer: ok" : "consumer: wrong sum");
+  return code;
+}

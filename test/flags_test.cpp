@@ -1,0 +1,346 @@
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <tensair/error.hpp>
+#include <tensair/flags.hpp>
+#include <vector>
+
+#include "catch.hpp"
+
+namespace {
+
+using Catch::Matchers::ContainsSubstring;
+using Variables = std::map<std::string, std::string>;
+
+auto parse(tensair::Flags& flags, const std::vector<std::string>& arguments, const Variables& variables = {})
+    -> tensair::Options {
+  auto argv = std::vector<const char*>{"program"};
+  for (const auto& argument : arguments) argv.push_back(argument.c_str());
+  return flags.parse(static_cast<int>(argv.size()), argv.data(),
+                     [&](const std::string& name) -> std::optional<std::string> {
+                       const auto found = variables.find(name);
+                       return found == variables.end() ? std::nullopt : std::optional{found->second};
+                     });
+}
+
+auto parse(const std::vector<std::string>& arguments, const Variables& variables = {}) -> tensair::Options {
+  auto flags = tensair::Flags{"program"};
+  return parse(flags, arguments, variables);
+}
+
+/// What a usage error says; "" when there is none.
+auto error_of(tensair::Flags& flags, const std::vector<std::string>& arguments, const Variables& variables = {})
+    -> std::string {
+  try {
+    parse(flags, arguments, variables);
+    return {};
+  } catch (const tensair::UsageError& error) {
+    return error.what();
+  }
+}
+
+auto error_of(const std::vector<std::string>& arguments, const Variables& variables = {}) -> std::string {
+  auto flags = tensair::Flags{"program"};
+  return error_of(flags, arguments, variables);
+}
+
+auto help_of(tensair::Flags& flags) -> std::string {
+  try {
+    parse(flags, {"--help"});
+    return {};
+  } catch (const tensair::HelpRequested& help) {
+    return help.text;
+  }
+}
+
+using Nodes = std::vector<std::string>;
+
+}  // namespace
+
+TEST_CASE("without flags a program is one node with the defaults", "[flags]") {
+  const auto options = parse({});
+  CHECK(options.program == "program");
+  CHECK(options.arguments == Nodes{"program"});
+  CHECK(options.node_count() == 1);
+  CHECK(options.rank == 0);
+  CHECK(options.local == 0);
+  CHECK(options.threads == 0);
+  CHECK(options.seed == 1);
+  CHECK_FALSE(options.quiet);
+  CHECK(options.explain == tensair::Options::Explain::none);
+  CHECK(options.json.empty());
+  CHECK(options.connect_deadline == std::chrono::seconds{30});
+  CHECK(options.listen_socket == -1);
+}
+
+TEST_CASE("a program started without even a name is one node", "[flags]") {
+  const char* const none[] = {nullptr};
+  CHECK(tensair::Flags{"program"}.parse(0, none).arguments.empty());
+}
+
+TEST_CASE("every program has tensair's flags, with = or a space", "[flags]") {
+  const auto given = GENERATE(Nodes{"--threads", "3", "--seed", "18446744073709551615", "--json", "out.json", "--quiet",
+                                    "--connect-deadline", "2.5", "--nodes", "a:1,b:2", "--rank", "1"},
+                              Nodes{"--threads=3", "--seed=18446744073709551615", "--json=out.json", "--quiet",
+                                    "--connect-deadline=2.5", "--nodes=a:1,b:2", "--rank=1"});
+  const auto options = parse(given);
+  CHECK(options.threads == 3);
+  CHECK(options.seed == UINT64_MAX);
+  CHECK(options.json == "out.json");
+  CHECK(options.quiet);
+  CHECK(options.connect_deadline == std::chrono::milliseconds{2500});
+  CHECK(options.nodes == Nodes{"a:1", "b:2"});
+  CHECK(options.rank == 1);
+  CHECK(options.arguments.size() == given.size() + 1);
+}
+
+TEST_CASE("--explain prints text or, when asked, a graph", "[flags]") {
+  using Explain = tensair::Options::Explain;
+  CHECK(parse({"--explain"}).explain == Explain::text);
+  CHECK(parse({"--explain=text"}).explain == Explain::text);
+  CHECK(parse({"--explain=dot"}).explain == Explain::dot);
+  CHECK(parse({"--explain", "--local", "3"}).local == 3);
+  CHECK_THAT(error_of({"--explain=svg"}), ContainsSubstring("--explain takes one of text, dot, not 'svg'"));
+}
+
+TEST_CASE("a flag given twice counts as last given", "[flags]") {
+  CHECK(parse({"--threads", "2", "--threads=4"}).threads == 4);
+  CHECK_FALSE(parse({"--quiet", "--no-quiet"}).quiet);
+  CHECK(parse({"--no-quiet", "--quiet"}).quiet);
+}
+
+TEST_CASE("a program's own flags fill its variables", "[flags]") {
+  int epochs = 5;
+  std::uint64_t records = 1;
+  double rate = 0.1;
+  bool augment = false, fused = true;
+  std::string name = "cnn", optimizer = "adam";
+  std::filesystem::path data = "data";
+  auto flags = tensair::Flags{"cifar10", "Learns CIFAR-10."};
+  flags.add("--epochs", epochs, "how often each image is shown")
+      .add("--records", records, "how many")
+      .add("--rate", rate, "step size")
+      .add("--augment", augment, "shifted and mirrored images too")
+      .add("--fused", fused, "one pass over the parameters")
+      .add("--name", name, "what to call it")
+      .add("--optimizer", optimizer, {"adam", "sgd"}, "which one")
+      .add("--data", data, "where the images are");
+
+  SECTION("when they are given") {
+    parse(flags, {"--epochs=-2", "--records", "10000000000", "--rate", "1e-3", "--augment", "--no-fused", "--name",
+                  "a b", "--optimizer=sgd", "--data", "/tmp"});
+    CHECK(epochs == -2);
+    CHECK(records == 10'000'000'000);
+    CHECK(rate == 1e-3);
+    CHECK(augment);
+    CHECK_FALSE(fused);
+    CHECK(name == "a b");
+    CHECK(optimizer == "sgd");
+    CHECK(data == "/tmp");
+  }
+  SECTION("and keep what they have when not") {
+    parse(flags, {});
+    CHECK(epochs == 5);
+    CHECK(fused);
+    CHECK(optimizer == "adam");
+  }
+  SECTION("a bad value names the flag, the value and what it takes") {
+    CHECK_THAT(error_of(flags, {"--epochs", "five"}), ContainsSubstring("--epochs takes a whole number, not 'five'"));
+    CHECK_THAT(error_of(flags, {"--epochs", "5.5"}), ContainsSubstring("--epochs takes a whole number, not '5.5'"));
+    CHECK_THAT(error_of(flags, {"--epochs", "3000000000"}), ContainsSubstring("to 2147483647, not '3000000000'"));
+    CHECK_THAT(error_of(flags, {"--records", "-1"}),
+               ContainsSubstring("--records takes a whole number from 0 on, not '-1'"));
+    CHECK_THAT(error_of(flags, {"--rate", "fast"}), ContainsSubstring("--rate takes a number, not 'fast'"));
+    CHECK_THAT(error_of(flags, {"--rate", "nan"}), ContainsSubstring("--rate takes a number, not 'nan'"));
+    CHECK_THAT(error_of(flags, {"--optimizer", "adm"}),
+               ContainsSubstring("--optimizer takes one of adam, sgd, not 'adm'"));
+    CHECK_THAT(error_of(flags, {"--augment=perhaps"}), ContainsSubstring("--augment takes no value, or yes or no"));
+    CHECK_THAT(error_of(flags, {"--epochs"}), ContainsSubstring("--epochs takes a whole number, and nothing follows"));
+    CHECK_THAT(error_of(flags, {"--data=", "--augment"}), ContainsSubstring("--data= has no value"));
+  }
+  SECTION("an unknown flag is named, with the one that was meant if it is near") {
+    CHECK_THAT(error_of(flags, {"--epoch", "3"}), ContainsSubstring("unknown flag --epoch. Did you mean --epochs?"));
+    CHECK_THAT(error_of(flags, {"--epohcs=3"}), ContainsSubstring("unknown flag --epohcs. Did you mean --epochs?"));
+    CHECK_THAT(error_of(flags, {"--no-fuse"}), ContainsSubstring("Did you mean --no-fused?"));
+    CHECK_THAT(error_of(flags, {"--theads", "3"}), ContainsSubstring("Did you mean --threads?"));
+    CHECK_THAT(error_of(flags, {"--connect"}), ContainsSubstring("Did you mean --connect-deadline?"));
+    CHECK_THAT(error_of(flags, {"--zebra"}), ContainsSubstring("unknown flag --zebra. See --help."));
+    CHECK_THAT(error_of(flags, {"-x"}), ContainsSubstring("unknown flag -x. See --help."));
+    CHECK_THAT(error_of(flags, {"images"}), ContainsSubstring("unexpected argument 'images'"));
+    CHECK_THAT(error_of(flags, {"--", "images"}), ContainsSubstring("unexpected argument 'images'"));
+  }
+  SECTION("--help shows them first, each on a line with its default, then everybody's") {
+    const auto help = help_of(flags);
+    CHECK_THAT(help, ContainsSubstring("Usage: cifar10 [FLAGS]\nLearns CIFAR-10.\n\n  --epochs N"));
+    CHECK_THAT(help, ContainsSubstring("how often each image is shown (default 5)\n"));
+    CHECK_THAT(help, ContainsSubstring("--[no-]fused"));
+    CHECK_THAT(help, ContainsSubstring("--optimizer adam|sgd"));
+    CHECK_THAT(help, ContainsSubstring("(default 0.1)\n"));
+    const auto common = help.find("\nEvery tensair program:\n");
+    REQUIRE(common != std::string::npos);
+    CHECK(help.find("--data") < common);
+    for (const char* flag : {"--local N", "--nodes HOST:PORT", "--rank N", "--explain[=text|dot]", "--json FILE",
+                             "--threads N", "--seed N", "--[no-]quiet", "--connect-deadline SECONDS", "--help"}) {
+      INFO(flag);
+      const auto at = help.find("\n  " + std::string{flag});
+      REQUIRE(at != std::string::npos);
+      CHECK(at > common);
+    }
+  }
+}
+
+TEST_CASE("--help wins over everything that is wrong with the rest", "[flags]") {
+  CHECK_THROWS_AS(parse({"--local", "0", "-h", "--zebra"}), tensair::HelpRequested);
+}
+
+TEST_CASE("a program cannot name its flags as tensair's, or twice, or without dashes", "[flags]") {
+  auto flags = tensair::Flags{"program"};
+  int n = 0;
+  bool b = false;
+  flags.add("--batch", n, "");
+  CHECK_THROWS_AS(flags.add("--seed", n, ""), tensair::Error);
+  CHECK_THROWS_AS(flags.add("--no-quiet", n, ""), tensair::Error);
+  CHECK_THROWS_AS(flags.add("--batch", b, ""), tensair::Error);
+  CHECK_THROWS_AS(flags.add("epochs", n, ""), tensair::Error);
+  CHECK_THROWS_AS(flags.add("--two words", n, ""), tensair::Error);
+}
+
+TEST_CASE("numbers outside their range are refused", "[flags]") {
+  CHECK_THAT(error_of({"--threads", "-1"}),
+             ContainsSubstring("--threads takes a whole number from 0 to 4096, not '-1'"));
+  CHECK_THAT(error_of({"--threads=many"}), ContainsSubstring("--threads takes a whole number from 0 to 4096"));
+  CHECK_THAT(error_of({"--local", "0"}), ContainsSubstring("--local takes a whole number from 1 to 1024, not '0'"));
+  CHECK_THAT(error_of({"--local", "1025"}), ContainsSubstring("not '1025'"));
+  CHECK_THAT(error_of({"--seed", "-1"}), ContainsSubstring("--seed takes a whole number from 0 on, not '-1'"));
+  CHECK_THAT(error_of({"--rank", "-1"}), ContainsSubstring("--rank takes"));
+  for (const char* bad : {"0", "-2", "soon", "inf", "1e9"}) {
+    CHECK_THAT(error_of({"--connect-deadline", bad}),
+               ContainsSubstring("--connect-deadline takes a number of seconds"));
+  }
+  CHECK(parse({"--local", "1024"}).local == 1024);
+  CHECK(parse({"--connect-deadline", "0.0001"}).connect_deadline == std::chrono::milliseconds{1});
+}
+
+TEST_CASE("flags that contradict each other, or say too little, are refused", "[flags]") {
+  CHECK_THAT(error_of({"--local", "2", "--nodes", "a:1"}), ContainsSubstring("--local and --nodes exclude each other"));
+  CHECK_THAT(error_of({"--local", "2", "--rank", "1"}), ContainsSubstring("--local and --rank exclude each other"));
+  CHECK_THAT(error_of({"--rank", "0"}), ContainsSubstring("--rank without a list of nodes. Give --nodes"));
+  CHECK_THAT(error_of({"--nodes", "a:1,b:1"}), ContainsSubstring("--nodes without a rank"));
+  CHECK_THAT(error_of({"--nodes", "a:1,b:1", "--rank", "2"}),
+             ContainsSubstring("--rank 2 is outside the list: --nodes has 2 nodes"));
+}
+
+TEST_CASE("an address is host:port, an IPv6 one in brackets", "[flags]") {
+  CHECK(parse({"--nodes", "[::1]:7001,10.0.0.7:7001,host-a.example:65535", "--rank", "0"}).nodes ==
+        Nodes{"[::1]:7001", "10.0.0.7:7001", "host-a.example:65535"});
+  for (const char* bad : {"a", "a:", ":1", "a:0", "a:65536", "a:x", "a:1x", "::1:7001", "[::1]", "[]:1", "[::1:1",
+                          "a b:1", "http://a:1", ""}) {
+    INFO("address '" << bad << "'");
+    const auto error = error_of({"--nodes", "good:1," + std::string{bad}, "--rank", "0"});
+    CHECK_THAT(error, ContainsSubstring("--nodes"));
+    CHECK_THAT(error, ContainsSubstring(bad));
+  }
+  CHECK_THAT(error_of({"--nodes", "a:1,b:1,a:1", "--rank", "0"}),
+             ContainsSubstring("--nodes: nodes 0 and 2 have the same address a:1"));
+}
+
+TEST_CASE("the environment says what the flags do not", "[flags][environment]") {
+  const auto cluster = Variables{{"TENSAIR_NODES", "a:1,b:1"}, {"TENSAIR_RANK", "1"}};
+  CHECK(parse({}, cluster).nodes == Nodes{"a:1", "b:1"});
+  CHECK(parse({}, cluster).rank == 1);
+  CHECK(parse({"--rank", "0"}, cluster).rank == 0);
+  CHECK(parse({"--nodes", "c:1,d:1,e:1"}, cluster).nodes == Nodes{"c:1", "d:1", "e:1"});
+  CHECK(parse({"--local", "3"}, cluster).nodes.empty());
+  CHECK(parse({}, {{"TENSAIR_THREADS", "3"}}).threads == 3);
+  CHECK(parse({"--threads", "2"}, {{"TENSAIR_THREADS", "3"}}).threads == 2);
+  CHECK(parse({}, {{"TENSAIR_NODES", ""}, {"TENSAIR_RANK", ""}}).node_count() == 1);
+
+  CHECK_THAT(error_of({}, {{"TENSAIR_NODES", "a:1"}}), ContainsSubstring("TENSAIR_NODES without a rank"));
+  CHECK_THAT(error_of({}, {{"TENSAIR_RANK", "0"}}), ContainsSubstring("TENSAIR_RANK without a list of nodes"));
+  CHECK_THAT(error_of({}, {{"TENSAIR_NODES", "a:1"}, {"TENSAIR_RANK", "1"}}),
+             ContainsSubstring("TENSAIR_RANK 1 is outside the list: TENSAIR_NODES has 1 node"));
+  CHECK_THAT(error_of({}, {{"TENSAIR_NODES", "a"}, {"TENSAIR_RANK", "0"}}), ContainsSubstring("TENSAIR_NODES: 'a'"));
+  CHECK_THAT(error_of({}, {{"TENSAIR_THREADS", "x"}}), ContainsSubstring("TENSAIR_THREADS takes a whole number"));
+}
+
+TEST_CASE("the launcher's socket belongs to the list it made", "[flags][environment]") {
+  const auto launched = Variables{{"TENSAIR_NODES", "a:1,b:1"}, {"TENSAIR_RANK", "1"}, {"TENSAIR_LISTEN_SOCKET", "5"}};
+  CHECK(parse({}, launched).listen_socket == 5);
+  CHECK(parse({"--nodes", "c:1,d:1"}, launched).listen_socket == -1);
+  CHECK(parse({"--rank", "0"}, launched).listen_socket == -1);
+  CHECK(parse({}, {{"TENSAIR_LISTEN_SOCKET", "5"}}).listen_socket == -1);
+}
+
+TEST_CASE("on one host Open MPI, Slurm and torchrun make a cluster", "[flags][environment]") {
+  const auto launcher = GENERATE(
+      Variables{{"OMPI_COMM_WORLD_RANK", "1"}, {"OMPI_COMM_WORLD_SIZE", "3"}, {"OMPI_COMM_WORLD_LOCAL_SIZE", "3"}},
+      Variables{{"SLURM_PROCID", "1"}, {"SLURM_NTASKS", "3"}, {"SLURM_NNODES", "1"}},
+      Variables{{"SLURM_PROCID", "1"}, {"SLURM_NTASKS", "3"}, {"SLURM_JOB_NODELIST", "node7"}},
+      Variables{{"SLURM_PROCID", "1"},
+                {"SLURM_NTASKS", "8"},
+                {"SLURM_NNODES", "4"},
+                {"SLURM_STEP_NUM_TASKS", "3"},
+                {"SLURM_STEP_NUM_NODES", "1"}},
+      Variables{{"RANK", "1"},
+                {"WORLD_SIZE", "3"},
+                {"LOCAL_WORLD_SIZE", "3"},
+                {"MASTER_ADDR", "localhost"},
+                {"MASTER_PORT", "7699"},
+                {"SLURM_PROCID", "0"},
+                {"SLURM_NTASKS", "2"}});
+  const auto options = parse({}, launcher);
+  CHECK(options.nodes == Nodes{"127.0.0.1:7700", "127.0.0.1:7701", "127.0.0.1:7702"});
+  CHECK(options.rank == 1);
+
+  auto with_port = launcher;
+  with_port["TENSAIR_PORT"] = "9000";
+  CHECK(parse({}, with_port).nodes == Nodes{"127.0.0.1:9000", "127.0.0.1:9001", "127.0.0.1:9002"});
+  with_port["TENSAIR_PORT"] = "65534";
+  CHECK_THAT(error_of({}, with_port), ContainsSubstring("there are no 3 ports from 65534 on"));
+  CHECK(parse({"--local", "2"}, launcher).local == 2);
+}
+
+TEST_CASE("on several hosts a launcher gives the rank, and the addresses must be said", "[flags][environment]") {
+  struct Case {
+    std::string name;
+    Variables variables;
+  };
+  const auto launcher = GENERATE(
+      Case{"Open MPI",
+           {{"OMPI_COMM_WORLD_RANK", "1"}, {"OMPI_COMM_WORLD_SIZE", "2"}, {"OMPI_COMM_WORLD_LOCAL_SIZE", "1"}}},
+      Case{"Slurm", {{"SLURM_PROCID", "1"}, {"SLURM_NTASKS", "2"}, {"SLURM_NNODES", "2"}}},
+      Case{"Slurm", {{"SLURM_PROCID", "1"}, {"SLURM_NTASKS", "2"}, {"SLURM_JOB_NODELIST", "node[7-8]"}}},
+      Case{"Slurm", {{"SLURM_PROCID", "1"}, {"SLURM_NTASKS", "2"}}},
+      Case{"torchrun",
+           {{"RANK", "1"},
+            {"WORLD_SIZE", "2"},
+            {"LOCAL_WORLD_SIZE", "1"},
+            {"MASTER_ADDR", "a"},
+            {"MASTER_PORT", "29500"}}});
+  const auto error = error_of({}, launcher.variables);
+  CHECK_THAT(error, ContainsSubstring(launcher.name + " started 2 nodes on several hosts"));
+  CHECK_THAT(error, ContainsSubstring("Set TENSAIR_NODES to host:port of every rank, in order."));
+
+  auto with_nodes = launcher.variables;
+  with_nodes["TENSAIR_NODES"] = "a:1,b:1";
+  CHECK(parse({}, with_nodes).rank == 1);
+  CHECK(parse({"--nodes", "c:1,d:1"}, launcher.variables).rank == 1);
+  with_nodes["TENSAIR_NODES"] = "a:1,b:1,c:1";
+  CHECK_THAT(error_of({}, with_nodes),
+             ContainsSubstring("TENSAIR_NODES lists 3 nodes, but " + launcher.name + " started 2"));
+}
+
+TEST_CASE("a launcher of one process makes no cluster", "[flags][environment]") {
+  CHECK(parse({}, {{"SLURM_PROCID", "0"}, {"SLURM_NTASKS", "1"}}).nodes.empty());
+  CHECK(parse({}, {{"OMPI_COMM_WORLD_RANK", "0"}, {"OMPI_COMM_WORLD_SIZE", "1"}}).nodes.empty());
+  // These names are common: all four or it was not torchrun.
+  CHECK(parse({}, {{"RANK", "1"}, {"WORLD_SIZE", "2"}}).nodes.empty());
+}
+
+TEST_CASE("a launcher's variables that make no sense are refused", "[flags][environment]") {
+  CHECK_THAT(error_of({}, {{"SLURM_PROCID", "x"}, {"SLURM_NTASKS", "2"}, {"SLURM_NNODES", "1"}}),
+             ContainsSubstring("SLURM_PROCID takes a whole number from 0 on, not 'x' (environment)"));
+  CHECK_THAT(error_of({}, {{"SLURM_PROCID", "2"}, {"SLURM_NTASKS", "2"}, {"SLURM_NNODES", "1"}}),
+             ContainsSubstring("Slurm says this is rank 2 of 2"));
+}

@@ -1,0 +1,402 @@
+#include <torch/torch.h>
+
+#include <cmath>
+#include <fstream>
+#include <map>
+#include <mutex>
+#include <set>
+#include <tensair/error.hpp>
+#include <tensair/model/model.hpp>
+#include <tensair/testing/cluster.hpp>
+
+#include "catch.hpp"
+#include "support/topologies.hpp"
+
+using namespace tensair;
+using tensair::test::topologies;
+
+namespace {
+
+constexpr int features = 6;
+
+// y = w·x + 0.5 with a known w, and inputs from an own generator: a stream whose optimum is known.
+struct Point {
+  std::array<float, features> x;
+  float y;
+};
+
+auto point(int i) -> Point {
+  Point p{};
+  auto state = static_cast<std::uint32_t>(i) * 2654435761U + 1;
+  p.y = 0.5F;
+  for (std::size_t k = 0; k < features; ++k) {
+    state = state * 1664525U + 1013904223U;
+    p.x[k] = static_cast<float>(state >> 8) / static_cast<float>(1U << 24) - 0.5F;
+    p.y += static_cast<float>(k + 1) * p.x[k];
+  }
+  return p;
+}
+
+auto collate(std::span<const Point> points) -> std::pair<at::Tensor, at::Tensor> {
+  auto x = torch::empty({static_cast<std::int64_t>(points.size()), features});
+  auto y = torch::empty({static_cast<std::int64_t>(points.size()), 1});
+  for (std::size_t i = 0; i < points.size(); ++i) {
+    for (std::size_t k = 0; k < features; ++k) x.data_ptr<float>()[i * features + k] = points[i].x[k];
+    y.data_ptr<float>()[i] = points[i].y;
+  }
+  return {x, y};
+}
+
+/// Points 0 to n - 1, each node its own share; or all on node 0 when it cannot be split.
+class SharedPoints {
+ public:
+  using value_type = Point;
+  explicit SharedPoints(int n) : n_(n) {}
+  void split(int part, int parts) {
+    next_ = part;
+    step_ = parts;
+  }
+  auto next() -> std::optional<Point> {
+    if (next_ >= n_) return std::nullopt;
+    return point(std::exchange(next_, next_ + step_));
+  }
+
+ private:
+  int n_, next_ = 0, step_ = 1;
+};
+
+auto points(int n) -> std::vector<Point> {
+  std::vector<Point> all;
+  for (int i = 0; i < n; ++i) all.push_back(point(i));
+  return all;
+}
+
+auto make_net() -> torch::nn::Sequential {
+  return torch::nn::Sequential(torch::nn::Linear(features, 8), torch::nn::Tanh(), torch::nn::Linear(8, 1));
+}
+auto make_linear() -> torch::nn::Linear {
+  return torch::nn::Linear(features, 1);
+}
+
+/// What a run left behind.
+struct Outcome {
+  std::vector<std::vector<float>> parameters;  // of every replica on every node
+  std::vector<TrainStep> steps;
+
+  auto examples() const -> std::uint64_t {
+    std::uint64_t sum = 0;
+    for (const auto& step : steps) sum += step.score.examples;
+    return sum;
+  }
+  auto largest_difference() const -> float {
+    float largest = 0;
+    for (const auto& one : parameters) {
+      for (std::size_t i = 0; i < one.size(); ++i)
+        largest = std::max(largest, std::abs(one[i] - parameters.front()[i]));
+    }
+    return largest;
+  }
+};
+
+/// Trains on n points with that many replicas on each node.
+template <class Run>
+auto train(const Run& run, int nodes, int replicas_a_node, ModelOptions options, int n = 3'000, bool split = true)
+    -> Outcome {
+  Outcome outcome;
+  std::vector<ModelHandle> handles;
+  Collected<TrainStep> steps;
+  options.loss = mean_squared_error;
+  options.replicas = nodes * replicas_a_node;
+  const auto build = [&](Pipeline& pipeline) {
+    auto net = pipeline.model("net", make_net, options);
+    handles.push_back(net);
+    auto here = split ? pipeline.source(SharedPoints{n}).batch(20).model(net).train().collect()
+                      : pipeline.source(points(n)).batch(20).model(net).train().collect();
+    if (pipeline.options().rank == 0) steps = here;
+  };
+  const auto keep = [&] {
+    for (const auto& handle : handles) {
+      for (auto* learner : handle.runtime()->learners())
+        outcome.parameters.emplace_back(learner->parameters().begin(), learner->parameters().end());
+    }
+  };
+  run(build, keep);
+  outcome.steps = steps.records();
+  return outcome;
+}
+
+auto on(const test::Topology& topology) {
+  return [topology](const auto& build, const auto& keep) {
+    test::run(topology, build);
+    keep();  // the handles keep the learners alive
+  };
+}
+
+}  // namespace
+
+TEST_CASE("every batch is trained once, and replicas end with the same parameters", "[replica][exchange]") {
+  for (const auto& topology : topologies()) {
+    for (const int replicas : {1, 2}) {
+      for (const bool split : {true, false}) {
+        INFO(topology.name() << ", " << replicas << " replicas a node, "
+                             << (split ? "a source on every node" : "a source on node 0"));
+        const auto outcome =
+            train(on(topology), topology.nodes, replicas, {.optimizer = adam({.lr = 1e-3})}, 3'000, split);
+        CHECK(outcome.examples() == 3'000);
+        CHECK(outcome.steps.size() >= 150);
+        REQUIRE(outcome.parameters.size() == static_cast<std::size_t>(topology.nodes * replicas));
+        CHECK(outcome.largest_difference() <= 1e-5F);
+      }
+    }
+  }
+}
+
+TEST_CASE("summed gradients train every replica too, and with plain SGD they too end alike", "[replica][exchange]") {
+  for (const auto& topology : topologies()) {
+    INFO(topology.name());
+    const auto outcome =
+        train(on(topology), topology.nodes, 2, {.optimizer = sgd({.lr = 0.02}), .exchange = exchange::gradients});
+    CHECK(outcome.examples() == 3'000);
+    CHECK(outcome.largest_difference() <= 1e-5F);
+  }
+}
+
+TEST_CASE("asynchronous replicas find the known optimum of a linear problem", "[replica][exchange]") {
+  for (const int nodes : {1, 2, 5}) {
+    std::vector<ModelHandle> handles;
+    testing::Cluster cluster{{.nodes = nodes, .seed = 11}};
+    cluster.run([&](Pipeline& pipeline) {
+      auto net = pipeline.model("linear", make_linear, {.loss = mean_squared_error, .optimizer = sgd({.lr = 0.1})});
+      handles.push_back(net);
+      pipeline.source(SharedPoints{60'000}).batch(20).model(net).train();
+    });
+    const auto found = handles.front().runtime()->learners().front()->parameters();
+    for (std::size_t k = 0; k < features; ++k) CHECK(found[k] == Approx(static_cast<double>(k + 1)).margin(0.01));
+    CHECK(found[features] == Approx(0.5).margin(0.01));
+  }
+}
+
+TEST_CASE("a slow replica gets fewer batches, and the others do not wait for it", "[replica][straggler]") {
+  std::map<int, int> steps;
+  Collected<TrainStep> collected;
+  testing::Cluster cluster{{.nodes = 2, .seed = 5, .slowness = {1.0, 4.0}}};
+  cluster.run([&](Pipeline& pipeline) {
+    auto net = pipeline.model("net", make_net, {.loss = mean_squared_error});
+    auto here = pipeline.source(SharedPoints{20'000}).batch(20).model(net).train().collect();
+    if (pipeline.options().rank == 0) collected = here;
+  });
+  for (const auto& step : collected.records()) ++steps[step.node];
+  CHECK(steps[0] + steps[1] == 1'000);
+  CHECK(static_cast<double>(steps[0]) / steps[1] == Approx(4.0).epsilon(0.15));
+  // 1 and a quarter of a step a millisecond together: 1,000 steps take 800 ms, give or take the last of the slow one.
+  CHECK(std::chrono::duration<double, std::milli>(cluster.elapsed()).count() == Approx(800).epsilon(0.05));
+}
+
+TEST_CASE("a step takes no longer when a peer reads nothing", "[replica][exchange]") {
+  const auto time_of = [](double bandwidth) {
+    testing::Cluster cluster{{.nodes = 2, .seed = 5, .bytes_per_second = bandwidth}};
+    std::vector<double> first;
+    cluster.run([&](Pipeline& pipeline) {
+      const int rank = pipeline.options().rank;
+      auto net = pipeline.model("net", make_net, {.loss = mean_squared_error, .replicas = 2});
+      pipeline.source(SharedPoints{8'000}).batch(20).model(net).train();
+      if (rank == 0) first.push_back(0);
+    });
+    return std::chrono::duration<double>(cluster.elapsed()).count();
+  };
+  // A delta of 65 floats is 260 bytes and more: at 20 kB/s a link carries one in 15 steps. Training is over as early;
+  // only the last deltas are awaited.
+  CHECK(time_of(20e3) <= time_of(0) * 1.15);
+}
+
+TEST_CASE("one replica alone sends nothing", "[replica][exchange]") {
+  testing::Cluster cluster{{.nodes = 1}};
+  cluster.run([&](Pipeline& pipeline) {
+    auto net = pipeline.model("net", make_net, {.loss = mean_squared_error});
+    pipeline.source(points(100)).batch(10).model(net).train();
+  });
+  CHECK(cluster.bytes_sent() == 0);
+}
+
+TEST_CASE("predictions come back one a record, in order, and are the model's own", "[predict]") {
+  for (const auto& topology : topologies()) {
+    INFO(topology.name());
+    torch::manual_seed(topology.seed);  // as the pipeline does before it makes the module
+    auto reference = make_net();
+    std::vector<Prediction<Point>> predictions;
+    test::run(topology, [&](Pipeline& pipeline) {
+      auto net = pipeline.model("net", make_net, {.loss = mean_squared_error});
+      pipeline.source(points(500)).model(net).predict({.max_batch = 32}).sink([&](const Prediction<Point>& p) {
+        predictions.push_back(p);
+      });
+    });
+    REQUIRE(predictions.size() == 500);
+    const torch::NoGradGuard no_grad;
+    for (int i = 0; i < 500; ++i) {
+      const auto& p = predictions[static_cast<std::size_t>(i)];
+      CHECK(p.record.y == point(i).y);
+      CHECK(p.version == 0);
+      const std::array one{p.record};
+      const auto expected = reference->forward(collate(one).first).item<float>();
+      CHECK(p.output.item<float>() == Approx(expected).margin(1e-5));
+    }
+  }
+}
+
+TEST_CASE("batches are predicted as batches", "[predict]") {
+  for (const auto& topology : topologies()) {
+    std::size_t rows = 0, batches = 0;
+    test::run(topology, [&](Pipeline& pipeline) {
+      auto net = pipeline.model("net", make_net, {.loss = mean_squared_error});
+      pipeline.source(points(50)).batch(20).model(net).predict().sink([&](const Prediction<Batch<Point>>& p) {
+        ++batches;
+        rows += static_cast<std::size_t>(p.output.size(0));
+        CHECK(p.record.size() == static_cast<std::size_t>(p.output.size(0)));
+      });
+    });
+    CHECK(batches == 3);
+    CHECK(rows == 50);
+  }
+}
+
+TEST_CASE("a lone record is predicted at its deadline, not when others come", "[predict]") {
+  testing::Cluster cluster{{.nodes = 1}};
+  Duration answered{};
+  cluster.run([&](Pipeline& pipeline) {
+    auto net = pipeline.model("net", make_net, {.loss = mean_squared_error});
+    // One record, and then for 50 turns of the source (1 ms each) another one that the filter drops: the stream does
+    // not end.
+    pipeline
+        .source([n = 0]() mutable -> std::optional<int> { return n < 50 * 4096 ? std::optional(n++) : std::nullopt; })
+        .filter([](int n) { return n == 0; })
+        .map(point)
+        .model(net)
+        .predict({.max_batch = 64, .max_delay = std::chrono::milliseconds{2}})
+        .sink([&](const Prediction<Point>&) { answered = cluster.elapsed(); });
+  });
+  CHECK(answered > Duration{});
+  CHECK(answered < std::chrono::milliseconds{10});
+  CHECK(cluster.elapsed() > std::chrono::milliseconds{20});
+}
+
+TEST_CASE("evaluate scores a batch before it trains on it", "[evaluate]") {
+  for (const auto& topology : topologies()) {
+    INFO(topology.name());
+    Collected<Evaluation> collected;
+    test::run(topology, [&](Pipeline& pipeline) {
+      auto net = pipeline.model("linear", make_linear, {.loss = mean_squared_error, .optimizer = sgd({.lr = 0.1})});
+      auto here = pipeline.source(points(20'000)).batch(20).model(net).evaluate().collect();
+      if (pipeline.options().rank == 0) collected = here;
+    });
+    REQUIRE(collected.size() == 1'000);
+    std::uint64_t examples = 0, first_version = 1'000;
+    double early = 0, late = 0;
+    for (const auto& one : collected) {
+      examples += one.score.examples;
+      first_version = std::min(first_version, one.version);
+      if (one.version < 20) early += one.score.loss / 20;
+      if (one.version >= 900) late = std::max(late, one.score.loss);
+    }
+    CHECK(examples == 20'000);
+    CHECK(first_version == 0);  // nothing had been trained on
+    CHECK(early > 1);
+    CHECK(late < 0.05);
+  }
+}
+
+TEST_CASE("validation scores the held-out records every so many examples and at the end", "[validate]") {
+  for (const auto& topology : topologies()) {
+    INFO(topology.name());
+    Collected<Validation> collected;
+    std::vector<ModelHandle> handles;
+    test::run(topology, [&](Pipeline& pipeline) {
+      auto net = pipeline.model("linear", make_linear, {.loss = mean_squared_error, .optimizer = sgd({.lr = 0.1})});
+      handles.push_back(net);
+      pipeline.source(SharedPoints{10'000}).batch(20).model(net).train();
+      auto here = pipeline.source(points(300)).batch(100).model(net).validate({.every = 2'500}).collect();
+      if (pipeline.options().rank == 0) collected = here;
+    });
+    REQUIRE(collected.size() >= 2);
+    const auto& last = collected.records().back();
+    CHECK(last.final);
+    CHECK(last.examples_seen == 10'000);
+    CHECK(last.score.examples == 300);
+    for (std::size_t i = 0; i + 1 < collected.size(); ++i) {
+      CHECK_FALSE(collected[i].final);
+      CHECK(collected[i].examples_seen >= 2'500 * (i + 1));
+    }
+    // What the last validation says is what the final parameters give.
+    auto* learner = handles.front().runtime()->learners().front();
+    const auto held_out = points(300);
+    CHECK(last.score.loss == Approx(learner->score(tensair::detail::to_batch(collate(held_out))).loss).margin(1e-6));
+  }
+}
+
+TEST_CASE("a stream that is trained on and predicted from at once ends", "[replica][predict]") {
+  for (const auto& topology : topologies()) {
+    INFO(topology.name());
+    std::uint64_t last_version = 0, trained = 0;
+    std::size_t predicted = 0;
+    test::run(topology, [&](Pipeline& pipeline) {
+      auto net = pipeline.model("net", make_net, {.loss = mean_squared_error});
+      auto stream = pipeline.source(points(2'000));
+      stream.batch(20).model(net).train().sink([&](const TrainStep& step) { trained += step.score.examples; });
+      stream.model(net).predict().sink([&](const Prediction<Point>& p) {
+        ++predicted;
+        last_version = std::max(last_version, p.version);
+      });
+    });
+    CHECK(trained == 2'000);
+    CHECK(predicted == 2'000);
+    CHECK(last_version <= 100);
+  }
+}
+
+TEST_CASE("what a model cannot take stops the run and names step, batch, replica and node", "[replica][error]") {
+  const auto error_of = [](auto collate_badly, OptimizerFactory optimizer) -> std::string {
+    try {
+      testing::Cluster cluster{{.nodes = 2}};
+      cluster.run([&](Pipeline& pipeline) {
+        auto net = pipeline.model("net", make_net, {.loss = mean_squared_error, .optimizer = optimizer, .replicas = 1});
+        pipeline.source(points(2'000)).batch(20).model(net, collate_badly).train();
+      });
+    } catch (const Error& error) {
+      return error.what();
+    }
+    return "nothing";
+  };
+  using Catch::Matchers::ContainsSubstring;
+  int batches = 0;
+  const auto third = [&batches](auto spoil) {
+    return [&batches, spoil](std::span<const Point> points) {
+      auto batch = collate(points);
+      if (++batches == 3) spoil(batch);
+      return batch;
+    };
+  };
+  batches = 0;
+  CHECK_THAT(error_of(third([](auto& batch) {
+                        batch.first = torch::zeros({20, 2});
+                      }),
+                      adam()),
+             ContainsSubstring("model «net» cannot take a batch:") &&
+                 ContainsSubstring("replica 0 on node 0, step 3, batch 2 of node 0"));
+  batches = 0;
+  CHECK_THAT(
+      error_of(third([](auto& batch) { batch.first.fill_(NAN); }), adam()),
+      ContainsSubstring("model «net» has a loss that is not finite") && ContainsSubstring("step 3, batch 2 of node 0"));
+  CHECK_THAT(error_of([](std::span<const Point> points) { return collate(points); }, sgd({.lr = 1e30})),
+             ContainsSubstring("not finite"));
+}
+
+TEST_CASE("a model that no stream uses, and a number of replicas that cannot be, are refused", "[replica][error]") {
+  using Catch::Matchers::ContainsSubstring;
+  CHECK_THROWS_WITH(test::run({},
+                              [](Pipeline& pipeline) {
+                                pipeline.model("idle", make_net);
+                                pipeline.source(points(3)).sink([](const Point&) {});
+                              }),
+                    ContainsSubstring("model «idle» is never used"));
+  CHECK_THROWS_WITH(test::run({}, [](Pipeline& pipeline) { pipeline.model("net", make_net, {.replicas = -1}); }),
+                    ContainsSubstring("-1 replicas"));
+}

@@ -1,0 +1,109 @@
+#include <map>
+#include <string>
+#include <tensair/net/codec.hpp>
+#include <tuple>
+#include <unordered_map>
+
+#include "catch.hpp"
+
+using namespace tensair;
+
+namespace {
+
+auto flatten(const net::Message& message) -> net::Payload {
+  net::Payload payload = message.head;
+  for (const auto part : message.bulk) payload.insert(payload.end(), part.begin(), part.end());
+  return payload;
+}
+
+template <class T>
+auto encoded(const T& value) -> net::Payload {
+  net::Writer writer{7};
+  writer.write(value);
+  return flatten(*writer.finish());
+}
+
+template <class T>
+auto round_trip(const T& value) -> T {
+  const auto payload = encoded(value);
+  return net::Reader{payload}.read<T>();
+}
+
+struct Point {
+  double x, y;
+  friend auto operator==(const Point&, const Point&) -> bool = default;
+};
+
+struct Shape {
+  std::string name;
+  std::vector<Point> corners;
+  std::map<std::string, std::vector<std::string>> tags;
+  template <class Archive>
+  void serialize(Archive& archive, unsigned) {
+    archive& name& corners& tags;
+  }
+  friend auto operator==(const Shape&, const Shape&) -> bool = default;
+};
+
+struct Opaque {
+  std::unique_ptr<int> pointer;
+};
+
+static_assert(net::Encodable<Point>);
+static_assert(net::Encodable<Shape>);
+static_assert(net::Encodable<std::vector<std::pair<std::string, std::optional<Shape>>>>);
+static_assert(!net::Encodable<Opaque>);
+static_assert(!net::Encodable<int*>);
+
+}  // namespace
+
+TEST_CASE("values come back as they were", "[codec]") {
+  CHECK(round_trip(42) == 42);
+  CHECK(round_trip(Point{1.5, -2}) == Point{1.5, -2});
+  CHECK(round_trip(std::string("zero\0inside", 11)) == std::string("zero\0inside", 11));
+  CHECK(round_trip(std::vector<Point>{{1, 2}, {3, 4}}) == std::vector<Point>{{1, 2}, {3, 4}});
+  CHECK(round_trip(std::vector<bool>{true, false, true}) == std::vector<bool>{true, false, true});
+  CHECK(round_trip(std::vector<std::string>{"", "a"}) == std::vector<std::string>{"", "a"});
+  CHECK(round_trip(std::optional<std::string>{}) == std::nullopt);
+  CHECK(round_trip(std::optional<std::string>{"x"}) == "x");
+  CHECK(round_trip(std::tuple<int, std::string, double>{1, "b", 2.5}) ==
+        std::tuple<int, std::string, double>{1, "b", 2.5});
+  const Shape shape{"triangle", {{0, 0}, {1, 0}, {0, 1}}, {{"colour", {"red", "blue"}}, {"", {}}}};
+  CHECK(round_trip(shape) == shape);
+  CHECK(round_trip(std::unordered_map<int, std::string>{{1, "a"}, {2, "b"}}) ==
+        std::unordered_map<int, std::string>{{1, "a"}, {2, "b"}});
+}
+
+TEST_CASE("a vector of plain values is referred to, not copied, and lies at a multiple of 16", "[codec]") {
+  const std::vector<float> values(1'000, 1.0F);
+  net::Writer writer{7};
+  writer.write(std::string("odd"));
+  writer.write(values);
+  const auto message = writer.finish();
+  REQUIRE(message->bulk.size() == 1);
+  CHECK(static_cast<const void*>(message->bulk[0].data()) == values.data());
+  CHECK(message->head.size() % 16 == 0);
+}
+
+TEST_CASE("a message cut short anywhere is malformed, and reads nothing beyond its end", "[codec][error]") {
+  const auto whole = encoded(std::pair<std::vector<std::string>, std::vector<double>>{{"abc", "defg"}, {1, 2, 3}});
+  for (std::size_t size = 0; size < whole.size(); ++size) {
+    // A copy of its own, so that a sanitizer sees a read beyond it.
+    const net::Payload part(whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(size));
+    CHECK_THROWS_AS((net::Reader{part}.read<std::pair<std::vector<std::string>, std::vector<double>>>()),
+                    net::Malformed);
+  }
+}
+
+TEST_CASE("a length that is a lie allocates nothing and is malformed", "[codec][error]") {
+  net::Writer writer{7};
+  writer.write(std::uint64_t{1} << 60);
+  const auto payload = flatten(*writer.finish());
+  CHECK_THROWS_AS(net::Reader{payload}.read<std::vector<double>>(), net::Malformed);
+  CHECK_THROWS_AS(net::Reader{payload}.read<std::string>(), net::Malformed);
+  CHECK_THROWS_AS(net::Reader{payload}.read<std::vector<std::string>>(), net::Malformed);
+  net::Payload lying(16);
+  const std::uint64_t head = 1'000;
+  std::memcpy(lying.data(), &head, sizeof head);
+  CHECK_THROWS_AS(net::Reader{lying}, net::Malformed);
+}

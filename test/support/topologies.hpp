@@ -1,0 +1,29 @@
+#pragma once
+
+#include <functional>
+#include <string>
+#include <tensair/pipeline.hpp>
+#include <vector>
+
+namespace tensair::test {
+
+/// A way to run a pipeline: on so many nodes, in the simulation with a seed or over TCP.
+struct Topology {
+  int nodes = 1;
+  std::uint64_t seed = 1;
+  bool tcp = false;
+
+  auto name() const -> std::string;
+};
+
+/// 1, 2 and 5 nodes, each in the simulation with three seeds and over TCP.
+auto topologies() -> std::vector<Topology>;
+
+/// Builds the pipeline on every node and runs it; throws what the first failing node throws.
+void run(const Topology& topology, const std::function<void(Pipeline&)>& build);
+
+/// Runs N nodes over TCP on loopback ports of their own, each in a thread; throws node `whose`'s error, if that node
+/// failed.
+void run_tcp(int nodes, const std::function<void(Pipeline&)>& build, int whose = 0);
+
+}  // namespace tensair::test
