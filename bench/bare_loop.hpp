@@ -6,6 +6,7 @@
 
 #include <torch/torch.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -13,20 +14,7 @@
 #include <span>
 #include <vector>
 
-#ifdef __GLIBC__
-#include <malloc.h>
-#endif
-
 namespace bench {
-
-/// Keeps freed activations in the process: by default glibc returns them to the kernel and faults them in again,
-/// thousands of pages a step. Once a process, in main, before any thread.
-inline void keep_freed_memory() {
-#ifdef __GLIBC__
-  mallopt(M_MMAP_THRESHOLD, 1 << 30);
-  mallopt(M_TRIM_THRESHOLD, 1 << 30);
-#endif
-}
 
 /// Adam over `count` floats in one pass. Compile with -fno-math-errno, or a square root's errno keeps the loop from
 /// being vectorised: 0.34 ms for 122,570 floats instead of 0.05.
@@ -48,7 +36,7 @@ inline void adam_step(float* __restrict parameter, const float* __restrict gradi
 /// alone.
 ///
 /// The settings are the sample's: channels_last, parameters and gradients in one flat buffer each, Adam in one pass
-/// over them. The process-wide ones, `keep_freed_memory()` and `at::set_num_threads(1)`, belong in main.
+/// over them. The process-wide ones, `cifar10::apply(…)` and `at::set_num_threads(1)`, belong in main.
 class BareLoop {
  public:
   struct Options {

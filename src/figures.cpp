@@ -3,10 +3,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include <cstdio>
-#include <fstream>
 #include <nlohmann/json.hpp>
-#include <tensair/error.hpp>
 
 namespace tensair {
 namespace {
@@ -37,12 +34,16 @@ auto staleness(const std::vector<std::uint64_t>& counts) -> json {
   return {{"p50", quantile(counts, 0.5)}, {"p99", quantile(counts, 0.99)}, {"max", highest == 0 ? 0 : highest - 1}};
 }
 
+void add_counts(std::vector<std::uint64_t>& to, const std::vector<std::uint64_t>& from) {
+  if (to.size() < from.size()) to.resize(from.size());
+  for (std::size_t i = 0; i < from.size(); ++i) to[i] += from[i];
+}
+
 // Models report how often each staleness occurred, so that quantiles over all nodes are exact; readers get the
 // quantiles.
 void summarise_staleness(json& model, std::vector<std::uint64_t>& all) {
   const auto counts = model.at("staleness_counts").get<std::vector<std::uint64_t>>();
-  if (all.size() < counts.size()) all.resize(counts.size());
-  for (std::size_t i = 0; i < counts.size(); ++i) all[i] += counts[i];
+  add_counts(all, counts);
   model.erase("staleness_counts");
   model["staleness"] = staleness(counts);
 }
@@ -69,42 +70,35 @@ auto node_figures(runtime::Node& node, double seconds) -> std::string {
   return report.dump();
 }
 
-auto run_figures(const Options& options, double seconds, const std::vector<std::string>& nodes,
-                 const std::vector<std::pair<std::string, std::function<std::string()>>>& own) -> std::string {
+auto run_figures(const Options& options, double seconds, const std::vector<std::string>& nodes, const OwnFigures& own)
+    -> std::string {
   json figures{
       {"program", options.program}, {"seed", options.seed}, {"run_seconds", seconds}, {"per_node", json::array()}};
   std::uint64_t bytes = 0, memory = 0, deltas = 0;
   std::vector<std::uint64_t> counts;
   for (const auto& text : nodes) {
     auto node = json::parse(text);
+    std::vector<std::uint64_t> node_counts;
+    std::uint64_t node_deltas = 0;
     bytes += node.at("bytes_sent").get<std::uint64_t>();
     memory += node.at("peak_rss_bytes").get<std::uint64_t>();
     for (auto& model : node.at("models")) {
-      deltas += model.at("deltas_sent").get<std::uint64_t>();
-      summarise_staleness(model, counts);
+      node_deltas += model.at("deltas_sent").get<std::uint64_t>();
+      summarise_staleness(model, node_counts);
     }
+    node["deltas_sent"] = node_deltas;
+    node["staleness"] = staleness(node_counts);
+    for (const auto& [name, value] : own.by_node) node[name] = json::parse(value(node.at("rank").get<int>()));
+    deltas += node_deltas;
+    add_counts(counts, node_counts);
     figures["per_node"].push_back(std::move(node));
   }
   figures["bytes_sent"] = bytes;
   figures["deltas_sent"] = deltas;
   figures["peak_rss_bytes"] = memory;
   figures["staleness"] = staleness(counts);
-  for (const auto& [name, value] : own) figures[name] = json::parse(value());
+  for (const auto& [name, value] : own.of_run) figures[name] = json::parse(value());
   return figures.dump(2);
-}
-
-void write_figures(const std::filesystem::path& file, const std::string& figures) {
-  auto part = file;
-  part += ".part";
-  {
-    std::ofstream out(part, std::ios::binary);
-    out << figures << '\n';
-    out.close();
-    if (!out)
-      throw Error("the run's figures cannot be written", file.string(),
-                  "Give --json a file in a folder that can be written.");
-  }
-  std::filesystem::rename(part, file);
 }
 
 }  // namespace tensair

@@ -1,7 +1,7 @@
 #pragma once
 
 #include <string>
-#include <tensair/flags.hpp>
+#include <tensair/pipeline.hpp>
 #include <tensair/runtime/node.hpp>
 #include <vector>
 
@@ -12,10 +12,7 @@ namespace tensair {
 auto node_figures(runtime::Node& node, double seconds) -> std::string;
 
 /// The figures of a run, as JSON: every node's report, sums over them, and the program's own.
-auto run_figures(const Options& options, double seconds, const std::vector<std::string>& nodes,
-                 const std::vector<std::pair<std::string, std::function<std::string()>>>& own) -> std::string;
-
-/// Writes `figures` to `file`, replacing it in one step. @throws Error
-void write_figures(const std::filesystem::path& file, const std::string& figures);
+auto run_figures(const Options& options, double seconds, const std::vector<std::string>& nodes, const OwnFigures& own)
+    -> std::string;
 
 }  // namespace tensair

@@ -286,6 +286,10 @@ struct Flags::State {
   }
 };
 
+auto Flags::program() const -> const std::string& {
+  return state_->program;
+}
+
 Flags::Flags(std::string program, std::string description)
     : state_(std::make_unique<State>(State{std::move(program), std::move(description), {}})) {}
 Flags::Flags(Flags&&) noexcept = default;

@@ -11,6 +11,7 @@
 #include <thread>
 
 #include "figures.hpp"
+#include "io/replace_file.hpp"
 #include "net/lone_transport.hpp"
 
 namespace tensair {
@@ -74,6 +75,7 @@ Pipeline::Pipeline(int argc, const char* const* argv) {
 
 Pipeline::Pipeline(int argc, const char* const* argv, Flags& flags) {
   try {
+    options_.program = flags.program();  // for errors of the flags themselves
     options_ = flags.parse(argc, argv);
   } catch (const Error& error) {
     problem_ = error;
@@ -121,6 +123,7 @@ auto Pipeline::run(const std::function<void()>& build) -> int {
 void Pipeline::execute() {
   if (problem_) throw *problem_;
   graph_->check();
+  if (!options_.json.empty()) check_replaceable(options_.json);
   const int workers = options_.threads > 0 ? options_.threads : static_cast<int>(std::thread::hardware_concurrency());
   // In this order, so that links are closed before the tasks that receive from them go.
   runtime::ThreadScheduler scheduler{workers};
@@ -136,6 +139,8 @@ void Pipeline::execute() {
     scheduler.fail(error);
     reports.fail(error);
   });
+
+  node.set_quiet(options_.quiet);
 
   try {
     graph_->build(node);
@@ -158,7 +163,7 @@ void Pipeline::execute() {
     transport->abort(error.what());
     throw;
   }
-  if (options_.rank == 0 && !options_.json.empty()) write_figures(options_.json, figures_);
+  if (options_.rank == 0 && !options_.json.empty()) replace_file(options_.json, figures_ + "\n");
 }
 
 }  // namespace tensair

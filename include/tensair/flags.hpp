@@ -19,10 +19,10 @@ struct Options {
   std::string program = "tensair";  ///< for messages: the program's name
   int rank = 0;                     ///< this node, from 0
   std::vector<std::string> nodes;  ///< `host:port` of every node in order of rank; empty: this process is the only node
-  int local = 0;                   ///< `--local N`: this process only launches N nodes; 0: it is a node itself
-  int threads = 0;                 ///< worker threads of this node; 0: one for each core
-  std::uint64_t seed = 1;          ///< all randomness follows from it
-  bool quiet = false;              ///< no progress bar
+  int local = 0;           ///< `--local N`: with N > 1 this process only launches N nodes; else it is a node itself
+  int threads = 0;         ///< worker threads of this node; 0: one for each core
+  std::uint64_t seed = 1;  ///< all randomness follows from it
+  bool quiet = false;      ///< no progress bar
   Explain explain = Explain::none;                     ///< print the plan and do nothing else
   std::filesystem::path json;                          ///< where node 0 writes the run's figures; empty: nowhere
   std::chrono::milliseconds connect_deadline{30'000};  ///< how long to wait for the other nodes
@@ -46,6 +46,8 @@ class Flags {
   Flags(Flags&&) noexcept;
   auto operator=(Flags&&) noexcept -> Flags&;
   ~Flags();
+
+  auto program() const -> const std::string&;
 
   /// A flag with a value; `variable` keeps its value when the flag is not given, and that value is shown by `--help` as
   /// the default. The variable must live until `parse` (so: until the `Pipeline` is made).

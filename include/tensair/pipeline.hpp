@@ -26,6 +26,12 @@ concept Source = std::move_constructible<S> && requires(S source) {
   { source.next() } -> std::same_as<std::optional<typename S::value_type>>;
 };
 
+/// Figures that a program adds to a run's, by name: functions that return JSON.
+struct OwnFigures {
+  std::vector<std::pair<std::string, std::function<std::string()>>> of_run;
+  std::vector<std::pair<std::string, std::function<std::string(int)>>> by_node;
+};
+
 /// One program that runs as one process or as many: sources, operators, models and sinks, written once, and run on
 /// every node.
 ///
@@ -107,7 +113,11 @@ class Pipeline {
   /// Adds a figure of the program's own to what `--json` writes: `value` is asked on node 0 when the run has ended
   /// well, and returns JSON.
   void figure(std::string name, std::function<std::string()> value) {
-    own_figures_.emplace_back(std::move(name), std::move(value));
+    own_figures_.of_run.emplace_back(std::move(name), std::move(value));
+  }
+  /// The same for each node: `value(rank)`, asked on node 0.
+  void node_figure(std::string name, std::function<std::string(int)> value) {
+    own_figures_.by_node.emplace_back(std::move(name), std::move(value));
   }
 
   auto options() const -> const Options& { return options_; }
@@ -121,7 +131,7 @@ class Pipeline {
   std::shared_ptr<plan::Graph> graph_ = std::make_shared<plan::Graph>();
   std::optional<Error> problem_;
   std::optional<std::string> help_;
-  std::vector<std::pair<std::string, std::function<std::string()>>> own_figures_;
+  OwnFigures own_figures_;
   std::string figures_;
 };
 

@@ -18,7 +18,8 @@ template <class T, class SomeChain, class Collate>
 class CollatedModelStream;
 class ModelHandle;
 
-/// What `collect()` gives: after the run, on node 0, everything the stream held (on other nodes: nothing).
+/// What `collect()` gives: after the run, on node 0, everything the stream held (on other nodes, and in the launcher of
+/// `--local`: nothing).
 template <class T>
 class Collected {
  public:
@@ -161,7 +162,7 @@ class Stream {
   auto collect() & -> Collected<T> { return use().collect(); }
 
   /// Sends the stream to a model: `.train()`, `.predict()`, `.evaluate()` or `.validate(…)` says what for.
-  /// (`<tensair/model/model_stream.hpp>`)
+  /// (`<tensair/model/model.hpp>`)
   template <class Handle>
   auto model(const Handle& net) && -> ModelStream<T, SomeChain> {
     return {std::move(*this), net};

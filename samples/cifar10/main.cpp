@@ -1,10 +1,12 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -44,7 +46,7 @@ auto flags_for(Arguments& arguments) -> tensair::Flags {
       .add("--batch", arguments.batch, "images in a batch")
       .add("--replicas", arguments.replicas, "replicas of the model on all nodes; 0: one a node")
       .add("--optimizer", arguments.optimizer, {"adam", "sgd"}, "how a replica learns")
-      .add("--lr", arguments.lr, "learning rate; 0: 0.001 for adam, 0.02 (momentum 0.9) for sgd")
+      .add("--lr", arguments.lr, "learning rate; 0: 0.001 for adam, 0.01 (momentum 0.9) for sgd")
       .add("--exchange", arguments.exchange, {"updates", "gradients"}, "what replicas tell each other")
       .add("--load", arguments.load, "file with parameters to start from")
       .add("--save", arguments.save, "file for the trained parameters; Python reads it with torch.load")
@@ -75,7 +77,7 @@ auto load_images(const Arguments& arguments, const tensair::Options& options) ->
 
 auto optimizer_for(const Arguments& arguments) -> tensair::OptimizerFactory {
   if (arguments.optimizer == "sgd")
-    return tensair::sgd({.lr = arguments.lr > 0 ? arguments.lr : 0.02, .momentum = 0.9});
+    return tensair::sgd({.lr = arguments.lr > 0 ? arguments.lr : 0.01, .momentum = 0.9});
   return tensair::adam({.lr = arguments.lr > 0 ? arguments.lr : 1e-3});
 }
 
@@ -89,29 +91,39 @@ struct Report {
   static constexpr double wanted_accuracy = 0.6;
 
   std::uint64_t images_an_epoch = 0;
-  std::uint64_t images = 0;
-  Clock::time_point first{}, last{};
+  std::uint64_t images = 0, first_images = 0;  // the first batch began before the clock did
+  std::map<int, std::uint64_t> images_by_node;
+  std::optional<Clock::time_point> first;
+  Clock::time_point last{};
   std::vector<double> test_accuracy;  // after each epoch
   std::optional<double> time_to_accuracy;
 
-  auto seconds() const -> double { return std::chrono::duration<double>(last - first).count(); }
+  auto since_first(Clock::time_point time) const -> double {
+    return first ? std::chrono::duration<double>(time - *first).count() : 0;
+  }
+  auto seconds() const -> double { return since_first(last); }
+  auto rate(std::uint64_t count) const -> std::string {
+    return fmt::format("{:.1f}", seconds() > 0 ? static_cast<double>(count) / seconds() : 0.0);
+  }
 
   void trained(const tensair::TrainStep& step) {
     last = Clock::now();
-    if (images == 0) first = last;
+    if (!first) {
+      first = last;
+      first_images = step.score.examples;
+    }
     images += step.score.examples;
+    images_by_node[step.node] += step.score.examples;
   }
 
   void validated(const tensair::Validation& validation) {
-    // The last validation repeats an epoch's when that epoch was the last and its deltas had all arrived.
-    if (validation.final && !test_accuracy.empty() &&
-        test_accuracy.size() * images_an_epoch >= validation.examples_seen)
-      test_accuracy.pop_back();
-    test_accuracy.push_back(validation.score.accuracy());
-    const double now = std::chrono::duration<double>(Clock::now() - first).count();
-    if (!time_to_accuracy && test_accuracy.back() >= wanted_accuracy) time_to_accuracy = now;
-    fmt::print("epoch {}  {} images  test accuracy {:.1f} %  test loss {:.3f}  {:.1f} s{}\n", test_accuracy.size(),
-               validation.examples_seen, 100 * test_accuracy.back(), validation.score.loss, now,
+    const auto epoch = static_cast<std::size_t>((validation.due + images_an_epoch - 1) / images_an_epoch);
+    test_accuracy.resize(std::max(test_accuracy.size(), epoch));
+    if (epoch > 0) test_accuracy[epoch - 1] = validation.score.accuracy();
+    const double now = since_first(Clock::now());
+    if (!time_to_accuracy && validation.score.accuracy() >= wanted_accuracy) time_to_accuracy = now;
+    fmt::print("epoch {}  {} images  test accuracy {:.1f} %  test loss {:.3f}  {:.1f} s{}\n", epoch,
+               validation.examples_seen, 100 * validation.score.accuracy(), validation.score.loss, now,
                validation.final ? "  (final)" : "");
     std::fflush(stdout);
   }
@@ -119,15 +131,27 @@ struct Report {
   void add_to(tensair::Pipeline& pipeline) {
     pipeline.figure("images", [this] { return fmt::format("{}", images); });
     pipeline.figure("seconds", [this] { return fmt::format("{:.3f}", seconds()); });
-    pipeline.figure("images_per_s", [this] {
-      return fmt::format("{:.1f}", seconds() > 0 ? static_cast<double>(images) / seconds() : 0.0);
-    });
+    pipeline.figure("images_per_s", [this] { return rate(images - first_images); });
     pipeline.figure("test_accuracy", [this] { return fmt::format("[{}]", fmt::join(test_accuracy, ",")); });
     pipeline.figure("time_to_accuracy", [this] {
       return time_to_accuracy ? fmt::format("{:.3f}", *time_to_accuracy) : std::string("null");
     });
+    pipeline.node_figure("images", [this](int node) { return fmt::format("{}", images_by_node[node]); });
+    pipeline.node_figure("images_per_s", [this](int node) { return rate(images_by_node[node]); });
   }
 };
+
+void check(const Arguments& arguments) {
+  const auto require = [](bool good, const char* flag, auto value, const char* range) {
+    if (!good) throw tensair::UsageError(fmt::format("{} takes {}, not '{}'", flag, range, value), {}, "See --help.");
+  };
+  require(arguments.epochs >= 1, "--epochs", arguments.epochs, "a whole number from 1");
+  require(arguments.batch >= 1 && arguments.batch <= 1'000'000, "--batch", arguments.batch,
+          "a whole number from 1 to 1000000");
+  require(arguments.replicas >= 0 && arguments.replicas <= 1024, "--replicas", arguments.replicas,
+          "a whole number from 0 to 1024");
+  require(arguments.lr >= 0, "--lr", arguments.lr, "a number from 0");
+}
 
 }  // namespace
 
@@ -139,11 +163,12 @@ int main(int argc, char** argv) {
   Report report;
 
   return pipeline.run([&] {
+    check(arguments);
     cifar10::apply(arguments.settings);
     const auto data = load_images(arguments, options);
     report.images_an_epoch = data.train->size();
 
-    auto net = pipeline.model("cnn", [&] { return cifar10::make_network(); },
+    auto net = pipeline.model("cnn", [&] { return cifar10::make_network(arguments.settings.fused); },
                               {.optimizer = optimizer_for(arguments),
                                .replicas = arguments.replicas,
                                .exchange = exchange_for(arguments),
@@ -155,8 +180,7 @@ int main(int argc, char** argv) {
                      .model(net, cifar10::collator(arguments.settings))
                      .train();
     steps.sink([&](const tensair::TrainStep& step) { report.trained(step); });
-    steps.sink(tensair::progress(
-        {.total = report.images_an_epoch * static_cast<std::uint64_t>(arguments.epochs), .quiet = options.quiet}));
+    steps.sink(tensair::progress({.total = report.images_an_epoch * static_cast<std::uint64_t>(arguments.epochs)}));
 
     pipeline.source(data.test)
         .batch(500)

@@ -13,19 +13,25 @@ namespace cifar10 {
 /// 1024], …): a state dictionary fits a `torch.nn.Sequential` of the same layers in Python.
 class Network : public torch::nn::Module {
  public:
-  Network();
+  /// @param fused  with the sample's own convolutions fused with ReLU and pooling, or with LibTorch's operations one by one: the same
+  ///               function up to rounding
+  explicit Network(bool fused = true);
 
   /// @param images  float [N, 3, 32, 32]; fastest in channels_last memory
   /// @returns logits, float [N, 10]
   auto forward(torch::Tensor images) -> torch::Tensor;
 
  private:
+  auto convolve(torch::Tensor x) -> torch::Tensor;
+  auto convolve_fused(const torch::Tensor& images) -> torch::Tensor;
+
+  bool fused_;
   torch::nn::Conv2d conv1_, conv2_, conv3_;
   torch::nn::Linear dense1_, dense2_;
 };
 
 /// A network initialised as Keras does it: weights uniform after Glorot, biases zero. Draws from LibTorch's default
 /// generator, so `torch::manual_seed` before it makes it the same everywhere.
-auto make_network() -> std::shared_ptr<Network>;
+auto make_network(bool fused = true) -> std::shared_ptr<Network>;
 
 }  // namespace cifar10

@@ -69,6 +69,7 @@ Progress::~Progress() = default;
 
 void Progress::open(runtime::Node& node) {
   state_->clock = &node.clock();
+  state_->options.quiet = state_->options.quiet || node.quiet();
   state_->terminal = on_terminal();
   state_->start = state_->last_shown = node.clock().now();
 }

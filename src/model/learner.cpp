@@ -1,11 +1,16 @@
 #include <fmt/format.h>
 #include <torch/torch.h>
 
+#include <caffe2/serialize/inline_container.h>
+#include <torch/csrc/jit/serialization/pickler.h>
+
 #include <fstream>
 #include <iterator>
 #include <tensair/error.hpp>
 #include <tensair/model/learner.hpp>
 #include <unordered_set>
+
+#include "io/replace_file.hpp"
 
 namespace tensair {
 namespace {
@@ -30,9 +35,36 @@ auto count_correct(const at::Tensor& output, const at::Tensor& target) -> std::u
   return static_cast<std::uint64_t>(output.argmax(1).eq(target).sum().item<std::int64_t>());
 }
 
+// The archive that Python's torch.save writes of a dictionary of tensors. torch::pickle_save writes one too, but marks
+// the dictionary with a type of TorchScript's, and torch.load then refuses it unless it is told to trust the file.
+auto archive_of(const c10::Dict<std::string, at::Tensor>& dictionary) -> std::vector<char> {
+  std::vector<char> pickled;
+  torch::jit::Pickler pickler(
+      [&](const char* bytes, std::size_t size) { pickled.insert(pickled.end(), bytes, bytes + size); }, nullptr,
+      nullptr, nullptr, nullptr, /*tag_aggregates=*/false);
+  pickler.protocol();
+  pickler.pushIValue(dictionary);
+  pickler.stop();
+
+  std::vector<char> archive;
+  caffe2::serialize::PyTorchStreamWriter writer([&](const void* bytes, std::size_t size) {
+    const auto* first = static_cast<const char*>(bytes);
+    archive.insert(archive.end(), first, first + size);
+    return size;
+  });
+  writer.writeRecord("data.pkl", pickled.data(), pickled.size());
+  std::size_t number = 0;
+  for (const auto& tensor : pickler.tensorData()) {
+    writer.writeRecord(fmt::format("data/{}", number++), tensor.data_ptr(), tensor.nbytes());
+  }
+  writer.writeEndOfFile();
+  return archive;
+}
+
 auto read_file(const std::filesystem::path& file) -> std::vector<char> {
   std::ifstream in(file, std::ios::binary);
-  if (!in) throw Error("a model file cannot be opened", file.string(), "Check the path and its permissions.");
+  if (!in || std::filesystem::is_directory(file))
+    throw Error("a model file cannot be read", file.string(), "Check that it is a file and may be read.");
   return {std::istreambuf_iterator<char>(in), {}};
 }
 
@@ -79,21 +111,13 @@ class ModuleLearner final : public Learner {
     for_each_tensor([&](const std::string& name, at::Tensor& tensor) {
       dictionary.insert(name, tensor.detach().clone(at::MemoryFormat::Contiguous));
     });
-    const auto bytes = torch::pickle_save(dictionary);
-    auto part = file;
-    part += ".part";
-    std::ofstream out(part, std::ios::binary);
-    out.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
-    out.close();
-    if (!out)
-      throw Error("a model file cannot be written", file.string(),
-                  "Check the folder, its permissions, and the room on the disk.");
-    std::filesystem::rename(part, file);
+    const auto bytes = archive_of(dictionary);
+    replace_file(file, {bytes.data(), bytes.size()});
   }
 
   void load(const std::filesystem::path& file) override {
     const torch::NoGradGuard no_grad;
-    const auto dictionary = read_dictionary(file);
+    auto dictionary = read_dictionary(file);
     for_each_tensor([&](const std::string& name, at::Tensor& tensor) {
       const auto found = dictionary.find(name);
       if (found == dictionary.end()) {
@@ -107,7 +131,12 @@ class ModuleLearner final : public Learner {
                     file.string(), "It belongs to another architecture.");
       }
       tensor.copy_(value);
+      dictionary.erase(found);
     });
+    if (!dictionary.empty()) {
+      throw Error(fmt::format("a model file's parameter «{}» is none of the model's", dictionary.begin()->first),
+                  file.string(), "It belongs to another architecture.");
+    }
   }
 
  private:

@@ -6,6 +6,8 @@
 #include <tensair/model/model_runtime.hpp>
 #include <tensair/model/replica.hpp>
 
+#include "io/replace_file.hpp"
+
 namespace tensair {
 namespace {
 
@@ -34,8 +36,8 @@ ModelRuntime::ModelRuntime(std::string name, std::shared_ptr<plan::Operator> op,
       options_(std::move(options)),
       state_(std::make_unique<State>()) {}
 
-auto ModelRuntime::create(std::string name, plan::Graph& graph, MakeLearner make, ModelOptions options)
-    -> std::shared_ptr<ModelRuntime> {
+auto ModelRuntime::create(std::string name, plan::Graph& graph, std::uint64_t seed, MakeLearner make,
+                          ModelOptions options) -> std::shared_ptr<ModelRuntime> {
   if (options.replicas < 0 || options.replicas > most_replicas) {
     throw UsageError(fmt::format("model «{}» is to have {} replicas", name, options.replicas), "ModelOptions::replicas",
                      fmt::format("Give a number from 1 to {}, or 0 for one on each node.", most_replicas));
@@ -43,9 +45,12 @@ auto ModelRuntime::create(std::string name, plan::Graph& graph, MakeLearner make
   auto op = graph.add("model", "", plan::Placement::every_node);
   op->label = name;
   op->instances = options.replicas;
+  op->detail =
+      fmt::format("exchange of {}, seed {}", options.exchange == exchange::updates ? "updates" : "gradients", seed);
   const std::shared_ptr<ModelRuntime> model{
       new ModelRuntime(std::move(name), std::move(op), std::move(make), std::move(options))};
   graph.on_check([model] {
+    if (!model->options_.save.empty()) check_replaceable(model->options_.save);
     if (model->uses_.empty())
       throw UsageError(fmt::format("model «{}» is never used", model->name_), {},
                        "Send it a stream: stream.model(net).train().");

@@ -173,7 +173,7 @@ auto Replica::learn() -> bool {
 void Replica::fail(const std::string& what, const TensorBatch& batch, const std::string& remedy) const {
   throw Error(fmt::format("model «{}» {}", model_.name(), what),
               fmt::format("replica {} on node {}, step {}, batch {} of node {}", number_, node_.rank(),
-                          clock_[static_cast<std::size_t>(number_)] + 1, batch.number, batch.node),
+                          clock_[static_cast<std::size_t>(number_)] + 1, batch.number + 1, batch.node),
               remedy);
 }
 
@@ -262,9 +262,9 @@ void Replica::finish_training_if_ended() {
 void Replica::validate_if_due(Use& use, bool final) {
   if (use.kind != Kind::validate || !use.input.batches || !use.input.batches->ended() || use.validated_last) return;
   const auto seen = examples_seen();
-  const bool due = use.every > 0 && seen >= use.next;
-  if (!due && !final) return;
-  while (use.every > 0 && use.next <= seen) use.next += use.every;
+  std::vector<std::uint64_t> due;  // several, when deltas brought more examples than lie between two validations
+  for (; use.every > 0 && use.next <= seen; use.next += use.every) due.push_back(use.next);
+  if (due.empty() && !final) return;
   use.validated_last = final;
   Score all;
   for (const auto& batch : use.held_out) {
@@ -274,7 +274,9 @@ void Replica::validate_if_due(Use& use, bool final) {
     all.correct += score.correct;
   }
   if (all.examples > 0) all.loss /= static_cast<double>(all.examples);
-  if (use.validations) use.validations->push({seen, version(), final, all});
+  if (!use.validations) return;
+  for (const auto at : due) use.validations->push({seen, at, version(), false, all});
+  if (final) use.validations->push({seen, seen, version(), true, all});
 }
 
 auto Replica::requests_ended() const -> bool {

@@ -30,8 +30,11 @@ void check_output(const at::Tensor& output, std::size_t records, const std::stri
 
 namespace detail {
 
-void seed_libtorch(std::uint64_t seed) {
+auto seed_libtorch(std::uint64_t seed) -> std::unique_lock<std::mutex> {
+  static std::mutex generator;
+  auto lock = std::unique_lock{generator};
   torch::manual_seed(seed);
+  return lock;
 }
 
 }  // namespace detail

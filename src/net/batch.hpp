@@ -15,12 +15,12 @@ namespace tensair::net::detail {
 
 /// Pieces that are written to the socket in one go.
 ///
-/// Headers and short parts are copied side by side into memory of the batch, so that many small messages are one contiguous write;
-/// longer parts are written from where they lie. It keeps the messages whose last piece it holds.
+/// Headers and short parts are copied side by side into memory of the batch, so that many small messages are one
+/// contiguous write; longer parts are written from where they lie. It keeps the messages whose last piece it holds.
 class Batch {
  public:
-  /// Bytes of a batch, headers included: large enough to spread a system call's cost over many small messages, and no larger
-  /// than the longest piece, because a more urgent message waits for the whole batch.
+  /// Bytes of a batch, headers included: large enough to spread a system call's cost over many small messages, and no
+  /// larger than the longest piece, because a more urgent message waits for the whole batch.
   static constexpr std::size_t capacity = max_piece_bytes;
 
   Batch();

@@ -1,11 +1,13 @@
 // Pieces and messages.
 //
-// An announced length is a claim, not a fact. The assembler therefore touches memory for a piece when the piece's header has come, never
-// for the message the header speaks of. So whatever a peer announces, it can make this node hold only what it has itself sent, and one
-// piece. Address space is another matter: it costs nothing, and to have enough of it saves copying a long message as it grows, which
-// would keep the link's thread from everything else for tens of milliseconds.
+// An announced length is a claim, not a fact. The assembler therefore touches memory for a piece when the piece's
+// header has come, never for the message the header speaks of. So whatever a peer announces, it can make this node hold
+// only what it has itself sent, and one piece. Address space is another matter: it costs nothing, and to have enough of
+// it saves copying a long message as it grows, which would keep the link's thread from everything else for tens of
+// milliseconds.
 //
-// Everything about a piece is known from its header and the message under way on its lane, so all is checked before one byte of it is read.
+// Everything about a piece is known from its header and the message under way on its lane, so all is checked before one
+// byte of it is read.
 
 #include <fmt/format.h>
 
@@ -48,7 +50,8 @@ auto Assembler::take(std::span<const std::byte>& stream) -> std::optional<Arrive
 }
 
 auto Assembler::idle() const -> bool {
-  return header_have_ == 0 && std::none_of(growing_.begin(), growing_.end(), [](const Growing& g) { return g.under_way; });
+  return header_have_ == 0 &&
+         std::none_of(growing_.begin(), growing_.end(), [](const Growing& g) { return g.under_way; });
 }
 
 void Assembler::check(const FrameHeader& header) const {
@@ -79,7 +82,8 @@ void Assembler::check(const FrameHeader& header) const {
   }
   const std::uint64_t have = (is_first ? 0 : growing.payload.size()) + std::uint64_t{header.piece};
   if (have > header.message) reject(fmt::format("{} bytes of a message of {}", have, header.message));
-  if (is_last && have < header.message) reject(fmt::format("a message of {} bytes ends after {}", header.message, have));
+  if (is_last && have < header.message)
+    reject(fmt::format("a message of {} bytes ends after {}", header.message, have));
   if (!is_last && have == header.message) reject("a message goes on after its last byte");
   // Else a peer could keep this node busy with headers for ever.
   if (!is_last && header.piece == 0) reject("an empty piece within a message");

@@ -1,8 +1,9 @@
 // The handshake's bytes and its comparison.
 //
-// Whoever calls is a stranger until its hello has been compared. So a reader asks for a fixed number of bytes, checks them, and only then
-// for the next: nothing is allocated but the plan's text, of a length checked before, and nothing beyond the hello is taken from the
-// socket. Whatever a stranger says is shortened and made printable before it appears in a message.
+// Whoever calls is a stranger until its hello has been compared. So a reader asks for a fixed number of bytes, checks
+// them, and only then for the next: nothing is allocated but the plan's text, of a length checked before, and nothing
+// beyond the hello is taken from the socket. Whatever a stranger says is shortened and made printable before it appears
+// in a message.
 
 #include <fmt/format.h>
 
@@ -39,8 +40,8 @@ struct VerdictBytes {
 
 static_assert(sizeof(PrefaceBytes) == 16 && sizeof(HelloBytes) == 16 && sizeof(VerdictBytes) == 8);
 
-constexpr int max_nodes = 1 << 20;                // far above any cluster; keeps arithmetic on a stranger's numbers safe
-constexpr std::size_t max_shown_bytes = 200;      // of one line of a plan, in an error
+constexpr int max_nodes = 1 << 20;            // far above any cluster; keeps arithmetic on a stranger's numbers safe
+constexpr std::size_t max_shown_bytes = 200;  // of one line of a plan, in an error
 constexpr std::string_view nothing_there = "none";  // a plan that has ended
 
 template <class T>
@@ -84,8 +85,9 @@ auto plan_difference(std::string_view here, std::string_view there) -> std::stri
 
 auto encode(const Hello& hello) -> std::vector<std::byte> {
   if (hello.plan.size() > max_plan_bytes) {
-    throw Error(fmt::format("the pipeline's plan has {} bytes; the nodes' handshake carries {}", hello.plan.size(), max_plan_bytes), {},
-                "Give operators shorter names, or the pipeline fewer of them.");
+    throw Error(fmt::format("the pipeline's plan has {} bytes; the nodes' handshake carries {}", hello.plan.size(),
+                            max_plan_bytes),
+                {}, "Give operators shorter names, or the pipeline fewer of them.");
   }
   std::vector<std::byte> bytes;
   bytes.reserve(sizeof(PrefaceBytes) + sizeof(HelloBytes) + hello.plan.size());
@@ -99,8 +101,8 @@ auto encode(const Verdict& verdict) -> std::vector<std::byte> {
   const auto reason = printable(verdict.reason, max_verdict_bytes / 2);
   const auto remedy = printable(verdict.remedy, max_verdict_bytes / 2);
   std::vector<std::byte> bytes;
-  append(bytes, VerdictBytes{verdict.accepted ? std::uint16_t{1} : std::uint16_t{0}, static_cast<std::uint16_t>(reason.size()),
-                             static_cast<std::uint16_t>(remedy.size()), 0});
+  append(bytes, VerdictBytes{verdict.accepted ? std::uint16_t{1} : std::uint16_t{0},
+                             static_cast<std::uint16_t>(reason.size()), static_cast<std::uint16_t>(remedy.size()), 0});
   append(bytes, std::string_view{reason});
   append(bytes, std::string_view{remedy});
   return bytes;
@@ -115,9 +117,12 @@ auto HelloReader::advance(std::size_t bytes) -> std::optional<Hello> {
   if (!room().empty()) return std::nullopt;
   have_ = 0;
   switch (stage_) {
-    case Stage::preface: return read_preface();
-    case Stage::header: return read_header();
-    case Stage::plan: break;
+    case Stage::preface:
+      return read_preface();
+    case Stage::header:
+      return read_header();
+    case Stage::plan:
+      break;
   }
   return std::move(hello_);
 }
@@ -136,11 +141,13 @@ auto HelloReader::read_preface() -> std::optional<Hello> {
 auto HelloReader::read_header() -> std::optional<Hello> {
   HelloBytes header{};
   std::memcpy(&header, fixed_.data(), sizeof header);
-  if (header.nodes < 1 || header.nodes > max_nodes) throw Malformed(fmt::format("malformed hello: {} nodes", header.nodes));
+  if (header.nodes < 1 || header.nodes > max_nodes)
+    throw Malformed(fmt::format("malformed hello: {} nodes", header.nodes));
   if (header.rank < 0 || header.rank > max_nodes) throw Malformed(fmt::format("malformed hello: rank {}", header.rank));
   if (header.reserved != 0) throw Malformed("malformed hello: a reserved field is not zero");
   if (header.plan > max_plan_bytes) {
-    throw Malformed(fmt::format("malformed hello: a plan of {} bytes is over the limit of {}", header.plan, max_plan_bytes));
+    throw Malformed(
+        fmt::format("malformed hello: a plan of {} bytes is over the limit of {}", header.plan, max_plan_bytes));
   }
   hello_.rank = header.rank;
   hello_.nodes = header.nodes;
@@ -188,15 +195,17 @@ auto compare(const Hello& here, const Hello& there) -> Verdict {
     return {false, fmt::format("both have rank {}", here.rank), "Give every node its own --rank, counted from 0."};
   }
   if (here.plan != there.plan) {
-    return {false, plan_difference(here.plan, there.plan),
-            "Start every node with the same binary and flags."};
+    return {false, plan_difference(here.plan, there.plan), "Start every node with the same binary and flags."};
   }
   return {};
 }
 
 auto refusal(Rank refused, std::string_view address, Rank by, const Verdict& verdict) -> NodeError {
   const auto name = refused < 0 ? std::string{"a node"} : fmt::format("node {}", refused);
-  return {refused, fmt::format("{} ({}) was refused by node {}: {}", name, address, by, verdict.reason), {}, verdict.remedy};
+  return {refused,
+          fmt::format("{} ({}) was refused by node {}: {}", name, address, by, verdict.reason),
+          {},
+          verdict.remedy};
 }
 
 auto printable(std::string_view text, std::size_t limit) -> std::string {

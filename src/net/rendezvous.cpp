@@ -1,15 +1,17 @@
 // Coming together, in the presence of strangers.
 //
-// Whoever connects to the listening port is a stranger until its hello has been read, compared and answered. Strangers cost little and
-// not for long: a bounded number at a time (the oldest goes first), each with a watchdog that closes its socket. What a stranger does
-// wrong ends its own attempt and nothing else. Only a node that proves to be one (right magic) and differs fails the rendezvous, on both
-// sides, for then the user has started different programs; and that only until all links are up.
+// Whoever connects to the listening port is a stranger until its hello has been read, compared and answered. Strangers
+// cost little and not for long: a bounded number at a time (the oldest goes first), each with a watchdog that closes
+// its socket. What a stranger does wrong ends its own attempt and nothing else. Only a node that proves to be one
+// (right magic) and differs fails the rendezvous, on both sides, for then the user has started different programs; and
+// that only until all links are up.
 //
-// A rank's place is `promised` to the caller that has been accepted, and `taken` once it has accepted, too. A second caller of that rank
-// waits for the first one's outcome: the first may be a dead connection of a node that was started again.
+// A rank's place is `promised` to the caller that has been accepted, and `taken` once it has accepted, too. A second
+// caller of that rank waits for the first one's outcome: the first may be a dead connection of a node that was started
+// again.
 //
-// Everything runs on one thread, so `stopped_` is asked after every co_await and nothing needs a lock. g++ 12 destroys some temporaries
-// of a co_await's expression twice: what is passed there is named first.
+// Everything runs on one thread, so `stopped_` is asked after every co_await and nothing needs a lock. g++ 12 destroys
+// some temporaries of a co_await's expression twice: what is passed there is named first.
 
 #include "rendezvous.hpp"
 
@@ -119,7 +121,7 @@ void Rendezvous::stop() {
   }
 }
 
-// --- answering ----------------------------------------------------------------------------------------------------------------------
+// --- answering -------------------------------------------------------------------------------------------
 
 auto Rendezvous::answer_all() -> asio::awaitable<void> {
   while (!stopped_) {
@@ -163,7 +165,8 @@ auto Rendezvous::examine(AttemptPtr attempt) -> asio::awaitable<void> {
     co_await turn_away(attempt, verdict);
     if (complete_ || stopped_) co_return;
     const bool known = there.version == hello_.version && there.rank < hello_.nodes;
-    const auto error = refusal(known ? there.rank : -1, known ? address_of(there.rank) : attempt->from, hello_.rank, verdict);
+    const auto error =
+        refusal(known ? there.rank : -1, known ? address_of(there.rank) : attempt->from, hello_.rank, verdict);
     owner_.failed(std::make_exception_ptr(error));
     co_return;
   }
@@ -172,9 +175,11 @@ auto Rendezvous::examine(AttemptPtr attempt) -> asio::awaitable<void> {
   if (stopped_) co_return;
   const auto& seat = seats_[static_cast<std::size_t>(there.rank)];
   if (there.rank < hello_.rank) {
-    verdict = {false, fmt::format("rank {} is called by this node, it does not call", there.rank), "Give every node the same --nodes."};
+    verdict = {false, fmt::format("rank {} is called by this node, it does not call", there.rank),
+               "Give every node the same --nodes."};
   } else if (place(there.rank) == Place::taken) {
-    verdict = {false, fmt::format("rank {} is already taken, by a node at {}", there.rank, seat), "Give every node its own --rank."};
+    verdict = {false, fmt::format("rank {} is already taken, by a node at {}", there.rank, seat),
+               "Give every node its own --rank."};
   }
   if (!verdict.accepted) {
     if (!complete_) turned_away_ = fmt::format("a node at {} was turned away: {}", attempt->from, verdict.reason);
@@ -190,9 +195,11 @@ auto Rendezvous::examine(AttemptPtr attempt) -> asio::awaitable<void> {
   if (theirs.accepted && !stopped_) join(there.rank, *attempt);
 }
 
-// Says why, and waits until the caller has read it: a socket that is closed with bytes unread takes back what it has sent.
+// Says why, and waits until the caller has read it: a socket that is closed with bytes unread takes back what it has
+// sent.
 auto Rendezvous::turn_away(AttemptPtr attempt, Verdict verdict) -> asio::awaitable<void> {
-  watch(attempt, limits_.farewell);
+  const auto left = attempt->watchdog.expiry() - std::chrono::steady_clock::now();
+  watch(attempt, std::min(limits_.farewell, std::chrono::duration_cast<std::chrono::milliseconds>(left)));
   auto reply = joined(encode(hello_), encode(verdict));
   try {
     co_await write_all(attempt->socket, std::move(reply));
@@ -205,7 +212,7 @@ auto Rendezvous::turn_away(AttemptPtr attempt, Verdict verdict) -> asio::awaitab
   }
 }
 
-// --- calling ------------------------------------------------------------------------------------------------------------------------
+// --- calling ---------------------------------------------------------------------------------------------
 
 auto Rendezvous::call(Rank peer) -> asio::awaitable<void> {
   const auto attempt = begin_attempt(false);
@@ -259,7 +266,7 @@ auto Rendezvous::greet(AttemptPtr attempt, Rank peer, tcp::endpoint endpoint) ->
   if (!stopped_) join(peer, *attempt);
 }
 
-// --- both ---------------------------------------------------------------------------------------------------------------------------
+// --- both ------------------------------------------------------------------------------------------------
 
 void Rendezvous::join(Rank peer, Attempt& attempt) {
   attempt.watchdog.cancel();

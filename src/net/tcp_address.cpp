@@ -21,7 +21,8 @@ auto name_node(const Options& options, int rank) -> std::string {
 
 auto parse_address(const std::string& text) -> Address {
   const auto wrong = [&](const std::string& what) -> UsageError {
-    return UsageError(fmt::format("«{}» is not the address of a node: {}", text, what), "--nodes", "Write host:port, or [address]:port for IPv6.");
+    return UsageError(fmt::format("«{}» is not the address of a node: {}", text, what), "--nodes",
+                      "Write host:port, or [address]:port for IPv6.");
   };
   const auto colon = text.rfind(':');
   if (colon == std::string::npos) throw wrong("it has no port");
@@ -52,7 +53,8 @@ auto resolve(asio::io_context& io, const Options& options, int rank) -> std::vec
   }
   std::vector<tcp::endpoint> endpoints;
   for (const auto& result : results) {
-    if (std::find(endpoints.begin(), endpoints.end(), result.endpoint()) == endpoints.end()) endpoints.push_back(result.endpoint());
+    if (std::find(endpoints.begin(), endpoints.end(), result.endpoint()) == endpoints.end())
+      endpoints.push_back(result.endpoint());
   }
   return endpoints;
 }
@@ -76,7 +78,8 @@ auto listen(asio::io_context& io, const Options& options) -> tcp::acceptor {
   }
   const auto cannot = fmt::format("node {} cannot listen on {}", options.rank, show(tried));
   if (error == asio::error::address_in_use) {
-    throw Error(cannot + ": the port is in use", {}, "End the program that holds it, or give this node another port in --nodes.");
+    throw Error(cannot + ": the port is in use", {},
+                "End the program that holds it, or give this node another port in --nodes.");
   }
   if (error == boost::system::errc::address_not_available) {
     throw Error(cannot + ": this machine does not have that address", {}, "Check --rank and --nodes.");

@@ -29,7 +29,8 @@ auto listen(asio::io_context& io, const Options& options) -> tcp::acceptor;
 /// @throws Error  it is none
 auto adopt_listening(asio::io_context& io, int socket) -> tcp::acceptor;
 
-/// What a child process of this one must not inherit: as long as it held the socket, the peer would not see this node die.
+/// What a child process of this one must not inherit: as long as it held the socket, the peer would not see this node
+/// die.
 void close_on_exec(int socket);
 
 /// For messages.

@@ -1,12 +1,13 @@
 // A link: who may touch what, and why no wake-up is lost.
 //
-// Everything about a link happens on the transport's I/O thread but two things, which the mutex guards: the lists of outboxes that are
-// ready, and `awake_`. `awake_` says that the writer will look at the lists again: a pump is posted or a write is under way. A sender that
-// finds it set only adds its outbox. The writer clears it only after it has seen all lists empty, under the same lock. So each burst of
-// sends posts once, and none is overlooked.
+// Everything about a link happens on the transport's I/O thread but two things, which the mutex guards: the lists of
+// outboxes that are ready, and `awake_`. `awake_` says that the writer will look at the lists again: a pump is posted
+// or a write is under way. A sender that finds it set only adds its outbox. The writer clears it only after it has seen
+// all lists empty, under the same lock. So each burst of sends posts once, and none is overlooked.
 //
-// The writer asks an outbox for its next message only when the socket has taken everything before it, and it cuts at most one batch
-// ahead. So what an outbox has not been asked for can still change (a delta, more deltas added), and what is urgent waits for one batch.
+// The writer asks an outbox for its next message only when the socket has taken everything before it, and it cuts at
+// most one batch ahead. So what an outbox has not been asked for can still change (a delta, more deltas added), and
+// what is urgent waits for one batch.
 
 #include "tcp_link.hpp"
 
@@ -24,11 +25,13 @@ namespace {
 
 constexpr std::size_t staging_bytes = 64 * 1024;
 
-auto index(Lane lane) -> std::size_t { return static_cast<std::size_t>(lane); }
+auto index(Lane lane) -> std::size_t {
+  return static_cast<std::size_t>(lane);
+}
 
-// The kernel would take megabytes in advance on either side (here up to 4 and 32). An urgent message would have to wait for them, and
-// deltas would grow old there instead of being summed. So the sender's kernel holds little that has not left the machine, and the
-// receiver's announces a bounded window.
+// The kernel would take megabytes in advance on either side (here up to 4 and 32). An urgent message would have to wait
+// for them, and deltas would grow old there instead of being summed. So the sender's kernel holds little that has not
+// left the machine, and the receiver's announces a bounded window.
 void configure(tcp::socket& socket, const TcpLimits& limits) {
   boost::system::error_code ignored;  // a link works without; it is only slower
   // Nagle would hold a delta back for the peer's delayed ACK (40 ms).
@@ -89,7 +92,7 @@ TcpLink::TcpLink(LinkOwner& owner, Rank peer, Stream stream, const TcpLimits& li
   for (auto& queue : queues_) queue = std::make_shared<Queue>();
 }
 
-// --- any thread ---------------------------------------------------------------------------------------------------------------------
+// --- any thread ------------------------------------------------------------------------------------------
 
 void TcpLink::ready(Lane lane, std::shared_ptr<Outbox> outbox) {
   {
@@ -116,9 +119,11 @@ void TcpLink::send(Lane lane, Message message) {
   ready(lane, queue);
 }
 
-auto TcpLink::bytes_sent(Lane lane) const -> std::uint64_t { return bytes_sent_[index(lane)].load(std::memory_order_relaxed); }
+auto TcpLink::bytes_sent(Lane lane) const -> std::uint64_t {
+  return bytes_sent_[index(lane)].load(std::memory_order_relaxed);
+}
 
-// --- the writer ---------------------------------------------------------------------------------------------------------------------
+// --- the writer ------------------------------------------------------------------------------------------
 
 void TcpLink::pump() {
   if (writing_ || broken_ || closed_) return;
@@ -191,7 +196,8 @@ auto TcpLink::next_message(std::size_t lane) -> std::unique_ptr<Message> {
     }
     // To the end of the lane: the others have their turn first.
     const std::lock_guard lock{mutex_};
-    if (open_ && std::find(waiting.begin(), waiting.end(), outbox) == waiting.end()) waiting.push_back(std::move(outbox));
+    if (open_ && std::find(waiting.begin(), waiting.end(), outbox) == waiting.end())
+      waiting.push_back(std::move(outbox));
     return message;
   }
 }
@@ -209,9 +215,12 @@ void TcpLink::say(LinkMessage what, std::string_view text) {
 void TcpLink::write() {
   writing_ = true;
   // Asio would cut what it hands to the kernel at 64 KiB.
-  const auto all_at_once = [](const boost::system::error_code& error, std::size_t) { return error ? 0 : Batch::capacity; };
-  asio::async_write(stream_, batch_.buffers(), all_at_once,
-                    [self = shared_from_this()](const boost::system::error_code& error, std::size_t) { self->written(error); });
+  const auto all_at_once = [](const boost::system::error_code& error, std::size_t) {
+    return error ? 0 : Batch::capacity;
+  };
+  asio::async_write(
+      stream_, batch_.buffers(), all_at_once,
+      [self = shared_from_this()](const boost::system::error_code& error, std::size_t) { self->written(error); });
 }
 
 void TcpLink::written(const boost::system::error_code& error) {
@@ -233,7 +242,8 @@ void TcpLink::written(const boost::system::error_code& error) {
   }
   if (abort_ == Farewell::writing) {
     abort_ = Farewell::said;
-    // Closing with bytes unread would reset the connection and take the reason with it; so read on until the peer closes.
+    // Closing with bytes unread would reset the connection and take the reason with it; so read on until the peer
+    // closes.
     boost::system::error_code ignored;
     stream_.shutdown(Stream::shutdown_send, ignored);
     if (!reading_) read();
@@ -247,9 +257,11 @@ void TcpLink::written(const boost::system::error_code& error) {
   pump();
 }
 
-// --- the reader ---------------------------------------------------------------------------------------------------------------------
+// --- the reader ------------------------------------------------------------------------------------------
 
-void TcpLink::start() { read(); }
+void TcpLink::start() {
+  read();
+}
 
 void TcpLink::deliver() {
   if (closed_ || delivering_) return;
@@ -260,16 +272,16 @@ void TcpLink::deliver() {
 }
 
 void TcpLink::read() {
-  // Small messages come many at a time by way of the staging buffer. A long piece goes straight to its place, and with it the header
-  // after it, so that the next piece does, too.
+  // Small messages come many at a time by way of the staging buffer. A long piece goes straight to its place, and with
+  // it the header after it, so that the next piece does, too.
   reading_ = true;
   // While this end gives up, what arrives is only thrown away; the assembler may be of no use any more.
   const auto room = abort_ == Farewell::none ? assembler_.room() : std::span<std::byte>{};
   const auto beyond = room.size() >= staging_bytes ? sizeof(FrameHeader) : staging_bytes;
-  const std::array<asio::mutable_buffer, 2> buffers{asio::buffer(room.data(), room.size()), asio::buffer(staging_.get(), beyond)};
-  stream_.async_read_some(buffers, [self = shared_from_this()](const boost::system::error_code& error, std::size_t bytes) {
-    self->have_read(error, bytes);
-  });
+  const std::array<asio::mutable_buffer, 2> buffers{asio::buffer(room.data(), room.size()),
+                                                    asio::buffer(staging_.get(), beyond)};
+  stream_.async_read_some(buffers, [self = shared_from_this()](const boost::system::error_code& error,
+                                                               std::size_t bytes) { self->have_read(error, bytes); });
 }
 
 void TcpLink::have_read(const boost::system::error_code& error, std::size_t bytes) {
@@ -324,7 +336,7 @@ void TcpLink::take_link_message(const Arrived& arrived) {
   throw Malformed(fmt::format("malformed frame: unknown message {} of the link", arrived.channel));
 }
 
-// --- the end ------------------------------------------------------------------------------------------------------------------------
+// --- the end ---------------------------------------------------------------------------------------------
 
 void TcpLink::finish() {
   if (closed_ || abort_ != Farewell::none || goodbye_ != Farewell::none) return;

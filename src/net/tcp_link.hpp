@@ -34,7 +34,8 @@ class LinkOwner {
   ~LinkOwner() = default;
 };
 
-/// The connection to one peer. `ready`, `send` and `bytes_sent` may be called from any thread, all else on the I/O thread only.
+/// The connection to one peer. `ready`, `send` and `bytes_sent` may be called from any thread, all else on the I/O
+/// thread only.
 class TcpLink final : public Link, public std::enable_shared_from_this<TcpLink> {
  public:
   using Stream = tcp::socket;

@@ -1,10 +1,12 @@
 // The life of a transport, and how it ends without leaving anything behind.
 //
-// The I/O thread runs as long as there is something to wait for. Nobody stops it from outside: to end is to close every socket and cancel
-// every timer, and then the thread runs out of work by itself. So when it has been joined, no handler is left that could touch anything,
-// whatever way the transport ended: by goodbyes, by an abort, or by a `connect` that failed.
+// The I/O thread runs as long as there is something to wait for. Nobody stops it from outside: to end is to close every
+// socket and cancel every timer, and then the thread runs out of work by itself. So when it has been joined, no handler
+// is left that could touch anything, whatever way the transport ended: by goodbyes, by an abort, or by a `connect` that
+// failed.
 //
-// `life_` and `failure_` are what the threads share; all else belongs to the I/O thread, or is not changed after `connect`.
+// `life_` and `failure_` are what the threads share; all else belongs to the I/O thread, or is not changed after
+// `connect`.
 
 #include <fmt/format.h>
 #include <unistd.h>
@@ -100,8 +102,8 @@ TcpTransport::Cluster::Cluster(const Options& options, const TcpLimits& limits)
     : options_(options), limits_(limits), links_(options.nodes.size()) {
   try {
     if (options.rank < 0 || options.rank >= options.node_count()) {
-      throw UsageError(fmt::format("rank {} is outside the list of {} nodes", options.rank, options.node_count()), "--rank",
-                       "Ranks are counted from 0.");
+      throw UsageError(fmt::format("rank {} is outside the list of {} nodes", options.rank, options.node_count()),
+                       "--rank", "Ranks are counted from 0.");
     }
     for (const auto& node : options.nodes) parse_address(node);
     if (limits.piece == 0 || limits.piece > max_piece_bytes) {
@@ -157,8 +159,8 @@ void TcpTransport::Cluster::connect(const Identity& identity) {
 void TcpTransport::Cluster::prepare(const Identity& identity) {
   const auto deadline = std::chrono::steady_clock::now() + options_.connect_deadline;
   if (identity.rank != options_.rank || identity.nodes != options_.node_count()) {
-    throw UsageError(fmt::format("the options say node {} of {}, the identity node {} of {}", options_.rank, options_.node_count(),
-                                 identity.rank, identity.nodes));
+    throw UsageError(fmt::format("the options say node {} of {}, the identity node {} of {}", options_.rank,
+                                 options_.node_count(), identity.rank, identity.nodes));
   }
   if (identity.nodes == 1) {
     const std::lock_guard lock{mutex_};
@@ -172,7 +174,8 @@ void TcpTransport::Cluster::prepare(const Identity& identity) {
   std::vector<std::vector<tcp::endpoint>> endpoints;
   for (Rank peer = 0; peer < identity.rank; ++peer) endpoints.push_back(resolve(io_, options_, peer));
 
-  rendezvous_ = std::make_unique<Rendezvous>(io_, *this, options_, limits_, std::move(hello), std::move(acceptor), std::move(endpoints));
+  rendezvous_ = std::make_unique<Rendezvous>(io_, *this, options_, limits_, std::move(hello), std::move(acceptor),
+                                             std::move(endpoints));
   const std::lock_guard lock{thread_mutex_};
   thread_ = std::thread{[this] { run(); }};
   asio::post(io_, [this, deadline] { rendezvous_->start(deadline); });
@@ -233,7 +236,7 @@ void TcpTransport::Cluster::wait_for_end() {
   life_ = Life::ended;
 }
 
-// --- on the I/O thread --------------------------------------------------------------------------------------------------------------
+// --- on the I/O thread -----------------------------------------------------------------------------------
 
 void TcpTransport::Cluster::run() {
   io_thread_of = this;
@@ -258,7 +261,8 @@ void TcpTransport::Cluster::end_when_closed() {
 }
 
 void TcpTransport::Cluster::joined(Rank peer, tcp::socket socket) {
-  const auto& link = links_[static_cast<std::size_t>(peer)] = std::make_shared<TcpLink>(*this, peer, std::move(socket), limits_);
+  const auto& link = links_[static_cast<std::size_t>(peer)] =
+      std::make_shared<TcpLink>(*this, peer, std::move(socket), limits_);
   ++joined_;
   link->start();
   if (joined_ + 1 < links_.size()) return;
@@ -315,16 +319,29 @@ void TcpTransport::Cluster::closed(Rank) {
   end_when_closed();
 }
 
-// --- the public face ----------------------------------------------------------------------------------------------------------------
+// --- the public face -------------------------------------------------------------------------------------
 
-TcpTransport::TcpTransport(const Options& options, TcpLimits limits) : cluster_(std::make_unique<Cluster>(options, limits)) {}
+TcpTransport::TcpTransport(const Options& options, TcpLimits limits)
+    : cluster_(std::make_unique<Cluster>(options, limits)) {}
 TcpTransport::~TcpTransport() = default;
 
-void TcpTransport::receive(ChannelId channel, Receiver receiver) { cluster_->receive(channel, std::move(receiver)); }
-void TcpTransport::on_loss(Loss loss) { cluster_->on_loss(std::move(loss)); }
-void TcpTransport::connect(const Identity& identity) { cluster_->connect(identity); }
-auto TcpTransport::link(Rank peer) -> Link& { return cluster_->link(peer); }
-void TcpTransport::disconnect() { cluster_->disconnect(); }
-void TcpTransport::abort(const std::string& reason) { cluster_->abort(reason); }
+void TcpTransport::receive(ChannelId channel, Receiver receiver) {
+  cluster_->receive(channel, std::move(receiver));
+}
+void TcpTransport::on_loss(Loss loss) {
+  cluster_->on_loss(std::move(loss));
+}
+void TcpTransport::connect(const Identity& identity) {
+  cluster_->connect(identity);
+}
+auto TcpTransport::link(Rank peer) -> Link& {
+  return cluster_->link(peer);
+}
+void TcpTransport::disconnect() {
+  cluster_->disconnect();
+}
+void TcpTransport::abort(const std::string& reason) {
+  cluster_->abort(reason);
+}
 
 }  // namespace tensair::net

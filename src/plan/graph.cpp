@@ -105,10 +105,12 @@ void Graph::build(runtime::Node& node) {
 auto Graph::describe() const -> std::string {
   std::string text;
   for (const auto& op : operators_) {
-    text += fmt::format("operator {}: {}{}{}{}\n", op->id, op->title(),
-                        op->input >= 0 ? fmt::format(" after {}", op->input) : "",
-                        op->output.empty() ? "" : ": " + op->output,
-                        op->instances > 0 ? fmt::format(", {} replicas", op->instances) : "");
+    text += op->title();
+    if (op->input >= 0) text += fmt::format(" after {}", op->input);
+    if (!op->output.empty()) text += ": " + op->output;
+    if (op->instances > 0) text += fmt::format(", {} replicas", op->instances);
+    if (!op->detail.empty()) text += ", " + op->detail;
+    text += '\n';
   }
   return text;
 }

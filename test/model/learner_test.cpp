@@ -113,7 +113,7 @@ TEST_CASE("a saved model comes back, and another one's file is refused by name",
   CHECK_THROWS_WITH(longer->load(file.path), ContainsSubstring("has no parameter «1.weight»"));
   std::ofstream(file.path) << "not a model";
   CHECK_THROWS_WITH(one->load(file.path), ContainsSubstring("not a dictionary of tensors"));
-  CHECK_THROWS_WITH(one->load("/nowhere/model"), ContainsSubstring("cannot be opened"));
+  CHECK_THROWS_WITH(one->load("/nowhere/model"), ContainsSubstring("cannot be read"));
   CHECK_THROWS_WITH(one->save("/nowhere/model"), ContainsSubstring("cannot be written"));
 }
 

@@ -84,7 +84,8 @@ auto cut(std::uint8_t lane, std::unique_ptr<Message> message, std::size_t limit)
   return stream;
 }
 
-auto make_message(ChannelId channel, const Bytes& content, std::size_t head, std::size_t part) -> std::unique_ptr<Message> {
+auto make_message(ChannelId channel, const Bytes& content, std::size_t head, std::size_t part)
+    -> std::unique_ptr<Message> {
   auto message = std::make_unique<Message>();
   message->channel = channel;
   auto owner = std::make_shared<const Bytes>(content);
@@ -214,11 +215,13 @@ TEST_CASE("a malformed frame is rejected with a line that says why and where", "
       {{Frame{.reserved0 = 1}}, "a reserved field is not zero"},
       {{Frame{.reserved1 = 1}}, "a reserved field is not zero"},
       {{Frame{.piece = 262'145, .message = 262'145}}, "a piece of 262145 bytes is over the limit of 262144"},
-      {{Frame{.piece = 0xffff'ffff, .message = 0xffff'ffff}}, "a piece of 4294967295 bytes is over the limit of 262144"},
+      {{Frame{.piece = 0xffff'ffff, .message = 0xffff'ffff}},
+       "a piece of 4294967295 bytes is over the limit of 262144"},
       {{Frame{.piece = 1, .flags = 1, .message = 1001}}, "a message of 1001 bytes is over the limit of 1000"},
       {{Frame{.piece = 1, .flags = 1, .message = ~std::uint64_t{0}}},
        "a message of 18446744073709551615 bytes is over the limit of 1000"},
-      {{Frame{.piece = 1, .flags = 1, .lane = 3, .message = 4097}}, "a message of 4097 bytes is over the limit of 1000"},
+      {{Frame{.piece = 1, .flags = 1, .lane = 3, .message = 4097}},
+       "a message of 4097 bytes is over the limit of 1000"},
       {{Frame{.piece = 1, .flags = 0, .message = 10}}, "a piece continues a message that has not begun"},
       {{Frame{.piece = 1, .flags = 2, .message = 1}}, "a piece continues a message that has not begun"},
       {{Frame{.piece = 1, .flags = 1, .message = 10}, Frame{.piece = 1, .flags = 1, .message = 10}},
@@ -227,7 +230,8 @@ TEST_CASE("a malformed frame is rejected with a line that says why and where", "
        "a piece continues the message of channel 7"},
       {{Frame{.piece = 1, .flags = 1, .message = 10}, Frame{.piece = 1, .flags = 0, .message = 11}},
        "a piece says 11 bytes of a message that began with 10"},
-      {{Frame{.piece = 6, .flags = 1, .message = 10}, Frame{.piece = 5, .flags = 2, .message = 10}}, "11 bytes of a message of 10"},
+      {{Frame{.piece = 6, .flags = 1, .message = 10}, Frame{.piece = 5, .flags = 2, .message = 10}},
+       "11 bytes of a message of 10"},
       {{Frame{.piece = 11, .flags = 3, .message = 10}}, "11 bytes of a message of 10"},
       {{Frame{.piece = 9, .flags = 3, .message = 10}}, "a message of 10 bytes ends after 9"},
       {{Frame{.piece = 10, .flags = 1, .message = 10}}, "a message goes on after its last byte"},
@@ -322,13 +326,14 @@ TEST_CASE("messages of all lanes survive any cutting and any network", "[net][fr
     }
   });
 
-  tensair::test::check_property("any bytes are messages or Malformed, nothing else", [](const std::vector<std::uint8_t>& noise) {
-    Assembler assembler{1 << 16};
-    try {
-      feed(assembler, std::as_bytes(std::span{noise}));
-    } catch (const Malformed&) {
-    }
-  });
+  tensair::test::check_property("any bytes are messages or Malformed, nothing else",
+                                [](const std::vector<std::uint8_t>& noise) {
+                                  Assembler assembler{1 << 16};
+                                  try {
+                                    feed(assembler, std::as_bytes(std::span{noise}));
+                                  } catch (const Malformed&) {
+                                  }
+                                });
 }
 
 #endif

@@ -57,7 +57,8 @@ TEST_CASE("a hello is read as it was written, and no byte beyond it", "[net][han
 }
 
 TEST_CASE("a verdict is read as it was written, and no byte beyond it", "[net][handshake]") {
-  for (const auto& [reason, remedy] : {std::pair{"", ""}, {"the pipelines differ", ""}, {"", "Stop."}, {"rank 1 is taken", "Choose another."}}) {
+  for (const auto& [reason, remedy] :
+       {std::pair{"", ""}, {"the pipelines differ", ""}, {"", "Stop."}, {"rank 1 is taken", "Choose another."}}) {
     for (const std::size_t step : {1, 3, 1'000'000}) {
       auto bytes = encode(Verdict{.accepted = false, .reason = reason, .remedy = remedy});
       const auto size = bytes.size();
@@ -120,7 +121,8 @@ TEST_CASE("a malformed verdict is rejected", "[net][handshake][bad-input]") {
 }
 
 TEST_CASE("a plan that does not fit into a hello is an error of this node", "[net][handshake][bad-input]") {
-  CHECK_THROWS_WITH(encode(Hello{.plan = std::string(max_plan_bytes + 1, 'x')}), Catch::Matchers::StartsWith("the pipeline's plan has 65537 bytes"));
+  CHECK_THROWS_WITH(encode(Hello{.plan = std::string(max_plan_bytes + 1, 'x')}),
+                    Catch::Matchers::StartsWith("the pipeline's plan has 65537 bytes"));
 }
 
 TEST_CASE("nodes that agree accept each other", "[net][handshake]") {
@@ -155,7 +157,8 @@ TEST_CASE("a comparison names what differs, with what stands here and there", "[
   }
   SECTION("a line of the plan") {
     there.plan = "source «images»: Stream<Image>\nbatch(128)\nmap «normalise»: Stream<Tensor>";
-    says = "the pipelines differ. operator 3: here map «normalise»: Stream<Image>, there map «normalise»: Stream<Tensor>";
+    says =
+        "the pipelines differ. operator 3: here map «normalise»: Stream<Image>, there map «normalise»: Stream<Tensor>";
     remedy = "Start every node with the same binary and flags.";
   }
   SECTION("a line that is missing there") {
@@ -185,7 +188,8 @@ TEST_CASE("a refusal is one line that says who, by whom, why and what to do", "[
   const auto error = refusal(2, "10.0.0.7:7002", 0, compare(here, there));
   CHECK(error.node() == 2);
   CHECK(std::string{error.what()} ==
-        "node 2 (10.0.0.7:7002) was refused by node 0: the pipelines differ. operator 3: here map «normalise»: Stream<Image>, there map "
+        "node 2 (10.0.0.7:7002) was refused by node 0: the pipelines differ. operator 3: here map «normalise»: "
+        "Stream<Image>, there map "
         "«normalise»: Stream<Tensor>. Start every node with the same binary and flags.");
 }
 
@@ -194,7 +198,8 @@ TEST_CASE("what a stranger says is shown in one short line", "[net][handshake][b
   CHECK(printable("«»", 100) == "«»");
   CHECK(printable(std::string(1000, 'x'), 10) == "xxxxxxx…");
   CHECK(printable("xxxxxx«xxxxxx", 10) == "xxxxxx…");  // no half of a character
-  const auto verdict = compare({.nodes = 2, .plan = "short"}, {.rank = 1, .nodes = 2, .plan = std::string(60'000, '\x01')});
+  const auto verdict =
+      compare({.nodes = 2, .plan = "short"}, {.rank = 1, .nodes = 2, .plan = std::string(60'000, '\x01')});
   CHECK(verdict.reason.size() < 400);
   CHECK(encode(Verdict{false, std::string(100'000, 'x'), std::string(100'000, 'y')}).size() <= 8 + max_verdict_bytes);
 }

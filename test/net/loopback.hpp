@@ -41,16 +41,15 @@ template <class T>
 class Mailbox {
  public:
   void put(T value) {
-    {
-      const std::lock_guard lock{mutex_};
-      values_.push_back(std::move(value));
-    }
+    const std::lock_guard lock{mutex_};
+    values_.push_back(std::move(value));
     changed_.notify_all();
   }
 
   auto take() -> T {
     std::unique_lock lock{mutex_};
-    if (!changed_.wait_for(lock, safety_net, [&] { return !values_.empty(); })) throw std::runtime_error("nothing came");
+    if (!changed_.wait_for(lock, safety_net, [&] { return !values_.empty(); }))
+      throw std::runtime_error("nothing came");
     T value = std::move(values_.front());
     values_.pop_front();
     return value;
@@ -87,6 +86,8 @@ inline auto listen_on_loopback() -> Listening {
   auto address = loopback(0);
   socklen_t size = sizeof address;
   const auto bytes = [&] { return reinterpret_cast<sockaddr*>(&address); };
+  const int reuse = 1;
+  ::setsockopt(result.socket, SOL_SOCKET, SO_REUSEADDR, &reuse, sizeof reuse);
   if (::bind(result.socket, bytes(), size) != 0 || ::listen(result.socket, SOMAXCONN) != 0 ||
       ::getsockname(result.socket, bytes(), &size) != 0) {
     throw std::runtime_error("no socket to listen on");
@@ -148,7 +149,8 @@ inline const std::string some_plan = "source «images»: Stream<Image>\nmap «no
 /// A node and what happens to it.
 struct Node {
   explicit Node(Options given, TcpLimits limits = {}) : options(std::move(given)), transport(options, limits) {
-    transport.on_loss([this](Rank peer, std::string reason) { losses.put({peer, std::move(reason)}); });
+    transport.on_loss(
+        [this](Rank peer, const std::string& reason) { losses.put(std::to_string(peer) + ": " + reason); });
   }
 
   void connect(const std::string& plan = some_plan) {
@@ -156,7 +158,7 @@ struct Node {
   }
 
   Options options;
-  Mailbox<std::pair<Rank, std::string>> losses;
+  Mailbox<std::string> losses;  // "1: the connection was closed"
   TcpTransport transport;
 };
 

@@ -13,8 +13,6 @@ using namespace tensair::net::test;
 
 namespace {
 
-using Losses = std::pair<Rank, std::string>;
-
 /// Node 0 of two; the other is made by hand.
 struct HalfMade {
   explicit HalfMade(TcpLimits limits = {}) : node(options_of(0, 2), limits), peer(port_of(node.options, 0)) {
@@ -64,7 +62,7 @@ TEST_CASE("a peer that vanishes is reported at once", "[net][tcp][loss]") {
     half.peer.close();
     reason = "the connection was closed";
   }
-  CHECK(half.node.losses.take() == Losses{1, reason});
+  CHECK(half.node.losses.take() == "1: " + reason);
   half.node.transport.disconnect();  // returns, although there is no goodbye to wait for
   CHECK(half.node.losses.size() == 0);
 }
@@ -73,7 +71,8 @@ TEST_CASE("a peer that vanishes while this node takes its leave is reported", "[
   HalfMade half;
   std::thread leaving{[&] { half.node.transport.disconnect(); }};
   half.peer.close();
-  CHECK(half.node.losses.take() == Losses{1, "the connection was closed"});
+  CHECK_THAT(half.node.losses.take(),
+             Catch::Matchers::StartsWith("1: the connection was "));  // closed, or reset if it missed the goodbye
   leaving.join();
 }
 
@@ -97,7 +96,8 @@ TEST_CASE("the goodbye is the last that a node says", "[net][tcp][loss]") {
 }
 
 TEST_CASE("nonsense from a peer ends the link, and both sides know why", "[net][tcp][loss][bad-input]") {
-  const std::string too_long = "malformed frame: a piece of 4294967295 bytes is over the limit of 262144 (lane 2, channel 1)";
+  const std::string too_long =
+      "malformed frame: a piece of 4294967295 bytes is over the limit of 262144 (lane 2, channel 1)";
   struct Case {
     FrameHeader header;
     std::string says;
@@ -110,7 +110,7 @@ TEST_CASE("nonsense from a peer ends the link, and both sides know why", "[net][
        }) {
     HalfMade half;
     half.peer.send(header);
-    CHECK(half.node.losses.take() == Losses{1, says});
+    CHECK(half.node.losses.take() == "1: " + says);
     CHECK(abort_reason(half.peer.read_to_the_end()) == says);
   }
 }
@@ -118,7 +118,8 @@ TEST_CASE("nonsense from a peer ends the link, and both sides know why", "[net][
 TEST_CASE("a message over the cap ends the link before it is taken", "[net][tcp][loss][bad-input]") {
   HalfMade half{TcpLimits{.message = 1000}};
   half.peer.send(FrameHeader{.piece = 1, .flags = 1, .lane = 2, .channel = 1, .message = 1001});
-  CHECK_THAT(half.node.losses.take().second, Catch::Matchers::ContainsSubstring("a message of 1001 bytes is over the limit of 1000"));
+  CHECK_THAT(half.node.losses.take(),
+             Catch::Matchers::ContainsSubstring("a message of 1001 bytes is over the limit of 1000"));
 }
 
 TEST_CASE("a receiver that throws ends the link, and both sides know why", "[net][tcp][loss]") {
@@ -126,8 +127,8 @@ TEST_CASE("a receiver that throws ends the link, and both sides know why", "[net
   nodes[0].transport.receive(1, [](Rank, const Payload&) { throw std::runtime_error("this batch has no labels"); });
   nodes.connect();
   nodes.link(1, 0).send(Lane::data, message(1));
-  CHECK(nodes[0].losses.take() == Losses{1, "this batch has no labels"});
-  CHECK(nodes[1].losses.take() == Losses{0, "node 0 gave up: this batch has no labels"});
+  CHECK(nodes[0].losses.take() == "1: this batch has no labels");
+  CHECK(nodes[1].losses.take() == "0: node 0 gave up: this batch has no labels");
   nodes.disconnect();
 }
 
@@ -138,8 +139,8 @@ TEST_CASE("an outbox that throws ends the link, and both sides know why", "[net]
   Cluster nodes{2};
   nodes.connect();
   nodes.link(0, 1).ready(Lane::data, std::make_shared<Broken>());
-  CHECK(nodes[0].losses.take() == Losses{1, "out of luck"});
-  CHECK(nodes[1].losses.take() == Losses{0, "node 0 gave up: out of luck"});
+  CHECK(nodes[0].losses.take() == "1: out of luck");
+  CHECK(nodes[1].losses.take() == "0: node 0 gave up: out of luck");
   nodes.disconnect();
 }
 
@@ -151,15 +152,15 @@ TEST_CASE("a node that gives up tells every other why", "[net][tcp][loss]") {
     nodes[1].transport.abort("and again");
     for (int rank = 0; rank < count; ++rank) {
       if (rank == 1) continue;
-      CHECK(nodes[rank].losses.take() == Losses{1, "node 1 gave up: step 17: the loss is NaN"});
+      CHECK(nodes[rank].losses.take() == "1: node 1 gave up: step 17: the loss is NaN");
     }
     CHECK(nodes[1].losses.size() == 0);
     nodes[1].transport.disconnect();
     // The others are still connected with each other.
     at_the_same_time({[&] { nodes[0].transport.disconnect(); },
-                     [&] {
-                       for (int rank = 2; rank < count; ++rank) nodes[rank].transport.abort("the test is over");
-                     }});
+                      [&] {
+                        for (int rank = 2; rank < count; ++rank) nodes[rank].transport.abort("the test is over");
+                      }});
   }
 }
 
@@ -181,7 +182,7 @@ TEST_CASE("a node that gives up in the middle of much data still tells why", "[n
   for (int i = 0; i < 100; ++i) nodes.link(0, 1).send(Lane::data, message(1, std::string(1'000'000, 'x')));
   begun.take();
   nodes[0].transport.abort("enough");
-  CHECK(nodes[1].losses.take() == Losses{0, "node 0 gave up: enough"});
+  CHECK(nodes[1].losses.take() == "0: node 0 gave up: enough");
   nodes[1].transport.disconnect();
 }
 
@@ -192,16 +193,16 @@ TEST_CASE("two nodes that give up at the same time both end", "[net][tcp][loss]"
 }
 
 TEST_CASE("a node may give up on the transport's own thread", "[net][tcp][loss]") {
+  Mailbox<std::string> losses;
   Cluster nodes{2};
-  Mailbox<Losses> losses;
   nodes[0].transport.receive(1, [&](Rank, const Payload&) { nodes[0].transport.abort("in a receiver"); });
   nodes[1].transport.on_loss([&](Rank peer, const std::string& reason) {
     nodes[1].transport.abort("in on_loss");
-    losses.put({peer, reason});
+    losses.put(std::to_string(peer) + ": " + reason);
   });
   nodes.connect();
   nodes.link(1, 0).send(Lane::data, message(1));
-  CHECK(losses.take() == Losses{0, "node 0 gave up: in a receiver"});
+  CHECK(losses.take() == "0: node 0 gave up: in a receiver");
   CHECK(nodes[0].losses.size() == 0);
   nodes.disconnect();
 }
@@ -220,7 +221,7 @@ TEST_CASE("a transport that is destroyed while connected gives up", "[net][tcp][
     Node node{options[0]};
     CHECK(at_the_same_time({[&] { node.connect(); }, [&] { other.connect(); }}) == std::vector<std::string>{"", ""});
   }
-  CHECK(other.losses.take() == Losses{0, "node 0 gave up: it ended without saying goodbye"});
+  CHECK(other.losses.take() == "0: node 0 gave up: it ended without saying goodbye");
 }
 
 TEST_CASE("what a peer says of itself is shown in one line", "[net][tcp][loss][bad-input]") {
@@ -232,7 +233,7 @@ TEST_CASE("what a peer says of itself is shown in one line", "[net][tcp][loss][b
                              .channel = static_cast<ChannelId>(LinkMessage::abort),
                              .message = reason.size()},
                  reason);
-  CHECK(half.node.losses.take() == Losses{1, "node 1 gave up: a b [2J"});
+  CHECK(half.node.losses.take() == "1: node 1 gave up: a b [2J");
 }
 
 TEST_CASE("however it ends, no socket and no thread is left", "[net][tcp][loss]") {

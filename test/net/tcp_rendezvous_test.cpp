@@ -74,8 +74,8 @@ TEST_CASE("strangers before the nodes come change nothing", "[net][tcp][rendezvo
 }
 
 TEST_CASE("a stranger during the run is sent away, and the run goes on", "[net][tcp][rendezvous][bad-input]") {
-  Cluster nodes{2, TcpLimits{.stranger = 20ms}};
   Mailbox<std::string> inbox;
+  Cluster nodes{2, TcpLimits{.stranger = 20ms}};
   nodes[0].transport.receive(1, [&](Rank, const Payload& payload) { inbox.put(to_text(payload)); });
   nodes.connect();
   for (const Rank rank : {0, 1}) {
@@ -132,7 +132,7 @@ TEST_CASE("host names are resolved", "[net][tcp][rendezvous]") {
   Node first{options[0]};
   Node second{options[1]};
   const auto errors = at_the_same_time({[&] { first.connect(), first.transport.disconnect(); },
-                                       [&] { second.connect(), second.transport.disconnect(); }});
+                                        [&] { second.connect(), second.transport.disconnect(); }});
   CHECK(errors == std::vector<std::string>{"", ""});
 }
 
@@ -140,7 +140,8 @@ TEST_CASE("a host that cannot be resolved is named", "[net][tcp][rendezvous][bad
   auto options = options_of(1, 2);
   options.nodes[0] = "no-such-host.invalid:7000";
   Node node{options};
-  CHECK_THAT(line_of([&] { node.connect(); }), StartsWith("the host of node 0 (no-such-host.invalid:7000) cannot be resolved: "));
+  CHECK_THAT(line_of([&] { node.connect(); }),
+             StartsWith("the host of node 0 (no-such-host.invalid:7000) cannot be resolved: "));
 }
 
 TEST_CASE("an address that is none is an error of usage", "[net][tcp][rendezvous][bad-input]") {
@@ -155,7 +156,8 @@ TEST_CASE("an address that is none is an error of usage", "[net][tcp][rendezvous
        }) {
     Options options;
     options.nodes = {"localhost:7000", text};
-    CHECK_THAT(line_of([&] { TcpTransport{options}; }), StartsWith("«" + text + "» is not the address of a node: " + says));
+    CHECK_THAT(line_of([&] { TcpTransport{options}; }),
+               StartsWith("«" + text + "» is not the address of a node: " + says));
   }
   Options options;
   options.nodes = {"localhost:7000", "[::1]:7001"};
@@ -169,8 +171,9 @@ TEST_CASE("a port in use is named, with what to do", "[net][tcp][rendezvous][bad
   ::close(std::exchange(options.listen_socket, -1));
   options.nodes[1] = taken.address();
   Node node{options};
-  CHECK(line_of([&] { node.connect(); }) == "node 1 cannot listen on " + taken.address() +
-                                                ": the port is in use. End the program that holds it, or give this node another port in --nodes.");
+  CHECK(line_of([&] { node.connect(); }) ==
+        "node 1 cannot listen on " + taken.address() +
+            ": the port is in use. End the program that holds it, or give this node another port in --nodes.");
   ::close(taken.socket);
 }
 
@@ -193,9 +196,10 @@ TEST_CASE("peers that never come are named at the deadline", "[net][tcp][rendezv
   {
     Node node{given};
     const auto& addresses = given.nodes;
-    CHECK(line_of([&] { node.connect(); }) == "nodes 0 (" + addresses[0] + ": Connection refused), 1 (" + addresses[1] +
-                                                  ": it does not answer), 3 (" + addresses[3] +
-                                                  ") did not come within 0.2 s. Start them, check --nodes, or wait longer with --connect-deadline.");
+    CHECK(line_of([&] { node.connect(); }) ==
+          "nodes 0 (" + addresses[0] + ": Connection refused), 1 (" + addresses[1] + ": it does not answer), 3 (" +
+              addresses[3] +
+              ") did not come within 0.2 s. Start them, check --nodes, or wait longer with --connect-deadline.");
     CHECK((Holdings::now() == holdings));
   }
   for (const auto& each : options) {
@@ -203,12 +207,13 @@ TEST_CASE("peers that never come are named at the deadline", "[net][tcp][rendezv
   }
 }
 
-TEST_CASE("nodes of different pipelines refuse each other, and both say where they differ", "[net][tcp][rendezvous][bad-input]") {
+TEST_CASE("nodes of different pipelines refuse each other, and both say where they differ",
+          "[net][tcp][rendezvous][bad-input]") {
   auto options = cluster_options(2);
   Node first{options[0]};
   Node second{options[1]};
   const auto errors = at_the_same_time({[&] { first.connect("source\nmap «normalise»: Stream<Tensor>"); },
-                                       [&] { second.connect("source\nmap «normalise»: Stream<Image>"); }});
+                                        [&] { second.connect("source\nmap «normalise»: Stream<Image>"); }});
   const auto head = "node 1 (" + options[0].nodes[1] + ") was refused by node 0: the pipelines differ. operator 2: ";
   const std::string tail = ". Start every node with the same binary and flags.";
   CHECK(errors[0] == head + "here map «normalise»: Stream<Tensor>, there map «normalise»: Stream<Image>" + tail);
@@ -226,7 +231,8 @@ TEST_CASE("nodes that count differently refuse each other", "[net][tcp][rendezvo
   CHECK(errors[1] == head + "here 3, there 2. Give every node the same --nodes.");
 }
 
-TEST_CASE("a node of another protocol version is refused, and both sides can say so", "[net][tcp][rendezvous][bad-input]") {
+TEST_CASE("a node of another protocol version is refused, and both sides can say so",
+          "[net][tcp][rendezvous][bad-input]") {
   const auto options = options_of(0, 2);
   Node node{options};
   std::string line;
@@ -237,7 +243,8 @@ TEST_CASE("a node of another protocol version is refused, and both sides can say
   other.close();
   connecting.join();
   CHECK_THAT(line, StartsWith("a node (127.0.0.1:"));
-  CHECK_THAT(line, EndsWith(") was refused by node 0: the protocol versions differ: here 1, there 2. Start every node with the same version of "
+  CHECK_THAT(line, EndsWith(") was refused by node 0: the protocol versions differ: here 1, there 2. Start every node "
+                            "with the same version of "
                             "tensair."));
 }
 
@@ -246,11 +253,13 @@ TEST_CASE("a node that is refused by one tells those it had reached already", "[
   Node first{options[0]};
   Node second{options[1]};
   Node third{options[2]};
-  const auto errors = at_the_same_time({[&] { first.connect(); }, [&] { second.connect(); }, [&] { third.connect("source"); }});
+  const auto errors =
+      at_the_same_time({[&] { first.connect(); }, [&] { second.connect(); }, [&] { third.connect("source"); }});
   for (const auto& error : errors) CHECK_THAT(error, ContainsSubstring("the pipelines differ. operator "));
 }
 
-TEST_CASE("the second node of one rank is turned away, and the first keeps its place", "[net][tcp][rendezvous][bad-input]") {
+TEST_CASE("the second node of one rank is turned away, and the first keeps its place",
+          "[net][tcp][rendezvous][bad-input]") {
   Cluster nodes{2};
   nodes.connect();
   HandMadePeer second{port_of(nodes[0].options, 0)};
@@ -262,7 +271,8 @@ TEST_CASE("the second node of one rank is turned away, and the first keeps its p
   twin.listen_socket = listen_on_loopback().socket;
   Node node{twin};
   const auto line = line_of([&] { node.connect(); });
-  CHECK_THAT(line, StartsWith("node 1 (" + twin.nodes[1] + ") was refused by node 0: rank 1 is already taken, by a node at 127.0.0.1:"));
+  CHECK_THAT(line, StartsWith("node 1 (" + twin.nodes[1] +
+                              ") was refused by node 0: rank 1 is already taken, by a node at 127.0.0.1:"));
   CHECK_THAT(line, EndsWith(". Give every node its own --rank."));
   nodes.disconnect();
   CHECK(nodes[0].losses.size() + nodes[1].losses.size() == 0);
@@ -293,15 +303,16 @@ TEST_CASE("a node that is lost before all are there fails the rendezvous", "[net
   peer.shake_hands({.rank = 1, .nodes = 3, .plan = some_plan});
   peer.close();
   connecting.join();
-  CHECK(line == "node 1 (" + options.nodes[1] +
-                    ") was lost while the nodes were coming together: the connection was closed. See what that node says.");
+  CHECK(line ==
+        "node 1 (" + options.nodes[1] +
+            ") was lost while the nodes were coming together: the connection was closed. See what that node says.");
   CHECK(node.losses.size() == 0);
 }
 
 TEST_CASE("nothing is delivered before all links are up", "[net][tcp][rendezvous]") {
   const auto options = options_of(0, 3);
-  Node node{options};
   Mailbox<std::string> inbox;
+  Node node{options};
   node.transport.receive(1, [&](Rank, const Payload& payload) {
     node.transport.link(1);
     node.transport.link(2);

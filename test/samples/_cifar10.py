@@ -4,6 +4,7 @@ Commands write to files, so that none waits for a full pipe, and carry a mark in
 they have started is found again in /proc, also after the launcher is gone.
 """
 
+import json
 import os
 import random
 import re
@@ -19,6 +20,8 @@ import uuid
 SAMPLE = os.path.join(os.environ.get("TENSAIR_BUILD_DIR", "build/release"), "samples", "cifar10")
 MARK = "TEST_OF_CIFAR10"
 PARAMETERS = 122_570
+IMAGES = 257  # to train on, unless a test says otherwise: a prime, so that no number of nodes and no batch divides it
+ENDLESS = ["--epochs", 1_000_000, "--lr", 1e-6, "--batch", 32]  # flags of a run that somebody must end
 
 ERROR = re.compile(r"^(\[\d+\] )?(cifar10|tensair): \S.*$")
 # What a run that goes well may say on stderr.
@@ -222,3 +225,19 @@ class SampleTest(unittest.TestCase):
             self.assertRegex(line, ERROR, run)
             for word in words:
                 self.assertRegex(line, word, run)
+
+
+class Training(SampleTest):
+    """Each test has small data of its own, too."""
+
+    def setUp(self):
+        super().setUp()
+        self.data = write_data(self.path("data"))
+
+    def train(self, *arguments, **options):
+        """Trains on the small images; returns the command and its figures."""
+        file = self.path("figures.json")
+        run = self.run_to_end("--data", self.data, "--batch", 32, "--json", file, *arguments, **options)
+        self.assert_succeeded(run)
+        with open(file) as text:
+            return run, json.load(text)

@@ -1,17 +1,13 @@
 # ctest: timeout 300 serial
-"""The cifar10 sample trains: on one node and on several, with every option, and says truly how it went."""
+"""The cifar10 sample trains, on one node and on several, and says truly how it went."""
 
 import json
-import os
-import pty
 import re
-import threading
 import unittest
 
-from _cifar10 import PARAMETERS, SampleTest, poll, write_data
+from _cifar10 import IMAGES, PARAMETERS, Training
 
 EPOCHS = 4
-IMAGES = 257  # a prime: no number of nodes and no batch divides it
 FIGURES = ("images", "images_per_s", "seconds", "test_accuracy", "time_to_accuracy", "staleness", "bytes_sent", "deltas_sent",
            "peak_rss_bytes")
 TOPOLOGIES = {
@@ -22,20 +18,6 @@ TOPOLOGIES = {
     "2 nodes, 4 replicas": (2, ["--local", 2, "--replicas", 4]),
     "3 nodes, 1 replica": (3, ["--local", 3, "--replicas", 1]),
 }
-
-
-class Training(SampleTest):
-    def setUp(self):
-        super().setUp()
-        self.data = write_data(self.path("data"))
-
-    def train(self, *arguments, **options):
-        """Trains on the small images; returns the command and its figures."""
-        file = self.path("figures.json")
-        run = self.run_to_end("--data", self.data, "--batch", 32, "--json", file, *arguments, **options)
-        self.assert_succeeded(run)
-        with open(file) as text:
-            return run, json.load(text)
 
 
 class Figures(Training):
@@ -155,93 +137,6 @@ class Runs(Training):
         self.assertEqual(len(figures["per_node"]), 2)
         self.assertIn("epoch 1", nodes[0].stdout)
         self.assertEqual(nodes[1].stdout, "")
-
-    def test_local_nodes_put_their_rank_before_each_line(self):
-        run, _ = self.train("--epochs", 1, "--local", 2)
-        for line in (run.stdout + run.stderr).splitlines():
-            self.assertRegex(line, r"^\[0\] ", run)
-
-    def test_the_options_that_speed_it_up_can_be_turned_off(self):
-        for flag in "--no-channels-last", "--no-fused", "--no-keep-memory", "--threads=1":
-            with self.subTest(flag):
-                run, figures = self.train("--epochs", EPOCHS, flag)
-                self.assertEqual(figures["images"], EPOCHS * IMAGES, run)
-                self.assertGreater(figures["test_accuracy"][-1], 0.3, run)
-
-    def test_explain_prints_the_plan_and_runs_nothing(self):
-        file = self.path("figures.json")
-        for flags in ([], ["--local", 3], ["--nodes", "10.0.0.1:7700,10.0.0.2:7700", "--rank", 1]):
-            for explain in "--explain", "--explain=dot":
-                with self.subTest(flags=flags, explain=explain):
-                    run = self.run_to_end("--data", self.data, "--json", file, explain, *flags, seconds=20)
-                    self.assert_succeeded(run)
-                    self.assertEqual(run.stderr, "", run)
-                    for word in "source", "batch", "train", "validate", "cnn":
-                        self.assertIn(word, run.stdout, run)
-                    self.assertNotIn("epoch", run.stdout, run)
-                    self.assertFalse(os.path.exists(file))
-
-    def test_help_names_every_flag(self):
-        run = self.run_to_end("--help", seconds=20)
-        self.assert_succeeded(run)
-        self.assertEqual(run.stderr, "")
-        for flag in ("data", "epochs", "batch", "optimizer", "lr", "exchange", "load", "save", "replicas", "seed", "json", "local", "nodes",
-                     "rank", "explain", "threads", "connect-deadline", "help"):
-            self.assertIn(f"--{flag}", run.stdout)
-        self.assertIn("quiet", run.stdout)
-
-    def test_progress_is_a_line_where_stderr_is_no_terminal(self):
-        run, _ = self.train("--epochs", 1)
-        self.assertNotRegex(run.stderr, r"\r|\x1b", run)
-        for word in f"{IMAGES}/{IMAGES} images", "/s", "loss", "accuracy", "staleness":
-            self.assertIn(word, run.stderr, run)
-
-    def test_quiet_shows_no_progress(self):
-        for flags in [], ["--local", 2]:
-            run, _ = self.train("--epochs", 1, "--quiet", *flags)
-            self.assertEqual(run.stderr, "", run)
-
-    def test_progress_is_a_bar_on_a_terminal(self):
-        for flags in [], ["--local", 2]:
-            with self.subTest(flags=flags):
-                run, shown = self.train_on_terminal("--epochs", 30, *flags)
-                self.assertEqual(run.process.returncode, 0, shown)
-                self.assertIn("\r", shown)
-                for word in r"\[=+ *\]", r"/s", r"loss \d", r"accuracy \d", r"staleness \d", r"\d:\d\d left", rf"{30 * IMAGES}/{30 * IMAGES} images":
-                    self.assertRegex(shown, word)
-                run, shown = self.train_on_terminal("--epochs", 2, "--quiet", *flags)
-                self.assertEqual((run.process.returncode, shown), (0, ""))
-
-    def train_on_terminal(self, *arguments):
-        here, there = pty.openpty()
-        shown = []
-
-        def read():
-            try:
-                while part := os.read(here, 4096):
-                    shown.append(part.decode(errors="replace"))
-            except OSError:
-                pass  # EIO: nobody has the terminal open any more
-
-        reader = threading.Thread(target=read)
-        reader.start()
-        try:
-            run = self.start("--data", self.data, "--batch", 32, *arguments, stderr=there)
-            os.close(there)
-            run.wait(60)
-            poll(lambda: not self.processes(), 3)
-        finally:
-            reader.join(10)
-            os.close(here)
-        return run, "".join(shown)
-
-    def test_data_is_found_through_the_environment(self):
-        write_data(self.path("all/cifar10"), train=(64,), test=20)
-        file = self.path("figures.json")
-        run = self.run_to_end("--epochs", 1, "--json", file, environment={"TENSAIR_DATA": self.path("all")})
-        self.assert_succeeded(run)
-        with open(file) as text:
-            self.assertEqual(json.load(text)["images"], 64)
 
     def test_without_data_it_learns_generated_images(self):
         for flags in [], ["--local", 2]:

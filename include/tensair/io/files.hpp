@@ -70,7 +70,7 @@ auto files(std::vector<std::filesystem::path> paths, Read read) -> Files<Read> {
   return {std::move(paths), std::move(read)};
 }
 
-/// One line of text without its end; what `files` reads when told nothing else.
+/// One line of text without its end: a reader for `files`.
 auto read_line(std::istream& stream) -> std::optional<std::string>;
 
 }  // namespace tensair

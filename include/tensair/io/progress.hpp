@@ -12,7 +12,7 @@ namespace tensair {
 struct ProgressOptions {
   std::uint64_t total = 0;      ///< examples in all, for the time left; 0: unknown
   std::string unit = "images";  ///< what an example is called
-  bool quiet = false;           ///< show nothing
+  bool quiet = false;           ///< show nothing; `--quiet` says the same
 };
 
 /// A sink for training steps that shows how training goes, on standard error of node 0: examples a second, loss and

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <mutex>
 #include <string>
 #include <tensair/model/learner.hpp>
 #include <tensair/model/model_runtime.hpp>
@@ -198,6 +199,7 @@ class CollatedModelStream {
     auto use = use_of(use_kind, op);
     use.validate_every = every;
     use.*results = head.inlet;
+    if (use_kind == detail::ModelUse::Kind::validate) op->placement = plan::Placement::first_node;
     const auto number = net_.runtime()->add_use(std::move(use));
     std::move(stream_.chain_)
         .then(operators::CollateBatches<Record, Collate>{op, std::move(collate_)})
@@ -229,8 +231,9 @@ auto module_pointer(const Module& module) {
   }
 }
 
-/// All replicas of a model begin alike: LibTorch's generator is set before each is made.
-void seed_libtorch(std::uint64_t seed);
+/// All replicas of a model begin alike: LibTorch's generator, of which a process has one, is set before each is made,
+/// and locked meanwhile.
+auto seed_libtorch(std::uint64_t seed) -> std::unique_lock<std::mutex>;
 
 }  // namespace detail
 
@@ -238,12 +241,13 @@ template <class Factory>
 auto Pipeline::model(std::string name, Factory factory, ModelOptions options) -> ModelHandle {
   static_assert(std::invocable<Factory&>, "pipeline.model takes a function without arguments that makes a module");
   auto make = [factory = std::move(factory), seed = options_.seed](const Loss& loss) mutable {
-    detail::seed_libtorch(seed);
+    const auto lock = detail::seed_libtorch(seed);
     auto module = detail::module_pointer(factory());
     return make_learner(
         module, [module](const at::Tensor& input) -> at::Tensor { return module->forward(input); }, loss);
   };
-  return ModelHandle(ModelRuntime::create(std::move(name), *graph_, std::move(make), std::move(options)));
+  return ModelHandle(
+      ModelRuntime::create(std::move(name), *graph_, options_.seed, std::move(make), std::move(options)));
 }
 
 template <class Factory>

@@ -109,7 +109,7 @@ class ModelRuntime {
 
   /// A model of `graph`, which shares it from then on.
   /// @throws UsageError  a number of replicas that cannot be
-  static auto create(std::string name, plan::Graph& graph, MakeLearner make, ModelOptions options)
+  static auto create(std::string name, plan::Graph& graph, std::uint64_t seed, MakeLearner make, ModelOptions options)
       -> std::shared_ptr<ModelRuntime>;
   ~ModelRuntime();
 

@@ -38,8 +38,9 @@ struct Evaluation {
 /// What `stream.model(net).validate(…)` emits: the score of the held-out examples.
 struct Validation {
   std::uint64_t examples_seen = 0;  ///< training examples that the validated parameters contain
-  std::uint64_t version = 0;        ///< steps that they contain
-  bool final = false;               ///< the last one: training has ended, and all deltas have arrived
+  std::uint64_t due = 0;      ///< the number of training examples that it was due at; for the last one, `examples_seen`
+  std::uint64_t version = 0;  ///< steps that they contain
+  bool final = false;         ///< the last one: training has ended, and all deltas have arrived
   Score score;
 };
 

@@ -13,21 +13,26 @@ namespace tensair::net {
 
 /// What a `TcpTransport` takes and gives at most.
 struct TcpLimits {
-  std::uint64_t message = max_message_bytes;  ///< bytes of the longest message sent or received
-  std::size_t piece = 128 * 1024;             ///< bytes of the longest piece sent: what a lower lane may keep a higher one waiting for
-  std::size_t in_flight = 1024 * 1024;        ///< bytes on their way over one link that the receiver has not read: an urgent message waits for
-                                              ///< them; throughput is at most this per round trip (1 MiB: 1 GB/s up to 1 ms)
-  std::chrono::milliseconds stranger{5'000};  ///< how long a connection may live before it has proved to be a node of this pipeline
-  std::chrono::milliseconds farewell{1'000};  ///< how long `abort` tries to tell the peers why
+  /// Bytes of the longest message sent or received.
+  std::uint64_t message = max_message_bytes;
+  /// Bytes of the longest piece sent: a less urgent lane keeps a more urgent one waiting for two of them at most.
+  std::size_t piece = 128 * 1024;
+  /// Bytes that a link's receiver may leave unread, as far as the kernel allows (Linux: net.core.rmem_max); 0: the
+  /// kernel decides. An urgent message waits for them, and the throughput is at most this per round trip: 1 MiB gives 1
+  /// GB/s up to 1 ms.
+  std::size_t in_flight = 1024 * 1024;
+  /// How long a connection may live before it has proved to be a node of this pipeline.
+  std::chrono::milliseconds stranger{5'000};
+  /// How long `abort` tries to tell the peers why.
+  std::chrono::milliseconds farewell{1'000};
 };
 
 /// The nodes of a cluster over TCP: each pair shares one connection, which the node of the higher rank makes.
 ///
-/// Threads: one, from `connect` to `disconnect` or `abort`; receivers, outboxes and `on_loss` are called on it, never before all links
-/// are up. `disconnect`, `connect` and the destructor must not be called there; `abort` may be.
-/// The listening port stays open as long as the transport: a connection that is not a missing node of this pipeline is closed, and
-/// nothing else happens.
-/// A transport that is destroyed while connected aborts.
+/// Threads: one, from `connect` to `disconnect` or `abort`; receivers, outboxes and `on_loss` are called on it, never
+/// before all links are up. `disconnect`, `connect` and the destructor must not be called there; `abort` may be. The
+/// listening port stays open as long as the transport: a connection that is not a missing node of this pipeline is
+/// closed, and nothing else happens. A transport that is destroyed while connected aborts.
 ///
 /// @code
 /// auto transport = tensair::net::TcpTransport{options};
@@ -51,8 +56,8 @@ class TcpTransport final : public Transport {
 
   void on_loss(Loss loss) override;
 
-  /// Either all links are up when it returns, or it throws, and then no socket and no thread is left; a node that had connected already
-  /// is told why. Once a transport; it can't connect again.
+  /// Either all links are up when it returns, or it throws, and then no socket and no thread is left; a node that had
+  /// connected already is told why. Once a transport; it can't connect again.
   /// @throws UsageError  `identity` is not the node that the options named
   /// @throws NodeError  a peer refused, differs, gave up, or is missing at the deadline; names it, or the first of several
   /// @throws Error  this node's address cannot be listened on, or a peer's not be resolved
@@ -61,8 +66,8 @@ class TcpTransport final : public Transport {
   /// @throws Error  there is no link to this peer: before `connect`, or no other node has this rank
   auto link(Rank peer) -> Link& override;
 
-  /// Nothing may be sent any more once it is called but what outboxes hold then or get while they are emptied: what a receiver sends after
-  /// that has no effect.
+  /// Nothing may be sent any more once it is called but what outboxes hold then or get while they are emptied: what a
+  /// receiver sends after that has no effect.
   void disconnect() override;
 
   void abort(const std::string& reason) override;

@@ -138,6 +138,7 @@ void end_on_first_node(plan::Graph& graph, SomeChain chain, const std::shared_pt
     std::move(chain).end(graph, std::move(last));
   } else {
     op->edge = plan::Edge::gather;
+    op->placement = plan::Placement::first_node;
     auto head = QueueHead<T, false>{
         .op = op, .senders = [](const runtime::Node& node) { return static_cast<std::size_t>(node.count()); }};
     auto inlet = head.inlet;

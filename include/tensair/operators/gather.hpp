@@ -70,6 +70,12 @@ class GatherStage {
 
   void open(StageContext& context) {
     auto& node = context.node;
+    if constexpr (!net::Encodable<T>) {
+      if (node.count() > 1) {
+        throw UsageError("records of " + stream_type<T>() + " cannot be sent to another node", {},
+                         "Give the type a member template serialize(archive, version) { archive & a & b; }.");
+      }
+    }
     if (node.rank() == 0) {
       sender_.connect(runtime::Outlet<std::vector<T>>(*inlet_, chunk_credits), context.task);
       return;
@@ -81,9 +87,6 @@ class GatherStage {
       returns[0] = outlet.credit_return();
       runtime::receive_credits(node, channel_, std::move(returns));
       sender_.connect(std::move(outlet), context.task);
-    } else {
-      throw UsageError("records of " + stream_type<T>() + " cannot be sent to another node", {},
-                       "Give the type a member template serialize(archive, version) { archive & a & b; }.");
     }
   }
   void flush() { sender_.flush(); }

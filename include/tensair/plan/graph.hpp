@@ -33,6 +33,7 @@ struct Operator {
   int id = 0;
   std::string kind;    ///< "map", "source", "train", …
   std::string label;   ///< what the user called it; empty: not named
+  std::string detail;  ///< what else all nodes must agree on: "exchange of updates, seed 1"
   std::string output;  ///< the type of its stream: "Stream<int>"; empty for a sink
   int input = -1;      ///< the operator before it
   Edge edge = Edge::none;

@@ -24,6 +24,10 @@ class Node {
   auto scheduler() -> Scheduler& { return scheduler_; }
   auto clock() const -> const Clock& { return scheduler_.clock(); }
 
+  /// Whether the user asked for no progress display.
+  auto quiet() const -> bool { return quiet_; }
+  void set_quiet(bool quiet) { quiet_ = quiet; }
+
   /// Runs when everything of the graph has been made on this node and before anything starts: now outlets find their
   /// inlets.
   void when_built(std::function<void()> action) { built_.push_back(std::move(action)); }
@@ -50,6 +54,7 @@ class Node {
   std::uint64_t seed_;
   net::Transport& transport_;
   Scheduler& scheduler_;
+  bool quiet_ = false;
   std::vector<std::pair<std::string, std::function<std::string()>>> reports_;
   std::vector<std::function<void()>> built_;
   std::vector<std::function<void()>> endings_;

@@ -23,7 +23,7 @@ class TurnSize {
   }
 
  private:
-  std::size_t records_ = 16;
+  std::size_t records_ = 1;  // a slow source's first records do not wait for each other
 };
 
 /// Runs `body`, and gives what a user's lambda threw in it the node and the number of the record.
@@ -70,13 +70,14 @@ class SourceTask final : public Task {
         fused_.flush();
         if (fused_.blocked()) return Turn::wait();
       }
+      ++records_;  // before, so that a source that throws is at the record it could not give
       auto record = operators::call(op_, next_);
       if (!record) {
+        --records_;
         finished_ = true;
         fused_.finish();
         return Turn::again();
       }
-      ++records_;
       fused_(std::move(*record));
     }
     fused_.flush();

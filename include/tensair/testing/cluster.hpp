@@ -38,7 +38,8 @@ class Cluster {
   auto operator=(const Cluster&) -> Cluster& = delete;
   ~Cluster();
 
-  /// Node `rank` dies at this time, without a word: its tasks never run again, and the others lose their link to it.
+  /// Node `rank` dies at this time, without a word; the run then ends with the NodeError that the others would end
+  /// with.
   void kill(int rank, Duration at);
 
   /// Builds the pipeline on every node, as every process would, and runs until every node has ended.

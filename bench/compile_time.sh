@@ -1,0 +1,83 @@
+#!/usr/bin/env bash
+# Measures what a program that uses tensair costs to compile: processor seconds at -O2, median of several runs.
+#
+#   bench/compile_time.sh [--runs N] [--json FILE]
+#
+# N is 3 by default. CXX names the compiler (g++), Torch_DIR the folder of TorchConfig.cmake (default: the one of .venv).
+# The precompiled header is made here (once, unmeasured, 0.7 GB in TMPDIR), because it fits one set of flags only.
+set -euo pipefail
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+
+runs=3
+json=
+while (($#)); do
+  case $1 in
+    -h | --help) sed -n '2,/^set -/{/^set -/d;s/^# \{0,1\}//;p}' "${BASH_SOURCE[0]}"; exit 0 ;;
+    --runs) runs=${2:?compile_time: --runs needs a number}; shift ;;
+    --json) json=${2:?compile_time: --json needs a file}; shift ;;
+    *) echo "compile_time: unknown flag $1" >&2; exit 2 ;;
+  esac
+  shift
+done
+
+compiler=${CXX:-g++}
+torch_config=${Torch_DIR:-$(echo "$root"/.venv/lib/python3*/site-packages/torch/share/cmake/Torch)}
+torch=$(cd "$torch_config/../../.." 2>/dev/null && pwd) || { echo "compile_time: no LibTorch in $torch_config; run scripts/setup.sh or set Torch_DIR" >&2; exit 1; }
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+# The wheel has the headers of a newer fmt in its folder; <fmt/…> is to mean the installed one, as in the build.
+mkdir "$work/fmt_headers"
+ln -s /usr/include/fmt "$work/fmt_headers/fmt"
+stream_flags=(-std=c++20 -O2 -fno-math-errno -I"$root/include")
+model_flags=("${stream_flags[@]}" -I"$root/samples/cifar10" -isystem "$work/fmt_headers" -isystem "$torch/include"
+  -isystem "$torch/include/torch/csrc/api/include")
+
+cat >"$work/stream.cpp" <<'CODE'
+#include <cstdio>
+#include <string>
+#include <tensair/io/files.hpp>
+#include <tensair/io/json_lines.hpp>
+#include <tensair/pipeline.hpp>
+#include <vector>
+
+int main(int argc, char** argv) {
+  tensair::Pipeline pipeline{argc, argv};
+  auto lines = pipeline.source(std::vector<std::string>{"one two", "three"});
+  auto words = lines.flat_map([](const std::string& line) { return std::vector<std::string>{line, line}; });
+  words.map([](const std::string& word) { return word.size(); })
+      .filter([](std::size_t size) { return size > 3; })
+      .batch(16)
+      .sink([](const tensair::Batch<std::size_t>& batch) { std::printf("%zu\n", batch.size()); });
+  words.filter([](const std::string& word) { return word != "two"; }).sink([](const std::string& word) { std::puts(word.c_str()); });
+  return pipeline.run();
+}
+CODE
+
+# compile NAME LIMIT SOURCE FLAGS...: prints a row
+compile() {
+  local name=$1 limit=$2 source=$3 run times=()
+  shift 3
+  for ((run = 0; run < runs; ++run)); do
+    TIMEFORMAT='%U %S'
+    times+=("$( { time "$compiler" "$@" -c "$source" -o "$work/out.o" 2>"$work/errors" || { cat "$work/errors" >&2; exit 1; }; } 2>&1 |
+      awk 'NF == 2 { print $1 + $2 }')")
+  done
+  local median
+  median=$(printf '%s\n' "${times[@]}" | sort -n | awk '{ t[NR] = $1 } END { print (t[int((NR + 1) / 2)] + t[int(NR / 2) + 1]) / 2 }')
+  printf '  %-50s%18.1f%13.2f\n' "$name, at most $limit s" "$median" "$(awk "BEGIN { print $median / $limit }")"
+  rows+=("$(printf '{"workload": "compile, %s", "system": "tensair", "value": %s, "unit": "CPU s", "of_limit": %s}' \
+    "$name" "$median" "$(awk "BEGIN { print $median / $limit }")")")
+}
+
+rows=()
+printf '%-52s%18s%13s\n' "compiling one translation unit, $($compiler -dumpfullversion), -O2" "CPU s" "of limit"
+compile "streams only" 6 "$work/stream.cpp" "${stream_flags[@]}"
+compile "model operator (samples/cifar10/main.cpp)" 35 "$root/samples/cifar10/main.cpp" "${model_flags[@]}"
+echo '#include <torch/torch.h>' >"$work/torch_pch.hpp"
+"$compiler" "${model_flags[@]}" -x c++-header "$work/torch_pch.hpp" -o "$work/torch_pch.hpp.gch"
+compile "the same with the precompiled header" 15 "$root/samples/cifar10/main.cpp" "${model_flags[@]}" -Winvalid-pch \
+  -include "$work/torch_pch.hpp"
+if [[ -n $json ]]; then
+  (IFS=,; printf '[%s]\n' "${rows[*]}") >"$json"
+fi

@@ -1,0 +1,103 @@
+# ctest: timeout 180
+"""What else the cifar10 sample does for its flags, and what it shows meanwhile."""
+
+import json
+import os
+import pty
+import threading
+import unittest
+
+from _cifar10 import IMAGES, Training, poll, write_data
+
+
+class CommandLine(Training):
+    def test_local_nodes_put_their_rank_before_each_line(self):
+        run, _ = self.train("--epochs", 1, "--local", 2)
+        for line in (run.stdout + run.stderr).splitlines():
+            self.assertRegex(line, r"^\[0\] ", run)
+
+    def test_the_options_that_speed_it_up_can_be_turned_off(self):
+        for flag in "--no-channels-last", "--no-fused", "--no-keep-memory", "--threads=1":
+            with self.subTest(flag):
+                run, figures = self.train("--epochs", 4, flag)
+                self.assertEqual(figures["images"], 4 * IMAGES, run)
+                self.assertGreater(figures["test_accuracy"][-1], 0.3, run)
+
+    def test_explain_prints_the_plan_and_runs_nothing(self):
+        file = self.path("figures.json")
+        elsewhere = "192.0.2.1:7700,192.0.2.2:7700"
+        for flags in ["--explain"], ["--explain=dot", "--local", 3], ["--explain", "--nodes", elsewhere, "--rank", 1]:
+            with self.subTest(flags=flags):
+                run = self.run_to_end("--data", self.data, "--json", file, *flags, seconds=20)
+                self.assert_succeeded(run)
+                self.assertEqual(run.stderr, "", run)
+                for word in "source", "batch", "train", "validate", "cnn":
+                    self.assertIn(word, run.stdout, run)
+                self.assertNotIn("epoch", run.stdout, run)
+                self.assertFalse(os.path.exists(file))
+
+    def test_help_names_every_flag(self):
+        run = self.run_to_end("--help", seconds=20)
+        self.assert_succeeded(run)
+        self.assertEqual(run.stderr, "")
+        for flag in ("data", "epochs", "batch", "optimizer", "lr", "exchange", "load", "save", "replicas", "seed", "json", "local", "nodes",
+                     "rank", "explain", "threads", "connect-deadline", "help"):
+            self.assertIn(f"--{flag}", run.stdout)
+        self.assertIn("quiet", run.stdout)
+
+    def test_progress_is_a_line_where_stderr_is_no_terminal(self):
+        run, _ = self.train("--epochs", 1)
+        self.assertNotRegex(run.stderr, r"\r|\x1b", run)
+        for word in f"{IMAGES}/{IMAGES} images", "/s", "loss", "accuracy", "staleness":
+            self.assertIn(word, run.stderr, run)
+
+    def test_quiet_shows_no_progress(self):
+        for flags in [], ["--local", 2]:
+            run, _ = self.train("--epochs", 1, "--quiet", *flags)
+            self.assertEqual(run.stderr, "", run)
+
+    def test_progress_is_a_bar_on_a_terminal(self):
+        for flags in [], ["--local", 2]:
+            with self.subTest(flags=flags):
+                run, shown = self.train_on_terminal("--epochs", 30, *flags)
+                self.assertEqual(run.process.returncode, 0, shown)
+                self.assertIn("\r", shown)
+                for word in r"\[=+ *\]", r"/s", r"loss \d", r"accuracy \d", r"staleness \d", r"\d:\d\d left", rf"{30 * IMAGES}/{30 * IMAGES} images":
+                    self.assertRegex(shown, word)
+                run, shown = self.train_on_terminal("--epochs", 2, "--quiet", *flags)
+                self.assertEqual((run.process.returncode, shown), (0, ""))
+
+    def train_on_terminal(self, *arguments):
+        here, there = pty.openpty()
+        shown = []
+
+        def read():
+            try:
+                while part := os.read(here, 4096):
+                    shown.append(part.decode(errors="replace"))
+            except OSError:
+                pass  # EIO: nobody has the terminal open any more
+
+        reader = threading.Thread(target=read)
+        reader.start()
+        try:
+            run = self.start("--data", self.data, "--batch", 32, *arguments, stderr=there)
+            os.close(there)
+            run.wait(60)
+            poll(lambda: not self.processes(), 3)
+        finally:
+            reader.join(10)
+            os.close(here)
+        return run, "".join(shown)
+
+    def test_data_is_found_through_the_environment(self):
+        write_data(self.path("all/cifar10"), train=(64,), test=20)
+        file = self.path("figures.json")
+        run = self.run_to_end("--epochs", 1, "--json", file, environment={"TENSAIR_DATA": self.path("all")})
+        self.assert_succeeded(run)
+        with open(file) as text:
+            self.assertEqual(json.load(text)["images"], 64)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)

@@ -1,0 +1,100 @@
+# ctest: timeout 180 serial
+"""Nodes of the cifar10 sample that go away in the middle of a run: the others stop soon and say why, and none is left behind."""
+
+import os
+import signal
+import time
+import unittest
+
+from _cifar10 import ENDLESS, SampleTest, free_addresses, poll, text_of, write_data
+
+
+class Losses(SampleTest):
+    """Nodes that go away in the middle of a run."""
+
+    def setUp(self):
+        super().setUp()
+        self.data = write_data(self.path("data"))
+
+    def start_local(self, count):
+        """The launcher of a run without end, and its nodes' processes, which are training."""
+        run = self.start("--data", self.data, *ENDLESS, "--local", count)
+        run.wait_for_line(r"^\[0\] epoch 1 ")
+        nodes = [self.processes(rank) for rank in range(count)]
+        self.assertEqual([len(processes) for processes in nodes], [1] * count)
+        return run, [process for processes in nodes for process in processes]
+
+    def test_a_node_that_is_killed(self):
+        for count, victim in (2, 0), (2, 1), (3, 2), (3, 0):
+            with self.subTest(nodes=count, victim=victim):
+                nodes = self.start_nodes(count, "--data", self.data, *ENDLESS)
+                nodes[0].wait_for_line("epoch 1 ")
+                nodes[victim].process.kill()
+                began = time.monotonic()
+                nodes[victim].wait(5)
+                others = [node for rank, node in enumerate(nodes) if rank != victim]
+                for node in others:
+                    node.wait(10)
+                self.assertLess(time.monotonic() - began, 5)
+                for node in others:
+                    self.assert_failed(node, rf"\bnode {victim}\b", code=1)
+
+    def test_a_local_node_that_is_killed(self):
+        for victim in 0, 1:
+            with self.subTest(victim=victim):
+                launcher, nodes = self.start_local(3)
+                os.kill(nodes[victim], signal.SIGKILL)
+                began = time.monotonic()
+                launcher.wait(10)
+                self.assertLess(time.monotonic() - began, 5)
+                # The launcher's line for the one that could not say it, and one of each of the others.
+                self.assert_failed(launcher, rf"\bnode {victim}\b", lines=3)
+                self.assertTrue(poll(lambda: not self.processes(), 3), "orphans")
+
+    def test_a_launcher_that_is_killed(self):
+        launcher, nodes = self.start_local(3)
+        self.assertEqual(len(self.processes()), 4)
+        launcher.process.kill()
+        launcher.wait(5)
+        self.assertTrue(poll(lambda: not self.processes(), 5), f"orphans of {nodes}: {self.processes()}")
+
+    def test_signals_to_the_launcher_end_all(self):
+        for number in signal.SIGINT, signal.SIGTERM:
+            with self.subTest(number.name):
+                launcher, _ = self.start_local(3)
+                launcher.process.send_signal(number)
+                code = launcher.wait(5)
+                self.assertNotEqual(code, 0, launcher)
+                self.assertTrue(poll(lambda: not self.processes(), 3), "orphans")
+                self.assertNotRegex(launcher.stdout + launcher.stderr, "terminate called|Traceback|Aborted", launcher)
+                # Whoever stops it knows why it stops: nothing needs to be said, and no node need complain of another's end.
+                self.assertLessEqual(len(launcher.errors), 1, launcher)
+
+    def test_a_signal_to_a_lone_node_ends_it(self):
+        run = self.start("--data", self.data, *ENDLESS)
+        run.wait_for_line("epoch 1 ")
+        run.process.send_signal(signal.SIGTERM)
+        self.assertNotEqual(run.wait(5), 0)
+        self.assertEqual(run.errors, [], run)
+
+    def test_a_node_that_dies_while_the_others_still_come_together(self):
+        addresses = free_addresses(3)
+        nodes = [self.start("--data", self.data, *ENDLESS, "--nodes", text_of(addresses), "--rank", rank) for rank in (0, 1)]
+        # Both are linked when node 0's port has an established connection of node 1.
+        poll(lambda: self.is_linked(addresses[0]), 10)
+        nodes[1].process.kill()
+        began = time.monotonic()
+        nodes[1].wait(5)
+        nodes[0].wait(10)
+        self.assertLess(time.monotonic() - began, 5)
+        self.assert_failed(nodes[0], r"\bnode 1\b", code=1)
+
+    @staticmethod
+    def is_linked(address):
+        local = f"0100007F:{address[1]:04X}"
+        with open("/proc/net/tcp") as file:
+            return any(line.split()[1] == local and line.split()[3] == "01" for line in file.readlines()[1:])
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)

@@ -1,0 +1,278 @@
+# ctest: timeout 180 serial
+"""Nodes of the cifar10 sample that should not, or do not, come together, and strangers who talk to their ports."""
+
+import os
+import re
+import select
+import socket
+import struct
+import time
+import unittest
+
+from _cifar10 import ENDLESS, SampleTest, free_addresses, text_of, write_data
+
+MAGIC = b"tensair\n"
+VERSION = 1
+
+
+def preface(version=VERSION):
+    """What a caller says first; the same in every version of the protocol."""
+    return MAGIC + struct.pack("<II", version, 0)
+
+
+def hello(rank, nodes, plan, plan_bytes=None):
+    return preface() + struct.pack("<iiII", rank, nodes, len(plan) if plan_bytes is None else plan_bytes, 0) + plan
+
+
+def connect(address, seconds=10):
+    """A connection to a node that is, or soon will be, listening."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            connection = socket.create_connection(address, timeout=5)
+        except ConnectionRefusedError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+            continue
+        if connection.getsockname() != connection.getpeername():  # a connection to itself
+            return connection
+        connection.close()
+
+
+def read_exactly(connection, count):
+    data = b""
+    while len(data) < count:
+        part = connection.recv(count - len(data))
+        if not part:
+            raise EOFError(f"the connection was closed after {data!r}")
+        data += part
+    return data
+
+
+def read_hello(connection):
+    """(version, rank, nodes, plan) of a node of this version."""
+    assert read_exactly(connection, 8) == MAGIC
+    version, _ = struct.unpack("<II", read_exactly(connection, 8))
+    rank, nodes, plan_bytes, _ = struct.unpack("<iiII", read_exactly(connection, 16))
+    return version, rank, nodes, read_exactly(connection, plan_bytes)
+
+
+def read_verdict(connection):
+    """(accepted, text)"""
+    accepted, reason, remedy, _ = struct.unpack("<HHHH", read_exactly(connection, 8))
+    return accepted, f"{read_exactly(connection, reason).decode()}. {read_exactly(connection, remedy).decode()}"
+
+
+def is_closed(connection, seconds):
+    """Whether the peer closes the connection in time; what it says before is skipped."""
+    deadline = time.monotonic() + seconds
+    while (left := deadline - time.monotonic()) > 0:
+        if not select.select([connection], [], [], left)[0]:
+            return False
+        try:
+            if not connection.recv(4096):
+                return True
+        except OSError:
+            return True
+    return False
+
+
+class Rendezvous(SampleTest):
+    """Nodes that should not, or do not, come together."""
+
+    def setUp(self):
+        super().setUp()
+        self.data = write_data(self.path("data"))
+        self.addresses = free_addresses(2)
+
+    def start_node(self, rank, *flags, addresses=None):
+        return self.start("--data", self.data, "--batch", 32, "--epochs", 2, "--nodes", text_of(addresses or self.addresses), "--rank", rank,
+                          *flags)
+
+    def end(self, *nodes, seconds=30):
+        for node in nodes:
+            node.wait(seconds)
+
+    def test_a_port_in_use(self):
+        for rank in 0, 1:
+            with self.subTest(rank=rank), socket.socket() as holder:
+                holder.bind(self.addresses[rank])
+                holder.listen()
+                node = self.start_node(rank)
+                self.end(node, seconds=10)
+                self.assert_failed(node, re.escape(text_of([self.addresses[rank]])), "in use", f"node {rank}", code=1)
+
+    def test_an_address_of_another_machine(self):
+        node = self.start_node(0, addresses=[("192.0.2.1", 7700), self.addresses[1]])
+        self.end(node, seconds=10)
+        self.assert_failed(node, "192.0.2.1:7700", code=1)
+
+    def test_a_host_that_has_no_address(self):
+        node = self.start_node(1, addresses=[("no..such", 7700), self.addresses[1]])
+        self.end(node, seconds=10)
+        self.assert_failed(node, r"no\.\.such", code=1)
+
+    def test_a_peer_that_never_comes(self):
+        for rank in 0, 1:
+            with self.subTest(rank=rank):
+                missing = 1 - rank
+                began = time.monotonic()
+                node = self.start_node(rank, "--connect-deadline", 0.5)
+                self.end(node, seconds=10)
+                self.assertLess(time.monotonic() - began, 3)
+                self.assert_failed(node, rf"\bnode {missing}\b", re.escape(text_of([self.addresses[missing]])), r"0\.5 s", code=1)
+
+    def test_all_that_are_missing_are_named(self):
+        addresses = free_addresses(4)
+        nodes = [self.start_node(rank, "--connect-deadline", 2, addresses=addresses) for rank in (0, 2)]
+        self.end(*nodes)
+        for node in nodes:
+            self.assert_failed(node, *(re.escape(text_of([addresses[rank]])) for rank in (1, 3)), code=1)
+
+    def test_a_peer_of_another_pipeline(self):
+        here, there = self.start_node(0), self.start_node(1, "--replicas", 4)
+        self.end(here, there)
+        for node in here, there:
+            self.assert_failed(node, "pipelines differ", "model «cnn», 4 replicas", r"model «cnn»(?!, 4)", code=1)
+
+    def test_peers_whose_flags_do_not_fit_together(self):
+        # Nodes that exchange different things, or shuffle differently, spoil the training and nobody would notice.
+        for flags, words in (["--exchange", "gradients"], ["updates", "gradients"]), (["--seed", 2], ["seed"]), (["--epochs", 3], ["epochs"]):
+            with self.subTest(flags=flags):
+                here, there = self.start_node(0), self.start_node(1, *flags)
+                self.end(here, there)
+                for node in here, there:
+                    self.assert_failed(node, *words, code=1)
+
+    def test_a_peer_that_knows_of_another_number_of_nodes(self):
+        here, there = self.start_node(0), self.start_node(1, addresses=self.addresses + free_addresses(1))
+        self.end(here, there)
+        for node in here, there:
+            self.assert_failed(node, "numbers? of nodes", r"\b2\b", r"\b3\b", code=1)
+
+    def test_a_peer_of_another_protocol_version(self):
+        node = self.start_node(0)
+        with connect(self.addresses[0]) as connection:
+            connection.sendall(preface(version=4711))
+            read_hello(connection)
+            accepted, text = read_verdict(connection)
+            self.assertEqual(accepted, 0)
+            self.assertRegex(text, r"version.*\b1\b.*\b4711\b")
+        self.end(node)
+        self.assert_failed(node, r"version", r"\b1\b", r"\b4711\b", code=1)
+
+    def test_a_peer_that_is_no_node(self):
+        with socket.socket() as other:
+            other.bind(self.addresses[0])
+            other.listen()
+            node = self.start_node(1, "--connect-deadline", 1)
+            deadline = time.monotonic() + 1.5
+            while (left := deadline - time.monotonic()) > 0 and select.select([other], [], [], left)[0]:
+                connection = other.accept()[0]
+                with connection:
+                    connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+            self.end(node)
+        self.assert_failed(node, r"\bnode 0\b", re.escape(text_of(self.addresses[:1])), "not a tensair node", code=1)
+
+
+class Strangers(SampleTest):
+    """What is sent to the listening port by somebody who is no node costs its connection, and nothing else."""
+
+    def setUp(self):
+        super().setUp()
+        self.data = write_data(self.path("data"))
+        self.open = []
+
+    def tearDown(self):
+        for connection in self.open:
+            connection.close()
+        super().tearDown()
+
+    def call(self, address, data):
+        connection = connect(address)
+        self.open.append(connection)
+        try:
+            connection.sendall(data)
+        except OSError:
+            pass  # it has been hung up on already
+        return connection
+
+    def assert_all_hung_up(self, address):
+        said = {
+            "garbage": os.urandom(4096),
+            "a frame of an oversized length": struct.pack("<IBBHIIQ", 0xFFFFFFFF, 3, 0, 0, 0, 0, 0xFFFFFFFFFFFFFFFF),
+            "a hello with an oversized plan": hello(1, 2, b"", plan_bytes=0xFFFFFFFF),
+            "a hello of an impossible rank": hello(-5, 2, b""),
+            "a hello of an impossible number of nodes": hello(1, -2, b""),
+            "a web browser": b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        }
+        calls = {what: self.call(address, data) for what, data in said.items()}
+        for what, connection in calls.items():
+            self.assertTrue(is_closed(connection, 3), f"still open: {what}")
+        self.call(address, b"").close()
+
+    def test_while_the_nodes_come_together(self):
+        addresses = free_addresses(2)
+        common = ["--data", self.data, "--batch", 32, "--epochs", 2, "--nodes", text_of(addresses)]
+        first = self.start(*common, "--rank", 0)
+        half_frame = self.call(addresses[0], hello(1, 2, b"operator 0", plan_bytes=1000)[:40])
+        silent = self.call(addresses[0], b"")
+        self.assert_all_hung_up(addresses[0])
+        crowd = [self.call(addresses[0], MAGIC) for _ in range(100)]
+        # Half a hello is not waited for without end.
+        for connection in half_frame, silent:
+            self.assertTrue(is_closed(connection, 15))
+        self.assertTrue(first.is_running(), first)
+        second = self.start(*common, "--rank", 1)
+        for node in first, second:
+            node.wait(60)
+            self.assert_succeeded(node)
+        self.assertEqual(len(crowd), 100)
+
+    def test_while_the_run_is_on(self):
+        addresses = free_addresses(2)
+        common = ["--data", self.data, "--batch", 32, "--epochs", 60, "--nodes", text_of(addresses)]
+        nodes = [self.start(*common, "--rank", rank, "--json", self.path("figures.json")) for rank in range(2)]
+        nodes[0].wait_for_line("epoch 1 ")
+        for address in addresses:
+            self.call(address, hello(1, 2, b"operator 0", plan_bytes=1000)[:40])
+            self.call(address, b"")
+            self.call(address, hello(1, 2, b""))  # would be refused with the rendezvous still on
+            self.call(address, preface(version=4711))
+            self.assert_all_hung_up(address)
+        self.assertTrue(all(node.is_running() for node in nodes), "the run was too short for this test")
+        for node in nodes:
+            node.wait(60)
+            self.assert_succeeded(node)
+
+    def test_a_false_node_that_speaks_nonsense_once_it_was_let_in(self):
+        nonsense = {
+            "a piece of an oversized length": struct.pack("<IBBHIIQ", 0xFFFFFFFF, 3, 0, 0, 0, 0, 0xFFFFFFFF),
+            "a message of an oversized length": struct.pack("<IBBHIIQ", 8, 1, 0, 0, 0, 0, 1 << 62) + bytes(8),
+            "a message nobody receives": struct.pack("<IBBHIIQ", 8, 3, 0, 0, 4711, 0, 8) + bytes(8),
+            "half a frame": struct.pack("<IBBHIIQ", 8, 3, 0, 0, 0, 0, 8) + bytes(4),
+        }
+        plan = None
+        for what, data in nonsense.items():
+            with self.subTest(what):
+                addresses = free_addresses(2)
+                node = self.start("--data", self.data, *ENDLESS, "--nodes", text_of(addresses), "--rank", 0)
+                if plan is None:  # a refused node is told what it should have said
+                    with connect(addresses[0]) as connection:
+                        connection.sendall(hello(1, 2, b""))
+                        plan = read_hello(connection)[3]
+                    node.wait(10)
+                    self.assert_failed(node, "pipelines differ", code=1)
+                    node = self.start("--data", self.data, *ENDLESS, "--nodes", text_of(addresses), "--rank", 0)
+                with connect(addresses[0]) as connection:
+                    connection.sendall(hello(1, 2, plan))
+                    read_hello(connection)
+                    self.assertEqual(read_verdict(connection)[0], 1)
+                    connection.sendall(struct.pack("<HHHH", 1, 0, 0, 0) + data)
+                node.wait(10)
+                self.assert_failed(node, r"\bnode 1\b", re.escape(text_of(addresses[1:])), code=1)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
