@@ -30,7 +30,7 @@ trap 'rm -rf "$work"' EXIT
 mkdir "$work/fmt_headers"
 ln -s /usr/include/fmt "$work/fmt_headers/fmt"
 stream_flags=(-std=c++20 -O2 -fno-math-errno -I"$root/include")
-model_flags=("${stream_flags[@]}" -I"$root/samples/cifar10" -isystem "$work/fmt_headers" -isystem "$torch/include"
+model_flags=("${stream_flags[@]}" -isystem "$work/fmt_headers" -isystem "$torch/include"
   -isystem "$torch/include/torch/csrc/api/include")
 
 cat >"$work/stream.cpp" <<'CODE'
@@ -54,6 +54,28 @@ int main(int argc, char** argv) {
 }
 CODE
 
+cat >"$work/model.cpp" <<'CODE'
+#include <torch/torch.h>
+
+#include <cstdio>
+#include <tensair/tensair.hpp>
+#include <vector>
+
+int main(int argc, char** argv) {
+  tensair::Pipeline pipeline{argc, argv};
+  auto net = pipeline.model("linear", [] { return torch::nn::Linear{3, 2}; });
+  pipeline.source([n = 0]() mutable -> std::optional<tensair::Example> {
+            if (n == 1000) return std::nullopt;
+            return tensair::Example{torch::rand({3}), torch::tensor(n++ % 2)};
+          })
+      .batch(32)
+      .model(net)
+      .train()
+      .sink([](const tensair::TrainStep& step) { std::printf("%f\n", step.score.loss); });
+  return pipeline.run();
+}
+CODE
+
 # compile NAME LIMIT SOURCE FLAGS...: prints a row
 compile() {
   local name=$1 limit=$2 source=$3 run times=()
@@ -73,10 +95,10 @@ compile() {
 rows=()
 printf '%-52s%18s%13s\n' "compiling one translation unit, $($compiler -dumpfullversion), -O2" "CPU s" "of limit"
 compile "streams only" 6 "$work/stream.cpp" "${stream_flags[@]}"
-compile "model operator (samples/cifar10/main.cpp)" 35 "$root/samples/cifar10/main.cpp" "${model_flags[@]}"
+compile "with the model operator" 35 "$work/model.cpp" "${model_flags[@]}"
 echo '#include <torch/torch.h>' >"$work/torch_pch.hpp"
 "$compiler" "${model_flags[@]}" -x c++-header "$work/torch_pch.hpp" -o "$work/torch_pch.hpp.gch"
-compile "the same with the precompiled header" 15 "$root/samples/cifar10/main.cpp" "${model_flags[@]}" -Winvalid-pch \
+compile "the same with the precompiled header" 15 "$work/model.cpp" "${model_flags[@]}" -Winvalid-pch \
   -include "$work/torch_pch.hpp"
 if [[ -n $json ]]; then
   (IFS=,; printf '[%s]\n' "${rows[*]}") >"$json"

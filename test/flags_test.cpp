@@ -95,7 +95,7 @@ TEST_CASE("every program has tensair's flags, with = or a space", "[flags]") {
   CHECK(options.arguments.size() == given.size() + 1);
 }
 
-TEST_CASE("--explain prints text or, when asked, a graph", "[flags]") {
+TEST_CASE("the flag --explain prints text or, when asked, a graph", "[flags]") {
   using Explain = tensair::Options::Explain;
   CHECK(parse({"--explain"}).explain == Explain::text);
   CHECK(parse({"--explain=text"}).explain == Explain::text);
@@ -190,7 +190,7 @@ TEST_CASE("a program's own flags fill its variables", "[flags]") {
   }
 }
 
-TEST_CASE("--help wins over everything that is wrong with the rest", "[flags]") {
+TEST_CASE("the flag --help wins over everything that is wrong with the rest", "[flags]") {
   CHECK_THROWS_AS(parse({"--local", "0", "-h", "--zebra"}), tensair::HelpRequested);
 }
 

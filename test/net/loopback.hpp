@@ -290,6 +290,9 @@ inline auto message(ChannelId channel, const std::string& text = {}) -> Message 
 /// The sockets and threads of this process.
 struct Holdings {
   static auto now() -> Holdings {
+    // A sanitizer starts a thread of its own when the first one is made, and keeps it.
+    static const bool sanitizer_has_begun = (std::thread{[] {}}.join(), true);
+    static_cast<void>(sanitizer_has_begun);
     Holdings result;
     for (const auto& entry : std::filesystem::directory_iterator{"/proc/self/fd"}) {
       std::error_code closed_meanwhile;
@@ -298,6 +301,16 @@ struct Holdings {
     const auto threads = std::filesystem::directory_iterator{"/proc/self/task"};
     result.threads = std::distance(begin(threads), end(threads));
     return result;
+  }
+
+  /// Whether they are `before` again: a thread that was joined may be listed for a moment longer.
+  static auto return_to(const Holdings& before) -> bool {
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds{5};
+    while (now() != before) {
+      if (std::chrono::steady_clock::now() > deadline) return false;
+      std::this_thread::yield();
+    }
+    return true;
   }
 
   std::ptrdiff_t sockets = 0;

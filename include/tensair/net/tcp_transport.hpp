@@ -15,7 +15,7 @@ namespace tensair::net {
 struct TcpLimits {
   /// Bytes of the longest message sent or received.
   std::uint64_t message = max_message_bytes;
-  /// Bytes of the longest piece sent: a less urgent lane keeps a more urgent one waiting for two of them at most.
+  /// Bytes of the longest piece sent, up to 256 KiB; a link writes that much at a time, of one piece or of many.
   std::size_t piece = 128 * 1024;
   /// Bytes that a link's receiver may leave unread, as far as the kernel allows (Linux: net.core.rmem_max); 0: the
   /// kernel decides. An urgent message waits for them, and the throughput is at most this per round trip: 1 MiB gives 1
@@ -36,8 +36,8 @@ struct TcpLimits {
 ///
 /// @code
 /// auto transport = tensair::net::TcpTransport{options};
-/// transport.receive(7, [](Rank from, Payload payload) { … });
-/// transport.on_loss([](Rank peer, std::string reason) { … });
+/// transport.receive(7, [&](Rank from, const Payload& payload) { count(from, payload.size()); });
+/// transport.on_loss([&](Rank peer, const std::string& reason) { stop(peer, reason); });
 /// transport.connect({options.rank, options.node_count(), plan});
 /// transport.link(0).send(Lane::control, {.channel = 7});
 /// transport.disconnect();
