@@ -58,6 +58,7 @@ cat >"$work/model.cpp" <<'CODE'
 #include <torch/torch.h>
 
 #include <cstdio>
+#include <optional>
 #include <tensair/tensair.hpp>
 #include <vector>
 

@@ -159,7 +159,6 @@ class SaveAndLoad(SampleTest):
         expected = score(state, self.data)
         writers = {
             "dict(m.state_dict())": lambda path: torch.save(dict(state), path),
-            "m.state_dict()": lambda path: torch.save(state, path),
             "channels_last": lambda path: torch.save(dict(self.network_of(state).to(memory_format=torch.channels_last).state_dict()), path),
             "float64": lambda path: torch.save({name: tensor.double() for name, tensor in state.items()}, path),
             "views of one buffer": lambda path: torch.save(self.views_of(state), path),
@@ -168,6 +167,11 @@ class SaveAndLoad(SampleTest):
             with self.subTest(what):
                 write(self.path("given.pt"))
                 self.assert_same_score(self.start_from(self.path("given.pt")), expected)
+
+    def test_a_state_dictionary_with_python_classes_is_refused_with_advice(self):
+        # An OrderedDict with metadata: LibTorch's reader does not know it.
+        torch.save(self.network_of(self.python_state()).state_dict(), self.path("ordered.pt"))
+        self.refuse(self.path("ordered.pt"), "ordered.pt", r"torch\.save\(dict\(module\.state_dict\(\)\), file\)")
 
     @staticmethod
     def network_of(state):

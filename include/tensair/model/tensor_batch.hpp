@@ -53,7 +53,7 @@ inline auto to_batch(at::Tensor input) -> TensorBatch {
 
 /// What turns records into tensors when the user gave no function of their own.
 struct DefaultCollate {
-  template <class T>
+  template <Collatable T>
   auto operator()(std::span<const T> records) const -> TensorBatch {
     if constexpr (std::same_as<T, at::Tensor>) {
       return collate_tensors(records);
