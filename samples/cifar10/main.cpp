@@ -175,10 +175,12 @@ int main(int argc, char** argv) {
                                .load = arguments.load,
                                .save = arguments.save});
 
-    auto steps = pipeline.source(cifar10::ShuffledImages(data.train, options.seed, arguments.epochs))
-                     .batch(static_cast<std::size_t>(arguments.batch))
-                     .model(net, cifar10::collator(arguments.settings))
-                     .train();
+    auto steps =
+        pipeline.source(cifar10::ShuffledImages(data.train, options.seed, arguments.epochs))
+            .name(fmt::format("{} images, {} epochs", report.images_an_epoch, arguments.epochs))  // nodes compare it
+            .batch(static_cast<std::size_t>(arguments.batch))
+            .model(net, cifar10::collator(arguments.settings))
+            .train();
     steps.sink([&](const tensair::TrainStep& step) { report.trained(step); });
     steps.sink(tensair::progress({.total = report.images_an_epoch * static_cast<std::uint64_t>(arguments.epochs)}));
 
