@@ -265,7 +265,16 @@ auto draw_images(std::uint64_t seed, Stream stream, std::size_t count) -> std::v
 
 auto read(const fs::path& directory) -> Dataset {
   auto dataset = Dataset{};
-  for (const auto& path : batch_files(directory)) {
+  const auto files = batch_files(directory);
+  // Growing file by file would copy what there is each time, and leave the copies' memory in the process.
+  auto bytes = std::uintmax_t{0};
+  for (const auto& path : files) {
+    auto unreadable = std::error_code{};  // append_file says so
+    const auto size = fs::file_size(path, unreadable);
+    if (!unreadable) bytes += size;
+  }
+  dataset.train.reserve(bytes / sizeof(Image));
+  for (const auto& path : files) {
     append_file(path, dataset.train);
   }
   const auto test = directory / "test_batch.bin";
