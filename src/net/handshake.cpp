@@ -44,16 +44,20 @@ constexpr int max_nodes = 1 << 20;            // far above any cluster; keeps ar
 constexpr std::size_t max_shown_bytes = 200;  // of one line of a plan, in an error
 constexpr std::string_view nothing_there = "none";  // a plan that has ended
 
+void append(std::vector<std::byte>& to, const void* from, std::size_t size) {
+  if (size == 0) return;
+  to.resize(to.size() + size);
+  std::memcpy(to.data() + to.size() - size, from, size);
+}
+
 template <class T>
 void append(std::vector<std::byte>& to, const T& value) {
   static_assert(std::is_trivially_copyable_v<T>);
-  const auto* bytes = reinterpret_cast<const std::byte*>(&value);
-  to.insert(to.end(), bytes, bytes + sizeof value);
+  append(to, &value, sizeof value);
 }
 
-void append(std::vector<std::byte>& to, std::string_view text) {
-  const auto* bytes = reinterpret_cast<const std::byte*>(text.data());
-  to.insert(to.end(), bytes, bytes + text.size());
+void append(std::vector<std::byte>& to, const std::string& text) {
+  append(to, text.data(), text.size());
 }
 
 auto writable(std::string& text) -> std::span<std::byte> {
@@ -93,7 +97,7 @@ auto encode(const Hello& hello) -> std::vector<std::byte> {
   bytes.reserve(sizeof(PrefaceBytes) + sizeof(HelloBytes) + hello.plan.size());
   append(bytes, PrefaceBytes{magic, hello.version, 0});
   append(bytes, HelloBytes{hello.rank, hello.nodes, static_cast<std::uint32_t>(hello.plan.size()), 0});
-  append(bytes, std::string_view{hello.plan});
+  append(bytes, hello.plan);
   return bytes;
 }
 
@@ -103,8 +107,8 @@ auto encode(const Verdict& verdict) -> std::vector<std::byte> {
   std::vector<std::byte> bytes;
   append(bytes, VerdictBytes{verdict.accepted ? std::uint16_t{1} : std::uint16_t{0},
                              static_cast<std::uint16_t>(reason.size()), static_cast<std::uint16_t>(remedy.size()), 0});
-  append(bytes, std::string_view{reason});
-  append(bytes, std::string_view{remedy});
+  append(bytes, reason);
+  append(bytes, remedy);
   return bytes;
 }
 

@@ -80,19 +80,26 @@ inline auto loopback(std::uint16_t port) -> sockaddr_in {
   return address;
 }
 
-/// A socket on a free port; the caller's to close.
-inline auto listen_on_loopback() -> Listening {
+/// A socket bound to a port, or to a free one, at which nobody listens: whoever calls it is refused, and no other
+/// program gets it. A node may nevertheless listen there. The caller's to close.
+inline auto reserve_port(std::uint16_t port = 0) -> Listening {
   Listening result{.socket = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
-  auto address = loopback(0);
+  auto address = loopback(port);
   socklen_t size = sizeof address;
   const auto bytes = [&] { return reinterpret_cast<sockaddr*>(&address); };
   const int reuse = 1;
   ::setsockopt(result.socket, SOL_SOCKET, SO_REUSEADDR, &reuse, sizeof reuse);
-  if (::bind(result.socket, bytes(), size) != 0 || ::listen(result.socket, SOMAXCONN) != 0 ||
-      ::getsockname(result.socket, bytes(), &size) != 0) {
-    throw std::runtime_error("no socket to listen on");
+  if (::bind(result.socket, bytes(), size) != 0 || ::getsockname(result.socket, bytes(), &size) != 0) {
+    throw std::runtime_error("no port to be had");
   }
   result.port = ntohs(address.sin_port);
+  return result;
+}
+
+/// A socket that listens at a port, or at a free one; the caller's to close.
+inline auto listen_on_loopback(std::uint16_t port = 0) -> Listening {
+  const auto result = reserve_port(port);
+  if (::listen(result.socket, SOMAXCONN) != 0) throw std::runtime_error("no socket to listen on");
   return result;
 }
 

@@ -1,5 +1,6 @@
 #include <fcntl.h>
 
+#include <array>
 #include <string>
 #include <tensair/net/tcp_transport.hpp>
 #include <utility>
@@ -105,7 +106,8 @@ TEST_CASE("a flood of strangers does not keep a node out", "[net][tcp][rendezvou
 }
 
 TEST_CASE("a node that is called in vain is called again", "[net][tcp][rendezvous]") {
-  const auto listening = listen_on_loopback();
+  const auto reserved = reserve_port();
+  const auto listening = listen_on_loopback(reserved.port);
   auto early_options = options_of(1, 2);
   early_options.nodes[0] = listening.address();
   Options late_options;
@@ -120,19 +122,20 @@ TEST_CASE("a node that is called in vain is called again", "[net][tcp][rendezvou
                                           late.connect();
                                           late.transport.disconnect();
                                         }});
+  ::close(reserved.socket);
   CHECK(errors == std::vector<std::string>{"", ""});
 }
 
 TEST_CASE("host names are resolved", "[net][tcp][rendezvous]") {
-  auto options = cluster_options(2);
-  for (auto& each : options) {
-    ::close(std::exchange(each.listen_socket, -1));
-    for (auto& address : each.nodes) address.replace(0, std::string{"127.0.0.1"}.size(), "localhost");
-  }
-  Node first{options[0]};
-  Node second{options[1]};
+  const std::array reserved{reserve_port(), reserve_port()};
+  Options options;
+  for (const auto& one : reserved) options.nodes.push_back("localhost:" + std::to_string(one.port));
+  Node first{options};
+  options.rank = 1;
+  Node second{options};
   const auto errors = at_the_same_time({[&] { first.connect(), first.transport.disconnect(); },
                                         [&] { second.connect(), second.transport.disconnect(); }});
+  for (const auto& one : reserved) ::close(one.socket);
   CHECK(errors == std::vector<std::string>{"", ""});
 }
 
@@ -190,6 +193,7 @@ TEST_CASE("peers that never come are named at the deadline", "[net][tcp][rendezv
   options[2].connect_deadline = 200ms;
   // Nobody listens at node 0; something does at node 1, and never answers.
   ::close(std::exchange(options[0].listen_socket, -1));
+  const auto nobody = reserve_port(port_of(options[0], 0));
   const auto holdings = Holdings::now();
   auto given = options[2];
   given.listen_socket = ::fcntl(options[2].listen_socket, F_DUPFD_CLOEXEC, 0);
@@ -202,6 +206,7 @@ TEST_CASE("peers that never come are named at the deadline", "[net][tcp][rendezv
               ") did not come within 0.2 s. Start them, check --nodes, or wait longer with --connect-deadline.");
     CHECK(Holdings::return_to(holdings));
   }
+  ::close(nobody.socket);
   for (const auto& each : options) {
     if (each.listen_socket >= 0) ::close(each.listen_socket);
   }
