@@ -8,6 +8,7 @@
 #include <tensair/flags.hpp>
 #include <tensair/io/collection.hpp>
 #include <tensair/io/generator.hpp>
+#include <tensair/runtime/source.hpp>
 #include <tensair/stream.hpp>
 #include <utility>
 #include <vector>
@@ -16,15 +17,6 @@ namespace tensair {
 
 class ModelHandle;
 struct ModelOptions;
-
-/// Where records come from: `next()` gives one, or nothing at the end. It may have `open(node)`, called before the
-/// first record; `split(part, parts)`, which makes it a source that every node reads its own part of; and `static
-/// constexpr bool occupies_thread = true` when `next` may wait for its input.
-template <class S>
-concept Source = std::move_constructible<S> && requires(S source) {
-  typename S::value_type;
-  { source.next() } -> std::same_as<std::optional<typename S::value_type>>;
-};
 
 /// Figures that a program adds to a run's, by name: functions that return JSON.
 struct OwnFigures {
@@ -61,7 +53,8 @@ class Pipeline {
     return source(Collection<T>(std::move(records)));
   }
 
-  /// A stream of what `f` returns (`std::optional<T>`) until it returns nothing, from node 0.
+  /// A stream of what `f` returns (`std::optional<T>`) until it returns nothing, from node 0. `f` takes nothing, or a
+  /// `std::stop_token` that tells when to stop waiting.
   template <Generating F>
   auto source(F f) {
     return source(Generator<F>(std::move(f)));

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <condition_variable>
 #include <deque>
+#include <functional>
 #include <map>
 #include <mutex>
 #include <tensair/runtime/thread_scheduler.hpp>
@@ -37,12 +38,16 @@ struct ThreadScheduler::State {
   std::vector<std::thread> threads;
   SteadyClock clock;
   int workers = 1;
+  std::function<void()> on_stop;
 
   void stop(std::exception_ptr why) {
-    const std::lock_guard lock{mutex};
-    if (!error && !stopping) error = std::move(why);
-    stopping = true;
-    wake_everybody();
+    {
+      const std::lock_guard lock{mutex};
+      if (!error && !stopping) error = std::move(why);
+      stopping = true;
+      wake_everybody();
+    }
+    on_stop();  // without the lock: it calls what users have registered
   }
 
   void wake_everybody() {
@@ -154,6 +159,7 @@ struct ThreadScheduler::State {
 
 ThreadScheduler::ThreadScheduler(int workers) : state_(std::make_unique<State>()) {
   state_->workers = std::max(1, workers);
+  state_->on_stop = [this] { request_stop(); };
 }
 
 ThreadScheduler::~ThreadScheduler() {

@@ -198,6 +198,15 @@ void Simulation::report_deadlock() const {
 }
 
 void Simulation::run() {
+  try {
+    run_until_done();
+  } catch (...) {
+    for (auto& scheduler : schedulers_) scheduler->request_stop();
+    throw;
+  }
+}
+
+void Simulation::run_until_done() {
   std::vector<Entry*> ready;
   std::vector<SimulatedLink*> arriving;
   while (true) {

@@ -93,6 +93,8 @@ class SimulatedScheduler final : public runtime::Scheduler {
 
   void spawn(std::shared_ptr<runtime::Task> task) override;
   auto clock() const -> const Clock& override;
+  auto simulated() const -> bool override { return true; }
+  using Scheduler::request_stop;
 
  protected:
   void wake(runtime::Task& task) override;
@@ -131,6 +133,7 @@ class Simulation {
     Time ready_at{};  // when not waiting: not before; when waiting: its deadline
   };
 
+  void run_until_done();
   void turn(Entry& entry);
   void die(int rank);
   auto next_time() -> Time;

@@ -1,46 +1,17 @@
 #include <algorithm>
 #include <filesystem>
-#include <fstream>
 #include <string>
 #include <tensair/io/files.hpp>
 #include <tensair/io/json_lines.hpp>
 #include <tensair/pipeline.hpp>
 
 #include "catch.hpp"
+#include "support/temporary_folder.hpp"
 #include "support/topologies.hpp"
 
 using namespace tensair;
-
-namespace {
-
-/// A folder that is gone when the test is over.
-class TemporaryFolder {
- public:
-  TemporaryFolder() {
-    std::string name = (std::filesystem::temp_directory_path() / "tensair-test-XXXXXX").string();
-    if (mkdtemp(name.data()) == nullptr) throw std::runtime_error("no temporary folder");
-    path_ = name;
-  }
-  TemporaryFolder(const TemporaryFolder&) = delete;
-  auto operator=(const TemporaryFolder&) -> TemporaryFolder& = delete;
-  ~TemporaryFolder() { std::filesystem::remove_all(path_); }
-
-  auto write(const std::string& name, const std::string& text) const -> std::filesystem::path {
-    std::ofstream(path_ / name, std::ios::binary) << text;
-    return path_ / name;
-  }
-  auto path() const -> const std::filesystem::path& { return path_; }
-
- private:
-  std::filesystem::path path_;
-};
-
-auto read(const std::filesystem::path& file) -> std::string {
-  std::ifstream in(file, std::ios::binary);
-  return {std::istreambuf_iterator<char>(in), {}};
-}
-
-}  // namespace
+using tensair::test::read;
+using tensair::test::TemporaryFolder;
 
 TEST_CASE("a file set is read once in all, whatever the number of nodes", "[files]") {
   const TemporaryFolder folder;

@@ -2,6 +2,8 @@
 
 #include <concepts>
 #include <optional>
+#include <stop_token>
+#include <tensair/runtime/node.hpp>
 #include <type_traits>
 #include <utility>
 
@@ -12,24 +14,52 @@ inline constexpr bool is_optional = false;
 template <class T>
 inline constexpr bool is_optional<std::optional<T>> = true;
 
-/// A lambda without arguments that returns `std::optional<T>`: a record, or nothing when the stream has ended.
+namespace detail {
+
 template <class F>
-concept Generating = std::invocable<F&> && is_optional<std::invoke_result_t<F&>>;
+auto generate(F& f, const std::stop_token& stop) {
+  if constexpr (std::invocable<F&, std::stop_token>) {
+    return f(stop);
+  } else if constexpr (std::invocable<F&>) {
+    return f();
+  }
+}
+
+template <class F>
+using Generated = decltype(generate(std::declval<F&>(), std::stop_token{}));
+
+}  // namespace detail
+
+/// A lambda that returns `std::optional<T>`: a record, or nothing when the stream has ended. It takes no argument, or a
+/// `std::stop_token` that tells a lambda that waits when the run has failed and it should end.
+template <class F>
+concept Generating = is_optional<detail::Generated<F>>;
 
 /// A source that emits what a lambda returns until it returns nothing, on node 0. What `pipeline.source(lambda)` makes.
-/// The lambda may wait for its input: it has a thread of its own.
+/// The lambda may wait for its input: it has a thread of its own. One that may wait for long takes a `std::stop_token`:
+/// the run ends only when the lambda has returned.
+///
+/// @code
+/// pipeline.source([&](std::stop_token stop) -> std::optional<Job> {
+///   std::unique_lock lock{mutex};
+///   if (!changed.wait(lock, stop, [&] { return !jobs.empty(); })) return std::nullopt;  // std::condition_variable_any
+///   …
+/// });
+/// @endcode
 template <Generating F>
 class Generator {
  public:
-  using value_type = typename std::invoke_result_t<F&>::value_type;
+  using value_type = typename detail::Generated<F>::value_type;
   static constexpr bool occupies_thread = true;
 
   explicit Generator(F f) : f_(std::move(f)) {}
 
-  auto next() -> std::optional<value_type> { return f_(); }
+  void open(runtime::Node& node) { stop_ = node.stop_token(); }
+  auto next() -> std::optional<value_type> { return detail::generate(f_, stop_); }
 
  private:
   F f_;
+  std::stop_token stop_;
 };
 
 }  // namespace tensair

@@ -24,6 +24,9 @@ class Node {
   auto scheduler() -> Scheduler& { return scheduler_; }
   auto clock() const -> const Clock& { return scheduler_.clock(); }
 
+  /// Asked to stop when the run has failed, here or elsewhere: whoever waits for something outside gives up then.
+  auto stop_token() const -> std::stop_token { return scheduler_.stop_token(); }
+
   /// Whether the user asked for no progress display.
   auto quiet() const -> bool { return quiet_; }
   void set_quiet(bool quiet) { quiet_ = quiet; }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <tensair/error.hpp>
 #include <tensair/operators/stage.hpp>
+#include <tensair/runtime/source.hpp>
 
 namespace tensair::runtime {
 
@@ -45,7 +46,11 @@ class SourceTask final : public Task {
 
   void open() {
     operators::StageContext context{node_, *this};
-    if constexpr (requires { source_.open(node_); }) source_.open(node_);
+    if constexpr (requires { source_.open(node_, waker()); }) {
+      source_.open(node_, waker());
+    } else if constexpr (requires { source_.open(node_); }) {
+      source_.open(node_);
+    }
     fused_.open(context);
   }
 
@@ -71,17 +76,32 @@ class SourceTask final : public Task {
         if (fused_.blocked()) return Turn::wait();
       }
       ++records_;  // before, so that a source that throws is at the record it could not give
-      auto record = operators::call(op_, next_);
-      if (!record) {
-        --records_;
-        finished_ = true;
-        fused_.finish();
-        return Turn::again();
+      if constexpr (PollingSource<S>) {
+        auto polled = operators::call(op_, next_);
+        if (!polled.has_record()) {
+          --records_;
+          if (polled.ended()) return finish();
+          fused_.flush();
+          return Turn::wait(polled.until());
+        }
+        fused_(std::move(polled.record()));
+      } else {
+        auto record = operators::call(op_, next_);
+        if (!record) {
+          --records_;
+          return finish();
+        }
+        fused_(std::move(*record));
       }
-      fused_(std::move(*record));
     }
     fused_.flush();
     turn_.took(node_.clock().now() - start);
+    return Turn::again();
+  }
+
+  auto finish() -> Turn {
+    finished_ = true;
+    fused_.finish();
     return Turn::again();
   }
 
@@ -91,7 +111,13 @@ class SourceTask final : public Task {
   Fused fused_;
   struct Next {
     S& source;
-    auto operator()() { return source.next(); }
+    auto operator()() {
+      if constexpr (PollingSource<S>) {
+        return source.poll();
+      } else {
+        return source.next();
+      }
+    }
   } next_{source_};
   std::uint64_t records_ = 0;
   TurnSize turn_;

@@ -2,12 +2,44 @@
 
 #include <atomic>
 #include <memory>
+#include <mutex>
+#include <stop_token>
 #include <string>
 #include <tensair/runtime/clock.hpp>
 
 namespace tensair::runtime {
 
 class Scheduler;
+class Task;
+
+/// Wakes a task from outside: what is handed to whoever has something for it (a socket's thread, a user's callback).
+///
+/// May be copied, and may outlive its task and the whole run: waking a task that is gone has no effect. Any thread, but
+/// in a simulated cluster the cluster's own.
+class Waker {
+ public:
+  /// Wakes nobody.
+  Waker() = default;
+  void wake() const;
+
+ private:
+  friend class Scheduler;
+  friend class Task;
+
+  // The lock is held while the task is woken, so that neither it nor its scheduler can go meanwhile.
+  struct Handle {
+    explicit Handle(Task* whose) : task(whose) {}
+    std::mutex mutex;
+    Task* task;
+    void detach() {
+      const std::lock_guard lock{mutex};
+      task = nullptr;
+    }
+  };
+  explicit Waker(std::shared_ptr<Handle> handle) : handle_(std::move(handle)) {}
+
+  std::shared_ptr<Handle> handle_;
+};
 
 /// What a task says when it gives the thread back.
 struct Turn {
@@ -35,7 +67,7 @@ class Task {
   explicit Task(std::string name) : name_(std::move(name)) {}
   Task(const Task&) = delete;
   auto operator=(const Task&) -> Task& = delete;
-  virtual ~Task() = default;
+  virtual ~Task() { handle_->detach(); }
 
   /// Does a bounded amount of work. An exception ends the run of the whole pipeline with that error.
   virtual auto run() -> Turn = 0;
@@ -48,12 +80,16 @@ class Task {
   /// effect.
   void wake();
 
+  /// A way to wake this task that may outlive it.
+  auto waker() const -> Waker { return Waker{handle_}; }
+
   auto name() const -> const std::string& { return name_; }
 
  private:
   friend class Scheduler;
   std::string name_;
   std::atomic<Scheduler*> scheduler_{nullptr};
+  std::shared_ptr<Waker::Handle> handle_ = std::make_shared<Waker::Handle>(this);
 };
 
 /// Runs tasks until all are done. Two kinds: threads (`ThreadScheduler`) and a seeded simulation
@@ -67,15 +103,34 @@ class Scheduler {
 
   virtual auto clock() const -> const Clock& = 0;
 
+  /// Whether time is virtual: then there is one thread, and nothing may wait for the world outside.
+  virtual auto simulated() const -> bool { return false; }
+
+  /// Asked to stop when the run has failed: what waits for something outside gives up then.
+  auto stop_token() const -> std::stop_token { return stop_.get_token(); }
+
  protected:
   friend class Task;
   virtual void wake(Task& task) = 0;
   void adopt(Task& task) { task.scheduler_.store(this, std::memory_order_release); }
-  void release(Task& task) { task.scheduler_.store(nullptr, std::memory_order_release); }
+  void release(Task& task) {
+    task.handle_->detach();
+    task.scheduler_.store(nullptr, std::memory_order_release);
+  }
+  void request_stop() { stop_.request_stop(); }
+
+ private:
+  std::stop_source stop_;
 };
 
 inline void Task::wake() {
   if (auto* scheduler = scheduler_.load(std::memory_order_acquire)) scheduler->wake(*this);
+}
+
+inline void Waker::wake() const {
+  if (!handle_) return;
+  const std::lock_guard lock{handle_->mutex};
+  if (handle_->task != nullptr) handle_->task->wake();
 }
 
 }  // namespace tensair::runtime
