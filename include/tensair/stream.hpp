@@ -6,6 +6,7 @@
 #include <string>
 #include <tensair/operators/batch.hpp>
 #include <tensair/operators/chain.hpp>
+#include <tensair/operators/owned.hpp>
 #include <tensair/runtime/node.hpp>
 #include <utility>
 #include <vector>
@@ -129,8 +130,10 @@ class Stream {
   /// @throws UsageError  when n is 0
   auto batch(std::size_t n) && {
     if (n == 0) throw UsageError("batch(0)", "after " + op_->title(), "A batch holds at least one record.");
-    auto op = follow("batch", operators::stream_type<Batch<T>>());
-    return then<Batch<T>>(op, operators::BatchOf<T>{n});
+    using Kept = operators::Owned<T>;
+    auto op = follow("batch", operators::stream_type<Batch<Kept>>());
+    auto chain = owned_chain().then(operators::BatchOf<Kept>{n});
+    return Stream<Batch<Kept>, decltype(chain)>(graph_, std::move(op), std::move(chain));
   }
   auto batch(std::size_t n) & { return use().batch(n); }
 
@@ -146,7 +149,12 @@ class Stream {
   template <Sink<T> K>
   void sink(K sink) && {
     auto op = follow("sink", "");
-    operators::end_on_first_node<T>(*graph_, std::move(chain_), op, operators::SinkStage<K>(op, std::move(sink)));
+    auto last = operators::SinkStage<K>(op, std::move(sink));
+    if constexpr (SomeChain::everywhere) {
+      operators::end_on_first_node<operators::Owned<T>>(*graph_, owned_chain(), op, std::move(last));
+    } else {
+      operators::end_on_first_node<T>(*graph_, std::move(chain_), op, std::move(last));
+    }
   }
   template <Sink<T> K>
   void sink(K sink) & {
@@ -154,12 +162,12 @@ class Stream {
   }
 
   /// Ends the stream: keeps every record in memory, on node 0. For tests and small results.
-  auto collect() && -> Collected<T> {
-    auto collected = Collected<T>{};
-    std::move(*this).sink([records = collected.records_](T record) { records->push_back(std::move(record)); });
+  auto collect() && -> Collected<operators::Owned<T>> {
+    auto collected = Collected<operators::Owned<T>>{};
+    std::move(*this).sink([records = collected.records_](T record) { records->emplace_back(std::move(record)); });
     return collected;
   }
-  auto collect() & -> Collected<T> { return use().collect(); }
+  auto collect() & -> Collected<operators::Owned<T>> { return use().collect(); }
 
   /// Sends the stream to a model: `.train()`, `.predict()`, `.evaluate()` or `.validate(…)` says what for.
   /// (`<tensair/model/model.hpp>`)
@@ -208,14 +216,24 @@ class Stream {
     return then<Out>(op, operators::FlatMap<F>{op, std::move(f)});
   }
 
+  // The chain, moved out, that ends in records which may be kept.
+  auto owned_chain() {
+    if constexpr (operators::is_owned<T>) {
+      return std::move(chain_);
+    } else {
+      return std::move(chain_).then(operators::Own<T>{});
+    }
+  }
+
   // One more use of a stream that has a name.
   auto use() {
-    using Head = operators::ForkHead<T, SomeChain::everywhere>;
+    using Kept = operators::Owned<T>;
+    using Head = operators::ForkHead<Kept, SomeChain::everywhere>;
     if (!fork_) {
-      fork_ = std::make_shared<operators::ForkPoint<T>>();
-      std::move(chain_).end(*graph_, operators::ForkStage<T>(fork_));
+      fork_ = std::make_shared<operators::ForkPoint<Kept>>();
+      owned_chain().end(*graph_, operators::ForkStage<Kept>(fork_));
     }
-    auto stream = Stream<T, operators::Chain<Head, operators::NoBinder>>(graph_, op_, {Head{fork_}, {}});
+    auto stream = Stream<Kept, operators::Chain<Head, operators::NoBinder>>(graph_, op_, {Head{fork_}, {}});
     stream.forked_ = true;
     return stream;
   }
@@ -223,7 +241,7 @@ class Stream {
   std::shared_ptr<plan::Graph> graph_;
   std::shared_ptr<plan::Operator> op_;
   SomeChain chain_;
-  std::shared_ptr<operators::ForkPoint<T>> fork_;
+  std::shared_ptr<operators::ForkPoint<operators::Owned<T>>> fork_;
   bool forked_ = false;
 };
 

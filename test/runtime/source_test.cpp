@@ -1,7 +1,7 @@
-#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <deque>
+#include <future>
 #include <mutex>
 #include <tensair/pipeline.hpp>
 #include <tensair/runtime/source.hpp>
@@ -154,20 +154,28 @@ TEST_CASE("when the run fails a source that polls does not hold up its end", "[s
 TEST_CASE("a lambda that waits is told when the run fails on its node", "[source][error]") {
   std::mutex mutex;
   std::condition_variable_any news;
-  std::atomic<int> stopped = 0;
+  std::promise<void> waiting;
+  bool told = false;
   CHECK_THROWS_WITH(test::run({1, 1, true},
                               [&](Pipeline& pipeline) {
                                 pipeline
                                     .source([&](std::stop_token stop) -> std::optional<int> {
                                       std::unique_lock lock{mutex};
-                                      if (!news.wait(lock, stop, [] { return false; })) ++stopped;
+                                      waiting.set_value();
+                                      news.wait(lock, stop, [] { return false; });
+                                      told = stop.stop_requested();
                                       return std::nullopt;
                                     })
                                     .collect();
-                                pipeline.source(std::vector{1}).sink([](int) { throw std::runtime_error("broken"); });
+                                pipeline
+                                    .source([&]() -> std::optional<int> {
+                                      waiting.get_future().wait();
+                                      throw std::runtime_error("broken");
+                                    })
+                                    .collect();
                               }),
                     Catch::Matchers::ContainsSubstring("threw: broken"));
-  CHECK(stopped == 1);
+  CHECK(told);
 }
 
 TEST_CASE("a lambda that waits is told when another node fails", "[source][error]") {
