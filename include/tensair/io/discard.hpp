@@ -1,0 +1,14 @@
+#pragma once
+
+namespace tensair {
+
+/// A sink that forgets every record: for measuring, and for a stream whose operators are all it is for.
+///
+/// @code
+/// readings.map(warn_if_hot).sink(tensair::discard());
+/// @endcode
+inline auto discard() {
+  return [](const auto&) noexcept {};
+}
+
+}  // namespace tensair
