@@ -4,8 +4,10 @@
 #include <memory>
 #include <ranges>
 #include <string>
+#include <tensair/operators/async_map.hpp>
 #include <tensair/operators/batch.hpp>
 #include <tensair/operators/chain.hpp>
+#include <tensair/operators/guard.hpp>
 #include <tensair/operators/owned.hpp>
 #include <tensair/runtime/node.hpp>
 #include <utility>
@@ -49,8 +51,8 @@ template <class F, class T>
 concept Expansion =
     std::move_constructible<F> && std::invocable<F&, T> && std::ranges::range<std::invoke_result_t<F&, T>>;
 
-/// A place where records of type T end: a function, or an object that may also have `open(node)`, `flush()` and
-/// `finish()`.
+/// A place where records of type T end: a function, or an object that may also have `open(node)`, `flush()`, `finish()`
+/// and `blocked()`; see `operators::SinkStage`.
 template <class K, class T>
 concept Sink = std::move_constructible<K> && std::invocable<K&, T>;
 
@@ -126,6 +128,32 @@ class Stream {
     return use().template flat_map<Out>(std::move(f));
   }
 
+  /// Each record becomes what `f(record, reply)` answers later: it calls `reply(value)` or `reply.fail("why")` on the
+  /// `Reply<Out>` it is given, now or from another thread, and must not block. A bounded number of calls is under way.
+  /// @throws UserError   (stops the pipeline) when `f` throws or fails, or does not answer in time; the record's number
+  ///                     counts those that reached this operator on that node
+  /// @throws UsageError  when the concurrency is 0
+  ///
+  /// @code
+  /// queries.async_map<Answer>([&](const Query& query, tensair::Reply<Answer> reply) {
+  ///   client.ask(query.text, [reply](std::string text) { reply(Answer{std::move(text)}); });
+  /// }, {.concurrency = 64, .timeout = std::chrono::seconds{1}});
+  /// @endcode
+  template <class Out, class F>
+  auto async_map(F f, AsyncOptions options = {}) && {
+    using Kept = operators::Owned<T>;
+    static_assert(std::invocable<F&, Kept, Reply<Out>>, "async_map<Out>(f): f takes a record and a Reply<Out>");
+    if (options.concurrency == 0)
+      throw UsageError("async_map without calls under way", "after " + op_->title(), "Its concurrency is at least 1.");
+    auto op = follow("async_map", operators::stream_type<Out>());
+    auto chain = owned_chain().then(operators::AsyncMap<Kept, Out, F>{op, std::move(f), options});
+    return Stream<Out, decltype(chain)>(graph_, std::move(op), std::move(chain));
+  }
+  template <class Out, class F>
+  auto async_map(F f, AsyncOptions options = {}) & {
+    return use().template async_map<Out>(std::move(f), options);
+  }
+
   /// Groups n records in order into a `Batch<T>`; the last one may be shorter.
   /// @throws UsageError  when n is 0
   auto batch(std::size_t n) && {
@@ -141,6 +169,36 @@ class Stream {
   auto name(std::string label) && -> Stream {
     op_->label = std::move(label);
     return std::move(*this);
+  }
+
+  /// Says what becomes of a record on which the operator before fails: its function throws, or, of a source, the record
+  /// is bad. `skip` leaves it out, `dead_letter<T>(sink)` sends it to a sink with what was thrown, `stop` is what
+  /// happens without `on_error`. Records that are skipped or sent away are counted in the run's figures. Nothing is
+  /// paid for records that do not fail, except that with `dead_letter` a function that takes its record by value gets a
+  /// copy.
+  ///
+  /// What an operator emitted before it threw has gone on. Errors of operators further down are not this one's.
+  ///
+  /// @code
+  /// pipeline.source(tensair::csv<Reading>("readings.csv", columns)).on_error(tensair::skip)
+  ///     .map(parse).on_error(tensair::dead_letter<Reading>([](const tensair::DeadLetter<Reading>& letter) { … }))
+  ///     .sink(store);
+  /// @endcode
+  auto on_error(Stop) && -> Stream { return std::move(*this); }
+  auto on_error(Skip) && {
+    op_->detail += op_->detail.empty() ? "skips errors" : ", skips errors";
+    return guarded(operators::SkipHandler{op_});
+  }
+  template <class Record, class K>
+  auto on_error(DeadLetters<Record, K> letters) && {
+    using Letter = DeadLetter<Record>;
+    using Head = operators::ForkHead<Letter, SomeChain::everywhere>;
+    auto op = follow("dead_letter", operators::stream_type<Letter>());
+    op->edge = plan::Edge::fork;
+    auto point = std::make_shared<operators::ForkPoint<Letter>>();
+    Stream<Letter, operators::Chain<Head, operators::NoBinder>>(graph_, op, {Head{point}, {}})
+        .sink(std::move(letters.sink));
+    return guarded(operators::LetterHandler<Record>{op_, operators::ForkStage<Letter>(point)});
   }
 
   /// Ends the stream: calls `sink(record)` for each record, on node 0, from one thread, in order for records that were
@@ -223,6 +281,12 @@ class Stream {
     } else {
       return std::move(chain_).then(operators::Own<T>{});
     }
+  }
+
+  template <class Handler>
+  auto guarded(Handler handler) {
+    auto chain = operators::guard(std::move(chain_), std::move(handler));
+    return Stream<T, decltype(chain)>(graph_, op_, std::move(chain));
   }
 
   // One more use of a stream that has a name.

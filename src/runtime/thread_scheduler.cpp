@@ -96,7 +96,7 @@ struct ThreadScheduler::State {
     lock.unlock();
     Turn turn = Turn::done();
     try {
-      turn = entry.task->run();
+      turn = turn_of(*entry.task);
     } catch (...) {
       stop(std::current_exception());
       lock.lock();

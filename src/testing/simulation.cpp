@@ -151,7 +151,7 @@ auto Simulation::draw(Duration average) -> Duration {
 void Simulation::turn(Entry& entry) {
   entry.woken = false;
   running_ = &entry;
-  const auto turn = entry.task->run();
+  const auto turn = SimulatedScheduler::turn_of(*entry.task);
   running_ = nullptr;
   Duration length = short_turn;
   if (entry.task->occupies_thread()) {

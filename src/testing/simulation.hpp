@@ -95,6 +95,7 @@ class SimulatedScheduler final : public runtime::Scheduler {
   auto clock() const -> const Clock& override;
   auto simulated() const -> bool override { return true; }
   using Scheduler::request_stop;
+  using Scheduler::turn_of;
 
  protected:
   void wake(runtime::Task& task) override;

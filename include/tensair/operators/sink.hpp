@@ -4,8 +4,9 @@
 
 namespace tensair::operators {
 
-/// The end of a chain: calls a sink with each record. A sink is a lambda, or an object that may also have `open()`,
-/// `flush()` and `finish()`.
+/// The end of a chain: calls a sink with each record. A sink is a lambda, or an object that may also have `open(node)`
+/// or `open(node, waker)`, `flush()`, `finish()`, and `blocked()`: true while it cannot take more, and after `finish`
+/// until all has gone; it then uses the waker when it can, and `flush` is called.
 template <class K>
 class SinkStage {
  public:
@@ -17,7 +18,11 @@ class SinkStage {
   }
 
   void open(StageContext& context) {
-    if constexpr (requires { sink_.open(context.node); }) sink_.open(context.node);
+    if constexpr (requires { sink_.open(context.node, context.task.waker()); }) {
+      sink_.open(context.node, context.task.waker());
+    } else if constexpr (requires { sink_.open(context.node); }) {
+      sink_.open(context.node);
+    }
   }
   void flush() {
     if constexpr (requires { sink_.flush(); }) sink_.flush();
@@ -25,7 +30,13 @@ class SinkStage {
   void finish() {
     if constexpr (requires { sink_.finish(); }) sink_.finish();
   }
-  static constexpr auto blocked() -> bool { return false; }
+  auto blocked() -> bool {
+    if constexpr (requires { sink_.blocked(); }) {
+      return sink_.blocked();
+    } else {
+      return false;
+    }
+  }
 
  private:
   std::shared_ptr<plan::Operator> op_;

@@ -1,11 +1,13 @@
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <memory>
 #include <mutex>
 #include <stop_token>
 #include <string>
 #include <tensair/runtime/clock.hpp>
+#include <utility>
 
 namespace tensair::runtime {
 
@@ -83,12 +85,17 @@ class Task {
   /// A way to wake this task that may outlive it.
   auto waker() const -> Waker { return Waker{handle_}; }
 
+  /// Within a turn of this task: if it then waits, it is run again at that time at the latest, whatever deadline it
+  /// returns. Lasts for one wait.
+  void wake_at(Time time) { alarm_ = std::min(alarm_, time); }
+
   auto name() const -> const std::string& { return name_; }
 
  private:
   friend class Scheduler;
   std::string name_;
   std::atomic<Scheduler*> scheduler_{nullptr};
+  Time alarm_ = never;
   std::shared_ptr<Waker::Handle> handle_ = std::make_shared<Waker::Handle>(this);
 };
 
@@ -118,6 +125,13 @@ class Scheduler {
     task.scheduler_.store(nullptr, std::memory_order_release);
   }
   void request_stop() { stop_.request_stop(); }
+
+  /// Runs one turn of a task, and heeds what it has set with `wake_at`.
+  static auto turn_of(Task& task) -> Turn {
+    auto turn = task.run();
+    if (turn.state == Turn::State::wait) turn.deadline = std::min(turn.deadline, std::exchange(task.alarm_, never));
+    return turn;
+  }
 
  private:
   std::stop_source stop_;
