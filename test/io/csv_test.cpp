@@ -188,3 +188,25 @@ TEST_CASE("CSV goes on where an offset says and still knows its columns", "[csv]
     CHECK(read_directly(std::move(restored)) == std::vector(all.begin() + static_cast<std::ptrdiff_t>(i), all.end()));
   }
 }
+
+#ifdef TENSAIR_HAS_RAPIDCHECK
+TEST_CASE("any bytes are rows of CSV or errors that name the file and reading them ends", "[csv]") {
+  const TemporaryFolder folder;
+  test::check_property("bytes", [&] {
+    const auto bytes = *rc::gen::container<std::string>(rc::gen::elementOf(std::string("a1,\"\r\n\xff\0", 9)));
+    auto source = csv<Pair>(folder.write("bytes.csv", "a,b\n" + bytes), pair_columns, {.max_row = 40});
+    std::size_t rows = 0, errors = 0;
+    for (bool ended = false; !ended;) {
+      try {
+        ended = !source.next();
+        if (!ended) ++rows;
+      } catch (const BadRecord& bad) {
+        ++errors;
+        RC_ASSERT(bad.place().find("bytes.csv, line ") != std::string::npos);
+      }
+      // Each row or error takes a line's end at least.
+      RC_ASSERT(rows + errors <= static_cast<std::size_t>(std::count(bytes.begin(), bytes.end(), '\n')) + 1);
+    }
+  });
+}
+#endif

@@ -1,0 +1,243 @@
+#include <arpa/inet.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <functional>
+#include <string>
+#include <tensair/io/file_descriptor.hpp>
+#include <tensair/io/tcp.hpp>
+#include <tensair/pipeline.hpp>
+#include <thread>
+#include <vector>
+
+#include "catch.hpp"
+#include "support/topologies.hpp"
+
+using namespace tensair;
+using namespace std::chrono_literals;
+using Catch::Matchers::ContainsSubstring;
+
+namespace {
+
+/// A server on a loopback port that does one thing after the other, with a connection each.
+class Server {
+ public:
+  using Script = std::function<void(int connection)>;
+
+  explicit Server(std::vector<Script> scripts) : listener_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t size = sizeof address;
+    if (::bind(listener_.number(), reinterpret_cast<sockaddr*>(&address), size) != 0 ||
+        ::listen(listener_.number(), 8) != 0 ||
+        ::getsockname(listener_.number(), reinterpret_cast<sockaddr*>(&address), &size) != 0)
+      throw std::runtime_error("no loopback port to be had");
+    port_ = ntohs(address.sin_port);
+    thread_ = std::thread([this, scripts = std::move(scripts)] {
+      for (const auto& script : scripts) {
+        const FileDescriptor connection{::accept4(listener_.number(), nullptr, nullptr, SOCK_CLOEXEC)};
+        if (connection.is_open()) script(connection.number());
+      }
+      listener_.close();
+    });
+  }
+  Server(const Server&) = delete;
+  auto operator=(const Server&) -> Server& = delete;
+  ~Server() { thread_.join(); }
+
+  auto port() const -> std::uint16_t { return port_; }
+  /// Waits until all has been done.
+  void join() {
+    thread_.join();
+    thread_ = std::thread([] {});
+  }
+
+ private:
+  FileDescriptor listener_;
+  std::uint16_t port_ = 0;
+  std::thread thread_;
+};
+
+void send_all(int connection, std::string_view text) {
+  while (!text.empty()) {
+    const auto sent = ::send(connection, text.data(), text.size(), MSG_NOSIGNAL);
+    if (sent <= 0) return;
+    text.remove_prefix(static_cast<std::size_t>(sent));
+  }
+}
+
+auto sends(std::string text) -> Server::Script {
+  return [text = std::move(text)](int connection) { send_all(connection, text); };
+}
+
+auto receives(std::string& text) -> Server::Script {
+  return [&text](int connection) {
+    char block[4096];
+    for (ssize_t n = 0; (n = ::recv(connection, block, sizeof block, 0)) > 0;)
+      text.append(block, static_cast<std::size_t>(n));
+  };
+}
+
+/// Ends a connection with a reset in place of an orderly end.
+void reset(int connection) {
+  const linger at_once{1, 0};
+  ::setsockopt(connection, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+}
+
+auto over_tcp() -> std::vector<test::Topology> {
+  return {{1, 1, true}, {2, 1, true}, {5, 1, true}};
+}
+
+auto lines_of(std::uint16_t port, TcpLinesOptions options = {}, int nodes = 1) -> std::vector<std::string> {
+  std::vector<std::string> all;
+  test::run({nodes, 1, true}, [&](Pipeline& pipeline) {
+    pipeline.source(tcp_lines("127.0.0.1", port, options)).sink([&](std::string_view line) { all.emplace_back(line); });
+  });
+  return all;
+}
+
+/// A port on which nobody listens.
+auto closed_port() -> std::uint16_t {
+  Server server{{}};
+  return server.port();
+}
+
+}  // namespace
+
+TEST_CASE("lines come from a TCP server until it closes", "[tcp]") {
+  std::string text;
+  std::vector<std::string> expected;
+  for (int i = 0; i < 20'000; ++i)
+    text += expected.emplace_back("line " + std::to_string(i)) + (i % 2 == 0 ? "\n" : "\r\n");
+  text += expected.emplace_back("no end");
+  for (const auto& topology : over_tcp()) {
+    INFO(topology.name());
+    Server server{{sends(text)}};
+    CHECK(lines_of(server.port(), {}, topology.nodes) == expected);
+  }
+}
+
+TEST_CASE("a TCP source connects again when told so and leaves out a line that was cut", "[tcp]") {
+  std::vector<std::string> all;
+  Server server{{sends("a\nb\ncut"), sends("c\n"), [](int connection) {
+                   send_all(connection, "d\nend\n");
+                   char wait = 0;
+                   static_cast<void>(::recv(connection, &wait, 1, 0));  // until the client has gone
+                 }}};
+  CHECK_THROWS_WITH(
+      test::run({1, 1, true},
+                [&](Pipeline& pipeline) {
+                  pipeline.source(tcp_lines("127.0.0.1", server.port(), {.reconnect = true, .first_delay = 1ms}))
+                      .sink([&](std::string_view line) {
+                        all.emplace_back(line);
+                        if (line == "end") throw std::runtime_error("enough");
+                      });
+                }),
+      ContainsSubstring("threw: enough"));
+  CHECK(all == std::vector<std::string>{"a", "b", "c", "d", "end"});
+}
+
+TEST_CASE("a TCP peer that is lost or not there is an error that names it", "[tcp][error]") {
+  Server server{{[](int connection) {
+    send_all(connection, "a\n");
+    reset(connection);
+  }}};
+  CHECK_THROWS_WITH(lines_of(server.port()), ContainsSubstring("a TCP connection was lost") &&
+                                                 ContainsSubstring("127.0.0.1:" + std::to_string(server.port())));
+  CHECK_THROWS_WITH(
+      lines_of(closed_port(), {.connect_within = 0s}),
+      ContainsSubstring("no TCP connection: Connection refused") && ContainsSubstring("Check that the server runs"));
+  const auto write = [&](std::uint16_t port) {
+    test::run({1, 1, true}, [&](Pipeline& pipeline) {
+      pipeline.source(std::vector(1'000, std::string(10'000, 'x'))).sink(to_tcp("127.0.0.1", port, 0s));
+    });
+  };
+  CHECK_THROWS_WITH(write(closed_port()), ContainsSubstring("no TCP connection: Connection refused"));
+  Server rude{{reset}};
+  CHECK_THROWS_WITH(write(rude.port()), ContainsSubstring("a TCP connection was lost"));
+}
+
+TEST_CASE("a line over the cap from a TCP server is a bad record", "[tcp][error]") {
+  Server server{{sends("ok\n" + std::string(300'000, 'x') + "\nafter\n")}};
+  std::vector<std::string> all;
+  test::run({1, 1, true}, [&](Pipeline& pipeline) {
+    pipeline.source(tcp_lines("127.0.0.1", server.port(), {.max_line = 1'000}))
+        .on_error(skip)
+        .sink([&](std::string_view line) { all.emplace_back(line); });
+  });
+  CHECK(all == std::vector<std::string>{"ok", "after"});
+}
+
+TEST_CASE("lines are sent to a TCP server and all have gone when the stream has ended", "[tcp]") {
+  for (const auto& topology : over_tcp()) {
+    INFO(topology.name());
+    std::string received, expected;
+    Server server{{receives(received)}};
+    for (int i = 0; i < 100'000; ++i) expected += std::to_string(i) + "\n";
+    test::run(topology, [&](Pipeline& pipeline) {
+      pipeline.source([i = 0]() mutable { return i < 100'000 ? std::optional(i++) : std::nullopt; })
+          .sink(to_tcp("127.0.0.1", server.port(), [](int n) { return std::to_string(n); }));
+    });
+    server.join();
+    CHECK(received == expected);
+  }
+}
+
+TEST_CASE("a TCP server that does not read slows the stream", "[tcp][backpressure]") {
+  std::atomic<long> taken = 0;
+  std::atomic<bool> go_on = false;
+  long taken_while_stopped = -1;
+  std::string received;
+  Server server{{[&](int connection) {
+    // When nothing more is taken for a while the stream stands still.
+    for (long before = -1; before != taken || before == 0;) {
+      before = taken;
+      std::this_thread::sleep_for(50ms);  // real sockets: there is no virtual time
+    }
+    taken_while_stopped = taken;
+    go_on = true;
+    receives(received)(connection);
+  }}};
+  test::run({1, 1, true}, [&](Pipeline& pipeline) {
+    pipeline.source(std::vector(4'000, std::string(10'000, 'x')))
+        .map([&](std::string text) {
+          ++taken;
+          return text;
+        })
+        .sink(to_tcp("127.0.0.1", server.port()));
+  });
+  server.join();
+  CHECK(taken_while_stopped < 4'000);  // 40 MB: more than buffers and the system hold
+  CHECK(received.size() == 4'000 * 10'001);
+}
+
+TEST_CASE("a failed run does not wait for a TCP server", "[tcp][error]") {
+  Server server{{[](int connection) {
+    char wait = 0;
+    static_cast<void>(::recv(connection, &wait, 1, 0));
+  }}};
+  CHECK_THROWS_WITH(test::run({1, 1, true},
+                              [&](Pipeline& pipeline) {
+                                pipeline.source(tcp_lines("127.0.0.1", server.port())).sink([](std::string_view) {});
+                                pipeline.source(std::vector{1}).sink([](int) { throw std::runtime_error("broken"); });
+                              }),
+                    ContainsSubstring("threw: broken"));
+  // The server may not have accepted yet: it gets what it waits for.
+  const FileDescriptor late{::socket(AF_INET, SOCK_STREAM, 0)};
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  address.sin_port = htons(server.port());
+  static_cast<void>(::connect(late.number(), reinterpret_cast<sockaddr*>(&address), sizeof address));
+}
+
+TEST_CASE("a simulated cluster has no TCP", "[tcp][error]") {
+  CHECK_THROWS_AS(
+      test::run({}, [](Pipeline& pipeline) { pipeline.source(tcp_lines("x", 1)).sink([](std::string_view) {}); }),
+      UsageError);
+  CHECK_THROWS_AS(
+      test::run({}, [](Pipeline& pipeline) { pipeline.source(std::vector<std::string>{}).sink(to_tcp("x", 1)); }),
+      UsageError);
+}
