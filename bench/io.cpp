@@ -8,6 +8,8 @@
 #include <CLI/CLI.hpp>
 #include <charconv>
 #include <cstring>
+#include <filesystem>
+#include <fstream>
 #include <functional>
 #include <string>
 #include <tensair/io/csv.hpp>
@@ -122,7 +124,8 @@ auto compare(int times, const std::function<void()>& limit, const std::function<
 }
 
 auto run(bool quick, const std::string& json) -> int {
-  const std::string text_file = "/tmp/tensair-bench-io-" + std::to_string(::getpid()) + ".txt";
+  const std::string text_file =
+      (std::filesystem::temp_directory_path() / ("tensair-bench-io-" + std::to_string(::getpid()) + ".txt")).string();
   const std::string csv_file = text_file + ".csv";
   const std::size_t bytes = quick ? 100'000'000 : 400'000'000;
   std::size_t csv_bytes = 0;
@@ -136,7 +139,8 @@ auto run(bool quick, const std::string& json) -> int {
     }
     auto csv = std::ofstream{csv_file, std::ios::binary};
     csv << "number,celsius\n";
-    for (int i = 0; i < (quick ? 1'000'000 : 4'000'000); ++i) csv << i << ',' << (i * 7919 % 10'000) / 100.0 << '\n';
+    const long rows = quick ? 1'000'000 : 4'000'000;
+    for (long i = 0; i < rows; ++i) csv << i << ',' << static_cast<double>(i * 7919 % 10'000) / 100.0 << '\n';
     csv_bytes = static_cast<std::size_t>(csv.tellp());
     if (!text.flush() || !csv.flush()) throw tensair::Error("a file cannot be written", text_file, "Make room.");
   }

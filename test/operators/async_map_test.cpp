@@ -95,7 +95,7 @@ TEST_CASE("answers come in the records' order or as they come, and calls under w
         }
         CHECK(results == expected);
         CHECK(service.most() <= concurrency);
-          CHECK(service.most() >= std::min<std::size_t>(concurrency, 90));  // and they are used
+        CHECK(service.most() >= std::min<std::size_t>(concurrency, 90));  // and they are used
       }
     }
   }

@@ -11,7 +11,7 @@ namespace tensair::runtime {
 /// which are not full yet do not wait longer than that, however slow the records are.
 class TurnSize {
  public:
-  static constexpr auto turn_length = std::chrono::milliseconds{1};
+  static constexpr Duration turn_length = std::chrono::milliseconds{1};
   static constexpr std::size_t most = 4096;
 
   auto records() const -> std::size_t { return records_; }
