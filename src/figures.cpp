@@ -3,6 +3,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <map>
 #include <nlohmann/json.hpp>
 
 namespace tensair {
@@ -66,6 +67,8 @@ auto node_figures(runtime::Node& node, double seconds) -> std::string {
   report["bytes_sent_data"] = data;
   report["models"] = json::object();
   for (const auto& [name, part] : node.reports()) report["models"][name] = json::parse(part());
+  report["counts"] = json::object();
+  for (const auto& [name, counter] : node.counters()) report["counts"][name] = counter->value();
   report["peak_rss_bytes"] = peak_memory();
   return report.dump();
 }
@@ -76,6 +79,7 @@ auto run_figures(const Options& options, double seconds, const std::vector<std::
       {"program", options.program}, {"seed", options.seed}, {"run_seconds", seconds}, {"per_node", json::array()}};
   std::uint64_t bytes = 0, memory = 0, deltas = 0;
   std::vector<std::uint64_t> counts;
+  std::map<std::string, std::uint64_t> sums;
   for (const auto& text : nodes) {
     auto node = json::parse(text);
     std::vector<std::uint64_t> node_counts;
@@ -86,6 +90,7 @@ auto run_figures(const Options& options, double seconds, const std::vector<std::
       node_deltas += model.at("deltas_sent").get<std::uint64_t>();
       summarise_staleness(model, node_counts);
     }
+    for (const auto& [name, count] : node.at("counts").items()) sums[name] += count.get<std::uint64_t>();
     node["deltas_sent"] = node_deltas;
     node["staleness"] = staleness(node_counts);
     for (const auto& [name, value] : own.by_node) node[name] = json::parse(value(node.at("rank").get<int>()));
@@ -94,6 +99,7 @@ auto run_figures(const Options& options, double seconds, const std::vector<std::
     figures["per_node"].push_back(std::move(node));
   }
   figures["bytes_sent"] = bytes;
+  figures["counts"] = sums;
   figures["deltas_sent"] = deltas;
   figures["peak_rss_bytes"] = memory;
   figures["staleness"] = staleness(counts);

@@ -4,6 +4,8 @@
 #include <memory>
 #include <ranges>
 #include <string>
+#include <tensair/keyed_stream.hpp>
+#include <tensair/operators/assign_timestamps.hpp>
 #include <tensair/operators/batch.hpp>
 #include <tensair/operators/chain.hpp>
 #include <tensair/runtime/node.hpp>
@@ -48,10 +50,12 @@ template <class F, class T>
 concept Expansion =
     std::move_constructible<F> && std::invocable<F&, T> && std::ranges::range<std::invoke_result_t<F&, T>>;
 
-/// A place where records of type T end: a function, or an object that may also have `open(node)`, `flush()` and
-/// `finish()`.
-template <class K, class T>
-concept Sink = std::move_constructible<K> && std::invocable<K&, T>;
+/// A place where records of type T end: a function, or an object that may also have `open(node)`, `flush()`,
+/// `finish()`, `deadline()` with `tick(now)`, and `watermark(EventTime)`. Where records have event time (Stamp is
+/// `EventTime`), it may take that as a second argument.
+template <class K, class T, class Stamp = operators::Untimed>
+concept Sink = std::move_constructible<K> &&
+    (std::invocable<K&, T> || (operators::is_timed<Stamp> && std::invocable<K&, T, EventTime>));
 
 /// A stream of records of type T, as far as it has been written down: nothing flows before `Pipeline::run`.
 ///
@@ -68,6 +72,7 @@ template <class T, class SomeChain>
 class Stream {
  public:
   using value_type = T;
+  using chain_type = SomeChain;
 
   Stream(std::shared_ptr<plan::Graph> graph, std::shared_ptr<plan::Operator> op, SomeChain chain)
       : graph_(std::move(graph)), op_(std::move(op)), chain_(std::move(chain)) {}
@@ -129,10 +134,70 @@ class Stream {
   /// @throws UsageError  when n is 0
   auto batch(std::size_t n) && {
     if (n == 0) throw UsageError("batch(0)", "after " + op_->title(), "A batch holds at least one record.");
-    auto op = follow("batch", operators::stream_type<Batch<T>>());
-    return then<Batch<T>>(op, operators::BatchOf<T>{n});
+    using Kept = Batch<Owned<T>>;
+    auto op = follow("batch", operators::stream_type<Kept>());
+    return then<Kept>(op, operators::BatchOf<T, typename SomeChain::Stamp>{n});
   }
   auto batch(std::size_t n) & { return use().batch(n); }
+
+  /// Gives each record its event time, `f(record)` (any time of the system clock; kept in microseconds), which windows
+  /// and timers work with; the strategy says how watermarks follow from it. See `WatermarkStrategy`.
+  ///
+  /// @code
+  /// clicks.assign_timestamps([](const Click& click) { return click.when; },
+  ///                          tensair::bounded_out_of_orderness(5s).idle_after(10s).at_most_ahead(1h));
+  /// @endcode
+  /// @throws UserError  (stops the pipeline) when `f` throws
+  template <class F, class Advance = operators::Monotonous>
+  requires operators::Timing<F, T>
+  auto assign_timestamps(F f, WatermarkStrategy<Advance> strategy = {}) && {
+    auto op = follow("assign_timestamps", operators::stream_type<T>());
+    return then<T>(op, operators::AssignTimestamps<F, Advance>{op, std::move(f), std::move(strategy)});
+  }
+  template <class F, class Advance = operators::Monotonous>
+  requires operators::Timing<F, T>
+  auto assign_timestamps(F f, WatermarkStrategy<Advance> strategy = {}) & {
+    return use().assign_timestamps(std::move(f), std::move(strategy));
+  }
+
+  /// Gives each record a key, `f(record)`, and sends it to the instance that keeps that key; operators on the keyed
+  /// stream have state for each key. `f` may be a pointer to a member. See `KeyedStream`.
+  ///
+  /// @code
+  /// clicks.key_by(&Click::user).count().sink(print);
+  /// @endcode
+  /// @throws UserError  (stops the pipeline) when `f` or the key's hash throws
+  template <Keying<T> F>
+  auto key_by(F f) && {
+    using K = std::remove_cvref_t<std::invoke_result_t<F&, const T&>>;
+    return KeyedStream<K, T, SomeChain, F>(std::move(*this), std::move(f));
+  }
+  template <Keying<T> F>
+  auto key_by(F f) & {
+    return use().key_by(std::move(f));
+  }
+
+  /// From here on n parallel instances of the operators run on every node, as tasks of their own; without it there is
+  /// one. Directly behind a source that can be split, the source itself is read by n tasks a node, each its part. Else
+  /// records go in turn to all instances, unless there are as many in front.
+  ///
+  /// Instances are copies of the operators' lambdas: what one captures by value each has for itself, what it refers to
+  /// is shared by threads.
+  ///
+  /// @code
+  /// pipeline.source(tensair::files(paths, tensair::read_line)).parallel(4).map(parse).sink(print);
+  /// @endcode
+  /// @throws UsageError  n is not at least 1; before anything starts also: a lambda from here on cannot be copied
+  auto parallel(int n) && {
+    if (n < 1) throw UsageError("parallel(" + std::to_string(n) + ")", "after " + op_->title(), "Give 1 or more.");
+    if constexpr (operators::is_split_source<SomeChain>) {
+      op_->parallel = n;
+      return std::move(*this);
+    } else {
+      return over<T>("parallel", operators::InTurn<true>{}, n);
+    }
+  }
+  auto parallel(int n) & { return use().parallel(n); }
 
   /// Names the operator before: for errors, `--explain` and reports. Nodes compare names before they work together.
   auto name(std::string label) && -> Stream {
@@ -143,23 +208,29 @@ class Stream {
   /// Ends the stream: calls `sink(record)` for each record, on node 0, from one thread, in order for records that were
   /// in order.
   /// @throws UserError  (stops the pipeline) when `sink` throws
-  template <Sink<T> K>
+  template <Sink<T, typename SomeChain::Stamp> K>
   void sink(K sink) && {
     auto op = follow("sink", "");
-    operators::end_on_first_node<T>(*graph_, std::move(chain_), op, operators::SinkStage<K>(op, std::move(sink)));
+    auto last = operators::SinkStage<K>(op, std::move(sink));
+    if constexpr (SomeChain::everywhere) {
+      operators::exchange<T>(std::move(chain_), op_, op, operators::ToFirstNode{}).end(*graph_, std::move(last));
+    } else {
+      std::move(chain_).end(*graph_, std::move(last));
+    }
   }
-  template <Sink<T> K>
+  template <Sink<T, typename SomeChain::Stamp> K>
   void sink(K sink) & {
     use().sink(std::move(sink));
   }
 
   /// Ends the stream: keeps every record in memory, on node 0. For tests and small results.
-  auto collect() && -> Collected<T> {
-    auto collected = Collected<T>{};
-    std::move(*this).sink([records = collected.records_](T record) { records->push_back(std::move(record)); });
+  auto collect() && -> Collected<Owned<T>> {
+    auto collected = Collected<Owned<T>>{};
+    std::move(*this).sink(
+        [records = collected.records_](T record) { records->push_back(OwnedRecord<T>::own(std::move(record))); });
     return collected;
   }
-  auto collect() & -> Collected<T> { return use().collect(); }
+  auto collect() & -> Collected<Owned<T>> { return use().collect(); }
 
   /// Sends the stream to a model: `.train()`, `.predict()`, `.evaluate()` or `.validate(…)` says what for.
   /// (`<tensair/model/model.hpp>`)
@@ -188,17 +259,29 @@ class Stream {
   friend class Stream;
   template <class, class, class>
   friend class CollatedModelStream;
+  template <class, class, class, class>
+  friend class KeyedStream;
 
   auto follow(std::string kind, std::string output) const -> std::shared_ptr<plan::Operator> {
     auto op = graph_->add(std::move(kind), std::move(output), op_->placement);
     op->input = op_->id;
     op->edge = forked_ ? plan::Edge::fork : plan::Edge::fused;
+    op->parallel = op_->parallel;
     return op;
   }
 
   template <class Out, class Last>
   auto then(std::shared_ptr<plan::Operator> op, Last last) {
     auto chain = std::move(chain_).then(std::move(last));
+    return Stream<Out, decltype(chain)>(graph_, std::move(op), std::move(chain));
+  }
+
+  // The stream behind an exchange, with n instances a node.
+  template <class Out, class Routing>
+  auto over(std::string kind, Routing routing, int n) {
+    auto op = follow(std::move(kind), operators::stream_type<Out>());
+    op->parallel = n;
+    auto chain = operators::exchange<Out>(std::move(chain_), op_, op, std::move(routing));
     return Stream<Out, decltype(chain)>(graph_, std::move(op), std::move(chain));
   }
 
@@ -210,10 +293,11 @@ class Stream {
 
   // One more use of a stream that has a name.
   auto use() {
-    using Head = operators::ForkHead<T, SomeChain::everywhere>;
+    using Stamp = typename SomeChain::Stamp;
+    using Head = operators::ForkHead<T, SomeChain::everywhere, Stamp>;
     if (!fork_) {
-      fork_ = std::make_shared<operators::ForkPoint<T>>();
-      std::move(chain_).end(*graph_, operators::ForkStage<T>(fork_));
+      fork_ = std::make_shared<operators::ForkPoint<T, Stamp>>();
+      std::move(chain_).end(*graph_, operators::ForkStage<T, Stamp>(fork_));
     }
     auto stream = Stream<T, operators::Chain<Head, operators::NoBinder>>(graph_, op_, {Head{fork_}, {}});
     stream.forked_ = true;
@@ -223,7 +307,7 @@ class Stream {
   std::shared_ptr<plan::Graph> graph_;
   std::shared_ptr<plan::Operator> op_;
   SomeChain chain_;
-  std::shared_ptr<operators::ForkPoint<T>> fork_;
+  std::shared_ptr<operators::ForkPoint<T, typename SomeChain::Stamp>> fork_;
   bool forked_ = false;
 };
 

@@ -4,21 +4,30 @@
 
 namespace tensair::operators {
 
-/// The end of a chain: calls a sink with each record. A sink is a lambda, or an object that may also have `open()`,
-/// `flush()` and `finish()`.
+/// The end of a chain: calls a sink with each record. A sink is a lambda, or an object that may also have `open(node)`,
+/// `watermark(EventTime)`, `flush()`, `finish()`, and `deadline()` with `tick(now)`. On a timed stream it may take the
+/// record's time as a second argument.
 template <class K>
 class SinkStage {
  public:
   SinkStage(std::shared_ptr<plan::Operator> op, K sink) : op_(std::move(op)), sink_(std::move(sink)) {}
 
-  template <class T>
-  void operator()(T&& record) {
-    call(op_, sink_, std::forward<T>(record));
+  template <class T, class Stamp>
+  void operator()(T&& record, Stamp stamp) {
+    if constexpr (is_timed<Stamp> && std::invocable<K&, T, EventTime>) {
+      call(op_, sink_, std::forward<T>(record), stamp);
+    } else {
+      call(op_, sink_, std::forward<T>(record));
+    }
   }
 
   void open(StageContext& context) {
     if constexpr (requires { sink_.open(context.node); }) sink_.open(context.node);
   }
+  void watermark(EventTime time) {
+    if constexpr (requires { sink_.watermark(time); }) sink_.watermark(time);
+  }
+  void idle() {}
   void flush() {
     if constexpr (requires { sink_.flush(); }) sink_.flush();
   }
@@ -26,6 +35,16 @@ class SinkStage {
     if constexpr (requires { sink_.finish(); }) sink_.finish();
   }
   static constexpr auto blocked() -> bool { return false; }
+  auto deadline() -> Time {
+    if constexpr (requires { sink_.deadline(); }) {
+      return sink_.deadline();
+    } else {
+      return never;
+    }
+  }
+  void tick(Time now) {
+    if constexpr (requires { sink_.tick(now); }) sink_.tick(now);
+  }
 
  private:
   std::shared_ptr<plan::Operator> op_;

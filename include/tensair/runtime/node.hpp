@@ -1,7 +1,10 @@
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
+#include <map>
+#include <memory>
 #include <mutex>
 #include <string>
 #include <tensair/net/transport.hpp>
@@ -9,6 +12,16 @@
 #include <vector>
 
 namespace tensair::runtime {
+
+/// Something that a node counts for its report. Any thread.
+class Counter {
+ public:
+  void add(std::uint64_t n) { value_.fetch_add(n, std::memory_order_relaxed); }
+  auto value() const -> std::uint64_t { return value_.load(std::memory_order_relaxed); }
+
+ private:
+  std::atomic<std::uint64_t> value_{0};
+};
 
 /// One node of a running pipeline, as its tasks see it: who it is, the clock, the scheduler, the links, and the figures
 /// it will report.
@@ -42,6 +55,15 @@ class Node {
   }
   auto reports() const -> const std::vector<std::pair<std::string, std::function<std::string()>>>& { return reports_; }
 
+  /// A number in this node's report, under `counts`; whoever asks for the same name counts with the same counter. The
+  /// run's report has the sum over all nodes. While the graph is built or opened.
+  auto counter(const std::string& name) -> std::shared_ptr<Counter> {
+    auto& counter = counters_[name];
+    if (!counter) counter = std::make_shared<Counter>();
+    return counter;
+  }
+  auto counters() const -> const std::map<std::string, std::shared_ptr<Counter>>& { return counters_; }
+
   /// Runs when all tasks of this node have ended well, before its links close (saving a model, for one). May throw.
   void at_end(std::function<void()> action) { endings_.push_back(std::move(action)); }
   void end() {
@@ -56,6 +78,7 @@ class Node {
   Scheduler& scheduler_;
   bool quiet_ = false;
   std::vector<std::pair<std::string, std::function<std::string()>>> reports_;
+  std::map<std::string, std::shared_ptr<Counter>> counters_;
   std::vector<std::function<void()>> built_;
   std::vector<std::function<void()>> endings_;
 };

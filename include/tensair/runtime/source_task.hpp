@@ -36,15 +36,29 @@ void with_record_number(const Node& node, const std::uint64_t& record, Body&& bo
   }
 }
 
+/// Calls `tick` on stages whose deadline has come. Asks for the time only when there is one.
+template <class Fused>
+void tick_if_due(const Node& node, Fused& fused) {
+  if (fused.deadline() == never) return;
+  const Time now = node.clock().now();
+  if (fused.deadline() <= now) fused.tick(now);
+}
+
 /// A source and everything fused behind it: the loop of the pipeline.
 template <class S, class Fused>
 class SourceTask final : public Task {
  public:
-  SourceTask(Node& node, std::shared_ptr<plan::Operator> op, S source, Fused fused)
-      : Task(op->title()), node_(node), op_(std::move(op)), source_(std::move(source)), fused_(std::move(fused)) {}
+  SourceTask(Node& node, std::shared_ptr<plan::Operator> op, S source, Fused fused, int instance = 0, int instances = 1)
+      : Task(op->title()),
+        node_(node),
+        op_(std::move(op)),
+        source_(std::move(source)),
+        fused_(std::move(fused)),
+        instance_(instance),
+        instances_(instances) {}
 
   void open() {
-    operators::StageContext context{node_, *this};
+    operators::StageContext context{node_, *this, instance_, instances_};
     if constexpr (requires { source_.open(node_); }) source_.open(node_);
     fused_.open(context);
   }
@@ -65,6 +79,7 @@ class SourceTask final : public Task {
     if (fused_.blocked()) fused_.flush();
     if (finished_) return fused_.blocked() ? Turn::wait() : Turn::done();
     const Time start = node_.clock().now();
+    if (fused_.deadline() <= start && !fused_.blocked()) fused_.tick(start);
     for (std::size_t n = turn_.records(); n > 0; --n) {
       if (fused_.blocked()) {
         fused_.flush();
@@ -78,7 +93,7 @@ class SourceTask final : public Task {
         fused_.finish();
         return Turn::again();
       }
-      fused_(std::move(*record));
+      fused_(std::move(*record), operators::Untimed{});
     }
     fused_.flush();
     turn_.took(node_.clock().now() - start);
@@ -89,6 +104,7 @@ class SourceTask final : public Task {
   std::shared_ptr<plan::Operator> op_;
   S source_;
   Fused fused_;
+  int instance_, instances_;
   struct Next {
     S& source;
     auto operator()() { return source.next(); }
