@@ -1,6 +1,8 @@
 #pragma once
 
+#include <tensair/net/codec.hpp>
 #include <tensair/operators/owned.hpp>
+#include <type_traits>
 #include <utility>
 
 namespace tensair {
@@ -16,7 +18,8 @@ struct KeyValue {
 
   // Without it a pair of plain values crosses nodes as its bytes, many at once.
   template <class Archive>
-  requires(!(std::is_trivially_copyable_v<K> && std::is_trivially_copyable_v<V>)) void serialize(Archive& archive,
+  requires(net::Encodable<K>&& net::Encodable<V> &&
+           !(std::is_trivially_copyable_v<K> && std::is_trivially_copyable_v<V>)) void serialize(Archive& archive,
                                                                                                  unsigned) {
     archive& key& value;
   }

@@ -7,8 +7,15 @@
 #include <tensair/operators/aggregate.hpp>
 #include <tensair/operators/chain.hpp>
 #include <tensair/operators/count.hpp>
+#include <tensair/operators/distinct.hpp>
 #include <tensair/operators/key_by.hpp>
+#include <tensair/operators/mean.hpp>
+#include <tensair/operators/min_max.hpp>
+#include <tensair/operators/process.hpp>
 #include <tensair/operators/reduce.hpp>
+#include <tensair/operators/sum.hpp>
+#include <tensair/operators/top_k.hpp>
+#include <tensair/operators/with_state.hpp>
 #include <utility>
 
 namespace tensair {
@@ -25,14 +32,16 @@ class Stream;
 ///
 /// Most operators emit `KeyValue<K, V>`. If `f` returns a `std::string_view`, K is one too: it then refers to the
 /// operator's state, and what keeps it longer must copy it (`collect`, channels and batches do).
-template <class K, class T, class SomeChain, class F>
+template <class K, class T, class SomeChain, class F, class Lifetime = operators::Forever>
 class KeyedStream {
+  using Function = operators::KeyFunction<F, Lifetime>;
+
  public:
   using key_type = K;
   using value_type = T;
 
-  KeyedStream(Stream<T, SomeChain> stream, F f)
-      : stream_(std::move(stream)), f_(std::move(f)), parallel_(stream_.op_->parallel) {}
+  KeyedStream(Stream<T, SomeChain> stream, F f, Lifetime lifetime = {})
+      : stream_(std::move(stream)), f_(std::move(f)), lifetime_(lifetime), parallel_(stream_.op_->parallel) {}
 
   /// The keyed operators have n instances on every node.
   /// @throws UsageError  n is not at least 1
@@ -45,6 +54,18 @@ class KeyedStream {
   auto name(std::string label) && -> KeyedStream {
     label_ = std::move(label);
     return std::move(*this);
+  }
+
+  /// A key's state is forgotten when the key has had no record for `duration` of the node's clock; its next record
+  /// begins anew. Exact to a turn of the task, about a millisecond.
+  /// @throws UsageError  the duration is not positive
+  auto time_to_live(Duration duration) && {
+    if (duration <= Duration::zero())
+      throw UsageError("time_to_live", "after key_by", "Give a time to live of more than nothing.");
+    auto keyed = KeyedStream<K, T, SomeChain, F, operators::TimeToLive>(std::move(stream_), std::move(f_), {duration});
+    keyed.parallel_ = parallel_;
+    keyed.label_ = std::move(label_);
+    return keyed;
   }
 
   /// Keeps one value a key and adds each record to it. Emits `KeyValue<K, result>`: the key's new value for each
@@ -109,15 +130,134 @@ class KeyedStream {
     return use().count(when);
   }
 
+  /// Adds up `f(record)` for each key, or the records themselves. Integers are added up in 64 bits, floating-point
+  /// numbers in double precision, other types by their `+=`, from `V{}` on.
+  ///
+  /// @code
+  /// orders.key_by(&Order::customer).sum(&Order::cents);
+  /// @endcode
+  template <class V = std::identity, class When = EachRecord>
+  auto sum(V f = {}, When when = {}) && {
+    return apply_aggregate("sum", operators::Sum<T, V>{std::move(f)}, when);
+  }
+  template <class V = std::identity, class When = EachRecord>
+  auto sum(V f = {}, When when = {}) & {
+    return use().sum(std::move(f), when);
+  }
+
+  /// The least `f(record)` of each key, or the least record.
+  template <class V = std::identity, class When = EachRecord>
+  auto min(V f = {}, When when = {}) && {
+    return apply_aggregate("min", operators::Extreme<T, V, std::less<>>{std::move(f)}, when);
+  }
+  template <class V = std::identity, class When = EachRecord>
+  auto min(V f = {}, When when = {}) & {
+    return use().min(std::move(f), when);
+  }
+  /// The greatest `f(record)` of each key, or the greatest record.
+  template <class V = std::identity, class When = EachRecord>
+  auto max(V f = {}, When when = {}) && {
+    return apply_aggregate("max", operators::Extreme<T, V, std::greater<>>{std::move(f)}, when);
+  }
+  template <class V = std::identity, class When = EachRecord>
+  auto max(V f = {}, When when = {}) & {
+    return use().max(std::move(f), when);
+  }
+
+  /// The arithmetic mean of `f(record)` for each key, or of the records.
+  template <class V = std::identity, class When = EachRecord>
+  auto mean(V f = {}, When when = {}) && {
+    return apply_aggregate("mean", operators::Mean<T, V>{std::move(f)}, when);
+  }
+  template <class V = std::identity, class When = EachRecord>
+  auto mean(V f = {}, When when = {}) & {
+    return use().mean(std::move(f), when);
+  }
+
+  /// The n records of each key with the greatest `by(record)` (or the greatest records), greatest first, as a
+  /// `std::vector<T>`. Of equal ones the earlier come first.
+  /// @throws UsageError  n is 0
+  template <class V = std::identity, class When = EachRecord>
+  auto top_k(std::size_t n, V by = {}, When when = {}) && {
+    static_assert(!is_view<T>, "top_k keeps records, and these only refer to something: make them own it first");
+    if (n == 0) throw UsageError("top_k(0)", "after key_by", "Give 1 or more.");
+    return apply_aggregate("top_k", operators::TopK<T, V>{n, std::move(by)}, when);
+  }
+  template <class V = std::identity, class When = EachRecord>
+  auto top_k(std::size_t n, V by = {}, When when = {}) & {
+    return use().top_k(n, std::move(by), when);
+  }
+
+  /// Passes on the first record of each key.
+  ///
+  /// @code
+  /// visits.key_by(&Visit::user).time_to_live(24h).distinct();
+  /// @endcode
+  auto distinct() && {
+    return apply<T>("distinct",
+                    [](auto, auto function) { return operators::Distinct<K, Function>{std::move(function)}; });
+  }
+  auto distinct() & { return use().distinct(); }
+
+  /// Each record becomes `f(state, record)`, with a state of type S for each key, which begins as `S{}`.
+  ///
+  /// @code
+  /// readings.key_by(&Reading::sensor).with_state<double>([](double& last, const Reading& reading) {
+  ///   return reading.celsius - std::exchange(last, reading.celsius);
+  /// });
+  /// @endcode
+  /// @throws UserError  (stops the pipeline) when `f` throws
+  template <class S, class M>
+  requires std::invocable<M&, S&, T>
+  auto with_state(M f) && {
+    using Out = std::remove_cvref_t<std::invoke_result_t<M&, S&, T>>;
+    return apply<Out>("with_state", [&](auto op, auto function) {
+      return operators::WithState<K, Function, S, M>{std::move(op), std::move(function), std::move(f)};
+    });
+  }
+  template <class S, class M>
+  requires std::invocable<M&, S&, T>
+  auto with_state(M f) & { return use().template with_state<S>(std::move(f)); }
+
+  /// Calls a function with state and timers for each key, which emits what it wants: see `ProcessFunction` and
+  /// `ProcessContext`.
+  ///
+  /// @code
+  /// /// Emits a user when nothing has come from it for half an hour.
+  /// struct Gone {
+  ///   struct State { tensair::EventTime last; };
+  ///   using Output = std::string;
+  ///   void operator()(const Click& click, State& state, auto& context) {
+  ///     context.cancel(state.last + 30min);
+  ///     context.at((state.last = context.time()) + 30min);
+  ///   }
+  ///   void on_event_time(tensair::EventTime, State&, auto& context) { context.emit(context.key()); context.forget(); }
+  /// };
+  /// clicks.assign_timestamps(&Click::when).key_by(&Click::user).process(Gone{});
+  /// @endcode
+  /// @throws UserError  (stops the pipeline) when one of its functions throws
+  template <ProcessFunction<K, T> P>
+  auto process(P process) && {
+    using Stamp = typename SomeChain::Stamp;
+    return apply<typename P::Output>("process", [&](auto op, auto function) {
+      return operators::Process<K, T, Stamp, Function, P>{std::move(op), std::move(function), std::move(process)};
+    });
+  }
+  template <ProcessFunction<K, T> P>
+  auto process(P function) & {
+    return use().process(std::move(function));
+  }
+
  private:
   auto use() & {
     auto stream = stream_.use();
-    auto keyed = KeyedStream<K, T, typename decltype(stream)::chain_type, F>(std::move(stream), f_);
+    using Chain = typename decltype(stream)::chain_type;
+    auto keyed = KeyedStream<K, T, Chain, F, Lifetime>(std::move(stream), f_, lifetime_);
     keyed.parallel_ = parallel_;
     keyed.label_ = label_;
     return keyed;
   }
-  template <class, class, class, class>
+  template <class, class, class, class, class>
   friend class KeyedStream;
 
   // The operator key_by itself, and what a keyed operator is built with.
@@ -136,12 +276,13 @@ class KeyedStream {
     return op;
   }
 
-  /// The stream behind a keyed operator: `make(op, KeyFunction<F>)` is the operator, which takes records of type T.
+  /// The stream behind a keyed operator: `make(op, Function)` is the operator, which takes records of type T.
   template <class Out, class Make>
   auto apply(std::string kind, Make make) {
     auto key = key_op();
-    auto function = operators::KeyFunction<F>{key, std::move(f_)};
-    auto chain = operators::exchange<T>(std::move(stream_.chain_), stream_.op_, key, operators::ByKey<F>{function});
+    auto function = Function{key, std::move(f_), lifetime_};
+    auto chain =
+        operators::exchange<T>(std::move(stream_.chain_), stream_.op_, key, operators::ByKey<F>{{key, function.f}});
     auto op = follow(*key, std::move(kind), operators::stream_type<Out>());
     auto longer = std::move(chain).then(make(op, std::move(function)));
     return Stream<Out, decltype(longer)>(stream_.graph_, op, std::move(longer));
@@ -151,7 +292,7 @@ class KeyedStream {
   auto apply_aggregate(std::string kind, A aggregate, EachRecord) {
     using Out = KeyValue<K, operators::AggregateResult<A>>;
     return apply<Out>(std::move(kind), [&](auto op, auto function) {
-      return operators::AggregateByKey<K, F, A>{std::move(op), std::move(function), std::move(aggregate)};
+      return operators::AggregateByKey<K, Function, A>{std::move(op), std::move(function), std::move(aggregate)};
     });
   }
 
@@ -159,23 +300,26 @@ class KeyedStream {
   auto apply_aggregate(std::string kind, A aggregate, AtEnd) {
     static_assert(std::copy_constructible<A> && std::copy_constructible<F>,
                   "at_end adds up on both sides of an exchange, so its functions must be copyable");
+    static_assert(std::same_as<Lifetime, operators::Forever>, "at_end keeps every key until the end: no time_to_live");
     using Out = KeyValue<K, operators::AggregateResult<A>>;
     using Partial = operators::Partial<K, operators::AggregateState<A>>;
     using Stamp = typename SomeChain::Stamp;
     auto key = key_op();
-    auto function = operators::KeyFunction<F>{key, std::move(f_)};
+    auto function = Function{key, std::move(f_)};
     using Route = decltype(&Partial::key);
-    auto front = std::move(stream_.chain_).then(operators::PreAggregate<K, F, A, Stamp>{key, function, aggregate});
+    auto front =
+        std::move(stream_.chain_).then(operators::PreAggregate<K, Function, A, Stamp>{key, function, aggregate});
     auto chain =
         operators::exchange<Partial>(std::move(front), stream_.op_, key, operators::ByKey<Route>{{key, &Partial::key}});
     auto op = follow(*key, std::move(kind), operators::stream_type<Out>());
-    auto longer =
-        std::move(chain).then(operators::AggregateAtEnd<K, F, A, Stamp>{op, std::move(function), std::move(aggregate)});
+    auto longer = std::move(chain).then(
+        operators::AggregateAtEnd<K, Function, A, Stamp>{op, std::move(function), std::move(aggregate)});
     return Stream<Out, decltype(longer)>(stream_.graph_, op, std::move(longer));
   }
 
   Stream<T, SomeChain> stream_;
   F f_;
+  [[no_unique_address]] Lifetime lifetime_;
   int parallel_;
   std::string label_;
 };

@@ -8,6 +8,9 @@
 #include <tensair/operators/assign_timestamps.hpp>
 #include <tensair/operators/batch.hpp>
 #include <tensair/operators/chain.hpp>
+#include <tensair/operators/inspect.hpp>
+#include <tensair/operators/merge.hpp>
+#include <tensair/operators/project.hpp>
 #include <tensair/runtime/node.hpp>
 #include <utility>
 #include <vector>
@@ -16,6 +19,8 @@ namespace tensair {
 
 template <class T, class SomeChain>
 class ModelStream;
+template <class T, class SomeChain, class F>
+class SplitStream;
 template <class T, class SomeChain, class Collate>
 class CollatedModelStream;
 class ModelHandle;
@@ -56,6 +61,26 @@ concept Expansion =
 template <class K, class T, class Stamp = operators::Untimed>
 concept Sink = std::move_constructible<K> &&
     (std::invocable<K&, T> || (operators::is_timed<Stamp> && std::invocable<K&, T, EventTime>));
+
+/// The outputs of `stream.split(tag)`. Each output is a stream; a record goes to every output of its tag, and to none
+/// if there is none for it. `tag` is called once for each output.
+template <class T, class SomeChain, class F>
+class SplitStream {
+ public:
+  using Tag = std::remove_cvref_t<std::invoke_result_t<F&, const T&>>;
+
+  SplitStream(Stream<T, SomeChain> stream, F tag) : stream_(std::move(stream)), tag_(std::move(tag)) {}
+
+  /// The records with this tag.
+  auto output(Tag value) {
+    return stream_.filter(
+        [tag = tag_, value = std::move(value)](const T& record) mutable { return std::invoke(tag, record) == value; });
+  }
+
+ private:
+  Stream<T, SomeChain> stream_;
+  F tag_;
+};
 
 /// A stream of records of type T, as far as it has been written down: nothing flows before `Pipeline::run`.
 ///
@@ -177,6 +202,78 @@ class Stream {
     return use().key_by(std::move(f));
   }
 
+  /// One stream of the records of this one and others of the same type: all of each in order, mixed as they come. The
+  /// watermark is that of the slowest.
+  template <class... Chains>
+  auto merge(Stream<T, Chains>... others) && {
+    static_assert(((Chains::timed == SomeChain::timed) && ...),
+                  "streams with event time merge with such only: call assign_timestamps on all of them, or on none");
+    using Head = operators::MergeHead<T, SomeChain, Chains...>;
+    auto op = follow("merge", operators::stream_type<T>());
+    op->edge = plan::Edge::merge;
+    op->placement = Head::everywhere ? plan::Placement::every_node : plan::Placement::first_node;
+    (op->more_inputs.push_back(others.op_->id), ...);
+    auto head = Head{{std::move(chain_), std::move(others.chain_)...}, {op_, others.op_...}, op};
+    return Stream<T, operators::Chain<Head, operators::NoBinder>>(graph_, op, {std::move(head), {}});
+  }
+  template <class... Chains>
+  auto merge(Stream<T, Chains>... others) & {
+    return use().merge(std::move(others)...);
+  }
+
+  /// Shares the records out again, in turn, among all instances on all nodes.
+  auto rebalance() && { return over<T>("rebalance", operators::InTurn<false>{}, op_->parallel); }
+  auto rebalance() & { return use().rebalance(); }
+
+  /// Every instance on every node gets every record.
+  auto broadcast() && { return over<T>("broadcast", operators::ToAll{}, op_->parallel); }
+  auto broadcast() & { return use().broadcast(); }
+
+  /// Calls `look(record)` for each record and passes it on as it is.
+  /// @throws UserError  (stops the pipeline) when `look` throws
+  template <class F>
+  requires std::invocable<F&, const T&>
+  auto inspect(F look) && {
+    auto op = follow("inspect", operators::stream_type<T>());
+    return then<T>(op, operators::Inspect<F>{op, std::move(look)});
+  }
+  template <class F>
+  requires std::invocable<F&, const T&>
+  auto inspect(F look) & { return use().inspect(std::move(look)); }
+
+  /// Each record becomes some of its members: one itself, several as a `std::tuple`.
+  ///
+  /// @code
+  /// clicks.project(&Click::user, &Click::page);  // a stream of std::tuple<std::string, int>
+  /// @endcode
+  template <class... Member>
+  requires(sizeof...(Member) > 0 && (std::is_member_pointer_v<Member> && ...) &&
+           (std::invocable<Member, const T&> && ...)) auto project(Member... members) && {
+    auto pick = operators::Projection<Member...>{{members...}};
+    using Out = std::remove_cvref_t<std::invoke_result_t<decltype(pick)&, const T&>>;
+    auto op = follow("project", operators::stream_type<Out>());
+    return then<Out>(op, operators::Map<decltype(pick)>{op, pick});
+  }
+  template <class... Member>
+  requires(sizeof...(Member) > 0 && (std::is_member_pointer_v<Member> && ...) &&
+           (std::invocable<Member, const T&> && ...)) auto project(Member... members) & {
+    return use().project(members...);
+  }
+
+  /// Sorts the records into several streams by what `tag(record)` says: see `SplitStream`.
+  ///
+  /// @code
+  /// auto orders = stream.split([](const Order& order) { return order.kind; });
+  /// orders.output(Kind::bid).sink(buy);
+  /// orders.output(Kind::ask).sink(sell);
+  /// @endcode
+  template <class F>
+  requires std::equality_comparable<std::remove_cvref_t<std::invoke_result_t<F&, const T&>>>
+  auto split(F tag) && { return SplitStream<T, SomeChain, F>(std::move(*this), std::move(tag)); }
+  template <class F>
+  requires std::equality_comparable<std::remove_cvref_t<std::invoke_result_t<F&, const T&>>>
+  auto split(F tag) & { return use().split(std::move(tag)); }
+
   /// From here on n parallel instances of the operators run on every node, as tasks of their own; without it there is
   /// one. Directly behind a source that can be split, the source itself is read by n tasks a node, each its part. Else
   /// records go in turn to all instances, unless there are as many in front.
@@ -259,7 +356,7 @@ class Stream {
   friend class Stream;
   template <class, class, class>
   friend class CollatedModelStream;
-  template <class, class, class, class>
+  template <class, class, class, class, class>
   friend class KeyedStream;
 
   auto follow(std::string kind, std::string output) const -> std::shared_ptr<plan::Operator> {

@@ -180,8 +180,8 @@ TEST_CASE("an idle sender is not waited for", "[operators][time]") {
       testing::Cluster cluster{{.nodes = nodes, .seed = 5}};
       cluster.run([&](Pipeline& pipeline) {
         // Node 0 has records all the time; the others read as many, and drop all but the first.
-        auto strategy = stands_aside ? monotonous().idle_after(20ms) : monotonous();
-        pipeline.source(SlowNumbers{400'000 * nodes})
+        auto strategy = stands_aside ? monotonous().idle_after(1ms) : monotonous();
+        pipeline.source(SlowNumbers{2'000'000 * nodes})
             .filter([nodes](int n) { return n % nodes == 0 || n < nodes; })
             .assign_timestamps([](int n) { return at(n); }, std::move(strategy))
             .sink(Watch{&seen});
@@ -189,7 +189,7 @@ TEST_CASE("an idle sender is not waited for", "[operators][time]") {
       // The watermark when node 0 was half through.
       EventTime watermark = beginning_of_time;
       for (const auto& one : seen) {
-        if (!one.is_watermark && one.time >= at(200'000 * nodes)) break;
+        if (!one.is_watermark && one.time >= at(1'000'000 * nodes)) break;
         if (one.is_watermark) watermark = one.time;
       }
       if (stands_aside) {

@@ -56,20 +56,21 @@ struct AggregateOf {
 };
 
 /// Running values: adds each record to its key's value and emits that.
-template <class K, class F, class A, class Next>
-class AggregateStage : public KeyedStage<K, F, AggregateState<A>, Next> {
+template <class K, class Function, class A, class Next>
+class AggregateStage : public KeyedStage<K, Function, AggregateState<A>, Next> {
  public:
-  AggregateStage(std::shared_ptr<plan::Operator> op, KeyFunction<F> function, A aggregate, Next next)
-      : KeyedStage<K, F, AggregateState<A>, Next>(std::move(function), std::move(next)),
+  AggregateStage(std::shared_ptr<plan::Operator> op, Function function, A aggregate, Next next)
+      : KeyedStage<K, Function, AggregateState<A>, Next>(std::move(function), std::move(next)),
         op_(std::move(op)),
         aggregate_(std::move(aggregate)) {}
 
   template <class T, class Stamp>
   void operator()(T&& record, Stamp stamp) {
     auto& entry = this->entry_of(std::as_const(record), [&] { return aggregate_.init(); });
-    const auto add = [&] { aggregate_.add(entry.value, std::as_const(record)); };
+    auto& value = this->state(entry);
+    const auto add = [&] { aggregate_.add(value, std::as_const(record)); };
     call(op_, add);
-    const auto result = [&]() -> AggregateResult<A> { return aggregate_.result(entry.value); };
+    const auto result = [&]() -> AggregateResult<A> { return aggregate_.result(value); };
     this->next_(KeyValue<K, AggregateResult<A>>{K(entry.key), call(op_, result)}, stamp);
   }
 
@@ -84,11 +85,11 @@ using Partial = KeyValue<K, State>;
 
 /// In front of the exchange: adds up, and sends the partial values on when the stream ends or they become many. Passes
 /// records through if nothing is exchanged.
-template <class K, class F, class A, class Stamp, class Next>
-class PreAggregateStage : public KeyedStage<K, F, AggregateState<A>, Next> {
+template <class K, class Function, class A, class Stamp, class Next>
+class PreAggregateStage : public KeyedStage<K, Function, AggregateState<A>, Next> {
  public:
-  PreAggregateStage(std::shared_ptr<plan::Operator> op, KeyFunction<F> function, A aggregate, Next next)
-      : KeyedStage<K, F, AggregateState<A>, Next>(std::move(function), std::move(next)),
+  PreAggregateStage(std::shared_ptr<plan::Operator> op, Function function, A aggregate, Next next)
+      : KeyedStage<K, Function, AggregateState<A>, Next>(std::move(function), std::move(next)),
         op_(std::move(op)),
         aggregate_(std::move(aggregate)) {}
 
@@ -111,9 +112,10 @@ class PreAggregateStage : public KeyedStage<K, F, AggregateState<A>, Next> {
   }
 
   void flush() {
-    send();
     this->next_.flush();
+    send();
     if (finishing_ && !sending_) end();
+    this->next_.flush();
   }
 
   void finish() {
@@ -159,11 +161,11 @@ class PreAggregateStage : public KeyedStage<K, F, AggregateState<A>, Next> {
 };
 
 /// Where the keys are kept: merges partial values, or adds records if they come straight; emits all at the end.
-template <class K, class F, class A, class Stamp, class Next>
-class AggregateAtEndStage : public KeyedStage<K, F, AggregateState<A>, Next> {
+template <class K, class Function, class A, class Stamp, class Next>
+class AggregateAtEndStage : public KeyedStage<K, Function, AggregateState<A>, Next> {
  public:
-  AggregateAtEndStage(std::shared_ptr<plan::Operator> op, KeyFunction<F> function, A aggregate, Next next)
-      : KeyedStage<K, F, AggregateState<A>, Next>(std::move(function), std::move(next)),
+  AggregateAtEndStage(std::shared_ptr<plan::Operator> op, Function function, A aggregate, Next next)
+      : KeyedStage<K, Function, AggregateState<A>, Next>(std::move(function), std::move(next)),
         op_(std::move(op)),
         aggregate_(std::move(aggregate)) {}
 
@@ -186,6 +188,7 @@ class AggregateAtEndStage : public KeyedStage<K, F, AggregateState<A>, Next> {
   void watermark(EventTime) {}
 
   void flush() {
+    this->next_.flush();
     emit();
     this->next_.flush();
   }
@@ -223,36 +226,36 @@ class AggregateAtEndStage : public KeyedStage<K, F, AggregateState<A>, Next> {
 };
 
 /// These operators before they are bound to the stage behind them.
-template <class K, class F, class A>
+template <class K, class Function, class A>
 struct AggregateByKey {
   std::shared_ptr<plan::Operator> op;
-  KeyFunction<F> function;
+  Function function;
   A aggregate;
 
   template <class Next>
-  auto bind(Next next) && -> AggregateStage<K, F, A, Next> {
+  auto bind(Next next) && -> AggregateStage<K, Function, A, Next> {
     return {std::move(op), std::move(function), std::move(aggregate), std::move(next)};
   }
 };
-template <class K, class F, class A, class Stamp>
+template <class K, class Function, class A, class Stamp>
 struct PreAggregate {
   std::shared_ptr<plan::Operator> op;
-  KeyFunction<F> function;
+  Function function;
   A aggregate;
 
   template <class Next>
-  auto bind(Next next) && -> PreAggregateStage<K, F, A, Stamp, Next> {
+  auto bind(Next next) && -> PreAggregateStage<K, Function, A, Stamp, Next> {
     return {std::move(op), std::move(function), std::move(aggregate), std::move(next)};
   }
 };
-template <class K, class F, class A, class Stamp>
+template <class K, class Function, class A, class Stamp>
 struct AggregateAtEnd {
   std::shared_ptr<plan::Operator> op;
-  KeyFunction<F> function;
+  Function function;
   A aggregate;
 
   template <class Next>
-  auto bind(Next next) && -> AggregateAtEndStage<K, F, A, Stamp, Next> {
+  auto bind(Next next) && -> AggregateAtEndStage<K, Function, A, Stamp, Next> {
     return {std::move(op), std::move(function), std::move(aggregate), std::move(next)};
   }
 };

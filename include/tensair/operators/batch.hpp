@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <tensair/net/codec.hpp>
 #include <tensair/operators/owned.hpp>
 #include <tensair/operators/stage.hpp>
 #include <vector>
@@ -21,9 +22,8 @@ struct Batch {
   auto operator[](std::size_t i) const -> const T& { return records[i]; }
 
   template <class Archive>
-  void serialize(Archive& archive, unsigned) {
-    archive& records;
-  }
+  requires net::Encodable<T>
+  void serialize(Archive& archive, unsigned) { archive& records; }
 
   friend auto operator==(const Batch&, const Batch&) -> bool = default;
 };

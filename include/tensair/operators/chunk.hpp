@@ -30,9 +30,8 @@ struct TimedChunk {
   bool idle = false;         ///< nothing has come since for a while
 
   template <class Archive>
-  void serialize(Archive& archive, unsigned) {
-    archive& records& times& watermark& sender& idle;
-  }
+  requires net::Encodable<T>
+  void serialize(Archive& archive, unsigned) { archive& records& times& watermark& sender& idle; }
 };
 
 /// What a channel of records of type T carries.
@@ -69,6 +68,8 @@ class ChunkSender {
       if (chunk_.size() >= chunk_size<T>) flush();
     }
   }
+
+  void push(T record) requires(!is_timed<Stamp>) { push(std::move(record), Stamp{}); }
 
   void watermark(EventTime time) {
     watermark_ = time;

@@ -75,12 +75,15 @@ class EdgeChannels {
           outlets[sender].emplace_back(inlets_[index], credits_);
           continue;
         }
-        leaves_node = true;
-        outlets[sender].emplace_back(node_, target.rank, channel_of_receiver(first_, target.index), credits_,
-                                     static_cast<detail::SenderId>(sender));
-        returns[index].resize(static_cast<std::size_t>(node_.count()) * senders);
-        returns[index][static_cast<std::size_t>(target.rank) * senders + sender] =
-            outlets[sender].back().credit_return();
+        // An edge that leaves its node carries what can be encoded: whoever makes it has checked that.
+        if constexpr (net::Encodable<Item>) {
+          leaves_node = true;
+          outlets[sender].emplace_back(node_, target.rank, channel_of_receiver(first_, target.index), credits_,
+                                       static_cast<detail::SenderId>(sender));
+          returns[index].resize(static_cast<std::size_t>(node_.count()) * senders);
+          returns[index][static_cast<std::size_t>(target.rank) * senders + sender] =
+              outlets[sender].back().credit_return();
+        }
       }
     }
     if (leaves_node) {

@@ -1,8 +1,10 @@
 #pragma once
 
 #include <algorithm>
+#include <memory>
 #include <tensair/error.hpp>
 #include <tensair/operators/stage.hpp>
+#include <type_traits>
 
 namespace tensair::runtime {
 
@@ -10,7 +12,7 @@ namespace tensair::runtime {
 /// which are not full yet do not wait longer than that, however slow the records are.
 class TurnSize {
  public:
-  static constexpr auto turn_length = std::chrono::milliseconds{1};
+  static constexpr Duration turn_length = std::chrono::milliseconds{1};
   static constexpr std::size_t most = 4096;
 
   auto records() const -> std::size_t { return records_; }
@@ -80,24 +82,54 @@ class SourceTask final : public Task {
     if (finished_) return fused_.blocked() ? Turn::wait() : Turn::done();
     const Time start = node_.clock().now();
     if (fused_.deadline() <= start && !fused_.blocked()) fused_.tick(start);
-    for (std::size_t n = turn_.records(); n > 0; --n) {
-      if (fused_.blocked()) {
-        fused_.flush();
-        if (fused_.blocked()) return Turn::wait();
-      }
-      ++records_;  // before, so that a source that throws is at the record it could not give
-      auto record = operators::call(op_, next_);
-      if (!record) {
-        --records_;
-        finished_ = true;
-        fused_.finish();
-        return Turn::again();
-      }
-      fused_(std::move(*record), operators::Untimed{});
+    const bool more = emit(turn_.records());
+    if (finished_) {
+      fused_.finish();
+      return Turn::again();
     }
+    if (!more) return Turn::wait();
     fused_.flush();
     turn_.took(node_.clock().now() - start);
     return Turn::again();
+  }
+
+  // Emits `n` records; false if it is blocked before.
+  auto emit(std::size_t n) -> bool {
+    if constexpr (std::is_trivially_copyable_v<S> && sizeof(S) <= 128) {
+      // A copy on the stack, which nothing else can refer to: so the compiler may keep it in registers, whatever the
+      // stages write to.
+      struct Local {
+        SourceTask& task;
+        S source;
+        std::uint64_t records;
+        ~Local() {
+          std::construct_at(&task.source_, source);  // a lambda can be copied, not assigned
+          task.records_ = records;
+        }
+      } local{*this, source_, records_};
+      return emit(n, local.source, local.records);
+    } else {
+      return emit(n, source_, records_);
+    }
+  }
+
+  auto emit(std::size_t n, S& source, std::uint64_t& records) -> bool {
+    const auto next = [&source] { return source.next(); };
+    for (; n > 0; --n) {
+      if (fused_.blocked()) {
+        fused_.flush();
+        if (fused_.blocked()) return false;
+      }
+      ++records;  // before, so that a source that throws is at the record it could not give
+      auto record = operators::call(op_, next);
+      if (!record) {
+        --records;
+        finished_ = true;
+        return true;
+      }
+      fused_(std::move(*record), operators::Untimed{});
+    }
+    return true;
   }
 
   Node& node_;
@@ -105,10 +137,6 @@ class SourceTask final : public Task {
   S source_;
   Fused fused_;
   int instance_, instances_;
-  struct Next {
-    S& source;
-    auto operator()() { return source.next(); }
-  } next_{source_};
   std::uint64_t records_ = 0;
   TurnSize turn_;
   bool finished_ = false;
