@@ -86,6 +86,21 @@ TEST_CASE("sum, min, max, mean and top_k are the naive ones, running and at the 
   }
 }
 
+TEST_CASE("counts at the end are right for more keys than are added up in front of the exchange",
+          "[operators][keyed]") {
+  static constexpr int keys = 40'000, times = 25;
+  testing::Cluster cluster{{.nodes = 2, .seed = 2}};
+  std::vector<int> counts(keys);
+  cluster.run([&](Pipeline& pipeline) {
+    pipeline.source(SharedNumbers{keys * times})
+        .key_by([](int n) { return n / 2 % keys; })
+        .count(at_end)
+        .sink([&](const auto& pair) { counts[static_cast<std::size_t>(pair.key)] += static_cast<int>(pair.value); });
+  });
+  CHECK(std::count(counts.begin(), counts.end(), times + 1) == keys / 2);
+  CHECK(std::count(counts.begin(), counts.end(), times - 1) == keys / 2);
+}
+
 TEST_CASE("sums of small integers do not overflow", "[operators][keyed]") {
   const auto sums = result_of<KeyValue<int, std::uint64_t>>({}, [](Pipeline& pipeline) {
     return pipeline.source(std::vector<std::uint8_t>(1'000, 255))

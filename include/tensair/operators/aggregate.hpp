@@ -83,8 +83,8 @@ class AggregateStage : public KeyedStage<K, Function, AggregateState<A>, Next> {
 template <class K, class State>
 using Partial = KeyValue<K, State>;
 
-/// In front of the exchange: adds up, and sends the partial values on when the stream ends or they become many. Passes
-/// records through if nothing is exchanged.
+/// In front of the exchange: adds up the values of some keys, and sends them on when the stream ends. Passes records
+/// through if nothing is exchanged.
 template <class K, class Function, class A, class Stamp, class Next>
 class PreAggregateStage : public KeyedStage<K, Function, AggregateState<A>, Next> {
  public:
@@ -104,11 +104,19 @@ class PreAggregateStage : public KeyedStage<K, Function, AggregateState<A>, Next
       this->next_.pass(std::forward<T>(record), stamp);
       return;
     }
-    auto& entry = this->entry_of(std::as_const(record), [&] { return aggregate_.init(); });
-    const auto add = [&] { aggregate_.add(entry.value, std::as_const(record)); };
-    call(op_, add);
     if constexpr (is_timed<Stamp>) latest_ = std::max(latest_, stamp);
-    if (this->states_->size() >= most_keys) sending_ = true;
+    const auto& key = this->function_.key(std::as_const(record));
+    const auto hash = this->function_.hash(key);
+    auto* entry = this->states_->find(key, hash);
+    if (entry == nullptr && this->states_->size() >= most_keys) {
+      auto partial = Partial<K, AggregateState<A>>{K(key), aggregate_.init()};
+      add(partial.value, std::as_const(record));
+      this->next_(std::move(partial), stamp);
+      if (++passed_by_ >= most_passed_by) sending_ = true;
+      return;
+    }
+    if (entry == nullptr) entry = &this->states_->find_or_make(key, hash, [&] { return aggregate_.init(); });
+    add(entry->value, std::as_const(record));
   }
 
   void flush() {
@@ -127,8 +135,16 @@ class PreAggregateStage : public KeyedStage<K, Function, AggregateState<A>, Next
   auto blocked() -> bool { return sending_ || (finishing_ && !ended_) || this->next_.blocked(); }
 
  private:
-  // As many as stay near the processor; beyond that, adding up here saves little.
-  static constexpr std::size_t most_keys = std::size_t{1} << 18;
+  // As many keys as stay near the processor. Those that come first are mostly the frequent ones; others pass by, each
+  // record as a value of its own. When many have, the frequent ones may be others now.
+  static constexpr std::size_t most_keys = std::size_t{1} << 14;
+  static constexpr std::size_t most_passed_by = most_keys * 16;
+
+  template <class T>
+  void add(AggregateState<A>& value, const T& record) {
+    const auto run = [&] { aggregate_.add(value, record); };
+    call(op_, run);
+  }
 
   void send() {
     if (!sending_) return;
@@ -144,7 +160,7 @@ class PreAggregateStage : public KeyedStage<K, Function, AggregateState<A>, Next
     }
     if (next_key_ < states.size()) return;
     states.clear();
-    next_key_ = 0;
+    next_key_ = passed_by_ = 0;
     sending_ = false;
   }
 
@@ -155,7 +171,7 @@ class PreAggregateStage : public KeyedStage<K, Function, AggregateState<A>, Next
 
   std::shared_ptr<plan::Operator> op_;
   [[no_unique_address]] A aggregate_;
-  std::size_t next_key_ = 0;
+  std::size_t next_key_ = 0, passed_by_ = 0;
   EventTime latest_ = beginning_of_time;
   bool passes_through_ = false, sending_ = false, finishing_ = false, ended_ = false;
 };
