@@ -4,11 +4,15 @@
 #include <memory>
 #include <ranges>
 #include <string>
+#include <tensair/keyed_stream.hpp>
+#include <tensair/operators/assign_timestamps.hpp>
 #include <tensair/operators/async_map.hpp>
 #include <tensair/operators/batch.hpp>
 #include <tensair/operators/chain.hpp>
 #include <tensair/operators/guard.hpp>
-#include <tensair/operators/owned.hpp>
+#include <tensair/operators/inspect.hpp>
+#include <tensair/operators/merge.hpp>
+#include <tensair/operators/project.hpp>
 #include <tensair/runtime/node.hpp>
 #include <utility>
 #include <vector>
@@ -17,6 +21,8 @@ namespace tensair {
 
 template <class T, class SomeChain>
 class ModelStream;
+template <class T, class SomeChain, class F>
+class SplitStream;
 template <class T, class SomeChain, class Collate>
 class CollatedModelStream;
 class ModelHandle;
@@ -51,10 +57,32 @@ template <class F, class T>
 concept Expansion =
     std::move_constructible<F> && std::invocable<F&, T> && std::ranges::range<std::invoke_result_t<F&, T>>;
 
-/// A place where records of type T end: a function, or an object that may also have `open(node)`, `flush()`, `finish()`
-/// and `blocked()`; see `operators::SinkStage`.
-template <class K, class T>
-concept Sink = std::move_constructible<K> && std::invocable<K&, T>;
+/// A place where records of type T end: a function, or an object that may also have `open(node)`, `flush()`,
+/// `finish()`, `blocked()`, `deadline()` with `tick(now)`, and `watermark(EventTime)` (see `operators::SinkStage`).
+/// Where records have event time (Stamp is `EventTime`), it may take that as a second argument.
+template <class K, class T, class Stamp = operators::Untimed>
+concept Sink = std::move_constructible<K> &&
+    (std::invocable<K&, T> || (operators::is_timed<Stamp> && std::invocable<K&, T, EventTime>));
+
+/// The outputs of `stream.split(tag)`. Each output is a stream; a record goes to every output of its tag, and to none
+/// if there is none for it. `tag` is called once for each output.
+template <class T, class SomeChain, class F>
+class SplitStream {
+ public:
+  using Tag = std::remove_cvref_t<std::invoke_result_t<F&, const T&>>;
+
+  SplitStream(Stream<T, SomeChain> stream, F tag) : stream_(std::move(stream)), tag_(std::move(tag)) {}
+
+  /// The records with this tag.
+  auto output(Tag value) {
+    return stream_.filter(
+        [tag = tag_, value = std::move(value)](const T& record) mutable { return std::invoke(tag, record) == value; });
+  }
+
+ private:
+  Stream<T, SomeChain> stream_;
+  F tag_;
+};
 
 /// A stream of records of type T, as far as it has been written down: nothing flows before `Pipeline::run`.
 ///
@@ -71,6 +99,7 @@ template <class T, class SomeChain>
 class Stream {
  public:
   using value_type = T;
+  using chain_type = SomeChain;
 
   Stream(std::shared_ptr<plan::Graph> graph, std::shared_ptr<plan::Operator> op, SomeChain chain)
       : graph_(std::move(graph)), op_(std::move(op)), chain_(std::move(chain)) {}
@@ -141,13 +170,13 @@ class Stream {
   /// @endcode
   template <class Out, class F>
   auto async_map(F f, AsyncOptions options = {}) && {
-    using Kept = operators::Owned<T>;
+    using Kept = Owned<T>;
     static_assert(std::invocable<F&, Kept, Reply<Out>>, "async_map<Out>(f): f takes a record and a Reply<Out>");
     if (options.concurrency == 0)
       throw UsageError("async_map without calls under way", "after " + op_->title(), "Its concurrency is at least 1.");
     auto op = follow("async_map", operators::stream_type<Out>());
-    auto chain = owned_chain().then(operators::AsyncMap<Kept, Out, F>{op, std::move(f), options});
-    return Stream<Out, decltype(chain)>(graph_, std::move(op), std::move(chain));
+    using Stamp = typename SomeChain::Stamp;
+    return then<Out>(op, operators::AsyncMap<T, Stamp, Out, F>{op, std::move(f), options});
   }
   template <class Out, class F>
   auto async_map(F f, AsyncOptions options = {}) & {
@@ -158,12 +187,142 @@ class Stream {
   /// @throws UsageError  when n is 0
   auto batch(std::size_t n) && {
     if (n == 0) throw UsageError("batch(0)", "after " + op_->title(), "A batch holds at least one record.");
-    using Kept = operators::Owned<T>;
-    auto op = follow("batch", operators::stream_type<Batch<Kept>>());
-    auto chain = owned_chain().then(operators::BatchOf<Kept>{n});
-    return Stream<Batch<Kept>, decltype(chain)>(graph_, std::move(op), std::move(chain));
+    using Kept = Batch<Owned<T>>;
+    auto op = follow("batch", operators::stream_type<Kept>());
+    return then<Kept>(op, operators::BatchOf<T, typename SomeChain::Stamp>{n});
   }
   auto batch(std::size_t n) & { return use().batch(n); }
+
+  /// Gives each record its event time, `f(record)` (any time of the system clock; kept in microseconds), which windows
+  /// and timers work with; the strategy says how watermarks follow from it. See `WatermarkStrategy`.
+  ///
+  /// @code
+  /// clicks.assign_timestamps([](const Click& click) { return click.when; },
+  ///                          tensair::bounded_out_of_orderness(5s).idle_after(10s).at_most_ahead(1h));
+  /// @endcode
+  /// @throws UserError  (stops the pipeline) when `f` throws
+  template <class F, class Advance = operators::Monotonous>
+  requires operators::Timing<F, T>
+  auto assign_timestamps(F f, WatermarkStrategy<Advance> strategy = {}) && {
+    auto op = follow("assign_timestamps", operators::stream_type<T>());
+    return then<T>(op, operators::AssignTimestamps<F, Advance>{op, std::move(f), std::move(strategy)});
+  }
+  template <class F, class Advance = operators::Monotonous>
+  requires operators::Timing<F, T>
+  auto assign_timestamps(F f, WatermarkStrategy<Advance> strategy = {}) & {
+    return use().assign_timestamps(std::move(f), std::move(strategy));
+  }
+
+  /// Gives each record a key, `f(record)`, and sends it to the instance that keeps that key; operators on the keyed
+  /// stream have state for each key. `f` may be a pointer to a member. See `KeyedStream`.
+  ///
+  /// @code
+  /// clicks.key_by(&Click::user).count().sink(print);
+  /// @endcode
+  /// @throws UserError  (stops the pipeline) when `f` or the key's hash throws
+  template <Keying<T> F>
+  auto key_by(F f) && {
+    using K = std::remove_cvref_t<std::invoke_result_t<F&, const T&>>;
+    return KeyedStream<K, T, SomeChain, F>(std::move(*this), std::move(f));
+  }
+  template <Keying<T> F>
+  auto key_by(F f) & {
+    return use().key_by(std::move(f));
+  }
+
+  /// One stream of the records of this one and others of the same type: all of each in order, mixed as they come. The
+  /// watermark is that of the slowest.
+  template <class... Chains>
+  auto merge(Stream<T, Chains>... others) && {
+    static_assert(((Chains::timed == SomeChain::timed) && ...),
+                  "streams with event time merge with such only: call assign_timestamps on all of them, or on none");
+    using Head = operators::MergeHead<T, SomeChain, Chains...>;
+    auto op = follow("merge", operators::stream_type<T>());
+    op->edge = plan::Edge::merge;
+    op->placement = Head::everywhere ? plan::Placement::every_node : plan::Placement::first_node;
+    (op->more_inputs.push_back(others.op_->id), ...);
+    auto head = Head{{std::move(chain_), std::move(others.chain_)...}, {op_, others.op_...}, op};
+    return Stream<T, operators::Chain<Head, operators::NoBinder>>(graph_, op, {std::move(head), {}});
+  }
+  template <class... Chains>
+  auto merge(Stream<T, Chains>... others) & {
+    return use().merge(std::move(others)...);
+  }
+
+  /// Shares the records out again, in turn, among all instances on all nodes.
+  auto rebalance() && { return over<T>("rebalance", operators::InTurn<false>{}, op_->parallel); }
+  auto rebalance() & { return use().rebalance(); }
+
+  /// Every instance on every node gets every record.
+  auto broadcast() && { return over<T>("broadcast", operators::ToAll{}, op_->parallel); }
+  auto broadcast() & { return use().broadcast(); }
+
+  /// Calls `look(record)` for each record and passes it on as it is.
+  /// @throws UserError  (stops the pipeline) when `look` throws
+  template <class F>
+  requires std::invocable<F&, const T&>
+  auto inspect(F look) && {
+    auto op = follow("inspect", operators::stream_type<T>());
+    return then<T>(op, operators::Inspect<F>{op, std::move(look)});
+  }
+  template <class F>
+  requires std::invocable<F&, const T&>
+  auto inspect(F look) & { return use().inspect(std::move(look)); }
+
+  /// Each record becomes some of its members: one itself, several as a `std::tuple`.
+  ///
+  /// @code
+  /// clicks.project(&Click::user, &Click::page);  // a stream of std::tuple<std::string, int>
+  /// @endcode
+  template <class... Member>
+  requires(sizeof...(Member) > 0 && (std::is_member_pointer_v<Member> && ...) &&
+           (std::invocable<Member, const T&> && ...)) auto project(Member... members) && {
+    auto pick = operators::Projection<Member...>{{members...}};
+    using Out = std::remove_cvref_t<std::invoke_result_t<decltype(pick)&, const T&>>;
+    auto op = follow("project", operators::stream_type<Out>());
+    return then<Out>(op, operators::Map<decltype(pick)>{op, pick});
+  }
+  template <class... Member>
+  requires(sizeof...(Member) > 0 && (std::is_member_pointer_v<Member> && ...) &&
+           (std::invocable<Member, const T&> && ...)) auto project(Member... members) & {
+    return use().project(members...);
+  }
+
+  /// Sorts the records into several streams by what `tag(record)` says: see `SplitStream`.
+  ///
+  /// @code
+  /// auto orders = stream.split([](const Order& order) { return order.kind; });
+  /// orders.output(Kind::bid).sink(buy);
+  /// orders.output(Kind::ask).sink(sell);
+  /// @endcode
+  template <class F>
+  requires std::equality_comparable<std::remove_cvref_t<std::invoke_result_t<F&, const T&>>>
+  auto split(F tag) && { return SplitStream<T, SomeChain, F>(std::move(*this), std::move(tag)); }
+  template <class F>
+  requires std::equality_comparable<std::remove_cvref_t<std::invoke_result_t<F&, const T&>>>
+  auto split(F tag) & { return use().split(std::move(tag)); }
+
+  /// From here on n parallel instances of the operators run on every node, as tasks of their own; without it there is
+  /// one. Directly behind a source that can be split, the source itself is read by n tasks a node, each its part. Else
+  /// records go in turn to all instances, unless there are as many in front.
+  ///
+  /// Instances are copies of the operators' lambdas: what one captures by value each has for itself, what it refers to
+  /// is shared by threads.
+  ///
+  /// @code
+  /// pipeline.source(tensair::files(paths, tensair::read_line)).parallel(4).map(parse).sink(print);
+  /// @endcode
+  /// @throws UsageError  n is not at least 1; before anything starts also: a lambda from here on cannot be copied
+  auto parallel(int n) && {
+    if (n < 1) throw UsageError("parallel(" + std::to_string(n) + ")", "after " + op_->title(), "Give 1 or more.");
+    if constexpr (operators::is_split_source<SomeChain>) {
+      op_->parallel = n;
+      return std::move(*this);
+    } else {
+      return over<T>("parallel", operators::InTurn<true>{}, n);
+    }
+  }
+  auto parallel(int n) & { return use().parallel(n); }
 
   /// Names the operator before: for errors, `--explain` and reports. Nodes compare names before they work together.
   auto name(std::string label) && -> Stream {
@@ -195,7 +354,7 @@ class Stream {
     using Head = operators::ForkHead<Letter, SomeChain::everywhere>;
     auto op = follow("dead_letter", operators::stream_type<Letter>());
     op->edge = plan::Edge::fork;
-    auto point = std::make_shared<operators::ForkPoint<Letter>>();
+    auto point = std::make_shared<operators::ForkPoint<Letter, operators::Untimed>>();
     Stream<Letter, operators::Chain<Head, operators::NoBinder>>(graph_, op, {Head{point}, {}})
         .sink(std::move(letters.sink));
     return guarded(operators::LetterHandler<Record>{op_, operators::ForkStage<Letter>(point)});
@@ -204,28 +363,29 @@ class Stream {
   /// Ends the stream: calls `sink(record)` for each record, on node 0, from one thread, in order for records that were
   /// in order.
   /// @throws UserError  (stops the pipeline) when `sink` throws
-  template <Sink<T> K>
+  template <Sink<T, typename SomeChain::Stamp> K>
   void sink(K sink) && {
     auto op = follow("sink", "");
     auto last = operators::SinkStage<K>(op, std::move(sink));
     if constexpr (SomeChain::everywhere) {
-      operators::end_on_first_node<operators::Owned<T>>(*graph_, owned_chain(), op, std::move(last));
+      operators::exchange<T>(std::move(chain_), op_, op, operators::ToFirstNode{}).end(*graph_, std::move(last));
     } else {
-      operators::end_on_first_node<T>(*graph_, std::move(chain_), op, std::move(last));
+      std::move(chain_).end(*graph_, std::move(last));
     }
   }
-  template <Sink<T> K>
+  template <Sink<T, typename SomeChain::Stamp> K>
   void sink(K sink) & {
     use().sink(std::move(sink));
   }
 
   /// Ends the stream: keeps every record in memory, on node 0. For tests and small results.
-  auto collect() && -> Collected<operators::Owned<T>> {
-    auto collected = Collected<operators::Owned<T>>{};
-    std::move(*this).sink([records = collected.records_](T record) { records->emplace_back(std::move(record)); });
+  auto collect() && -> Collected<Owned<T>> {
+    auto collected = Collected<Owned<T>>{};
+    std::move(*this).sink(
+        [records = collected.records_](T record) { records->push_back(OwnedRecord<T>::own(std::move(record))); });
     return collected;
   }
-  auto collect() & -> Collected<operators::Owned<T>> { return use().collect(); }
+  auto collect() & -> Collected<Owned<T>> { return use().collect(); }
 
   /// Sends the stream to a model: `.train()`, `.predict()`, `.evaluate()` or `.validate(…)` says what for.
   /// (`<tensair/model/model.hpp>`)
@@ -254,11 +414,14 @@ class Stream {
   friend class Stream;
   template <class, class, class>
   friend class CollatedModelStream;
+  template <class, class, class, class, class>
+  friend class KeyedStream;
 
   auto follow(std::string kind, std::string output) const -> std::shared_ptr<plan::Operator> {
     auto op = graph_->add(std::move(kind), std::move(output), op_->placement);
     op->input = op_->id;
     op->edge = forked_ ? plan::Edge::fork : plan::Edge::fused;
+    op->parallel = op_->parallel;
     return op;
   }
 
@@ -268,19 +431,19 @@ class Stream {
     return Stream<Out, decltype(chain)>(graph_, std::move(op), std::move(chain));
   }
 
+  // The stream behind an exchange, with n instances a node.
+  template <class Out, class Routing>
+  auto over(std::string kind, Routing routing, int n) {
+    auto op = follow(std::move(kind), operators::stream_type<Out>());
+    op->parallel = n;
+    auto chain = operators::exchange<Out>(std::move(chain_), op_, op, std::move(routing));
+    return Stream<Out, decltype(chain)>(graph_, std::move(op), std::move(chain));
+  }
+
   template <class Out, class F>
   auto expand(F f) {
     auto op = follow("flat_map", operators::stream_type<Out>());
     return then<Out>(op, operators::FlatMap<F>{op, std::move(f)});
-  }
-
-  // The chain, moved out, that ends in records which may be kept.
-  auto owned_chain() {
-    if constexpr (operators::is_owned<T>) {
-      return std::move(chain_);
-    } else {
-      return std::move(chain_).then(operators::Own<T>{});
-    }
   }
 
   template <class Handler>
@@ -291,13 +454,13 @@ class Stream {
 
   // One more use of a stream that has a name.
   auto use() {
-    using Kept = operators::Owned<T>;
-    using Head = operators::ForkHead<Kept, SomeChain::everywhere>;
+    using Stamp = typename SomeChain::Stamp;
+    using Head = operators::ForkHead<T, SomeChain::everywhere, Stamp>;
     if (!fork_) {
-      fork_ = std::make_shared<operators::ForkPoint<Kept>>();
-      owned_chain().end(*graph_, operators::ForkStage<Kept>(fork_));
+      fork_ = std::make_shared<operators::ForkPoint<T, Stamp>>();
+      std::move(chain_).end(*graph_, operators::ForkStage<T, Stamp>(fork_));
     }
-    auto stream = Stream<Kept, operators::Chain<Head, operators::NoBinder>>(graph_, op_, {Head{fork_}, {}});
+    auto stream = Stream<T, operators::Chain<Head, operators::NoBinder>>(graph_, op_, {Head{fork_}, {}});
     stream.forked_ = true;
     return stream;
   }
@@ -305,7 +468,7 @@ class Stream {
   std::shared_ptr<plan::Graph> graph_;
   std::shared_ptr<plan::Operator> op_;
   SomeChain chain_;
-  std::shared_ptr<operators::ForkPoint<operators::Owned<T>>> fork_;
+  std::shared_ptr<operators::ForkPoint<T, typename SomeChain::Stamp>> fork_;
   bool forked_ = false;
 };
 

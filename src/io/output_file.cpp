@@ -114,6 +114,11 @@ void OutputFile::roll_if_old() {
   begin_file();
 }
 
+auto OutputFile::deadline() const -> Time {
+  const bool has_records = bytes_ + buffer_.size() > header_.size();
+  return file_.is_open() && has_records && roll_.interval != Duration::max() ? begun_ + roll_.interval : never;
+}
+
 void OutputFile::flush() {
   if (!file_.is_open()) return;
   if (rolls_) roll_if_old();

@@ -9,7 +9,7 @@ void RouterStage::open(operators::StageContext& context) {
   order_ = local_first(outlets_, context.node.rank());
 }
 
-void RouterStage::operator()(TensorBatch batch) {
+void RouterStage::push(TensorBatch batch) {
   batch.number = batches_++;
   batch.node = node_;
   waiting_.push_back(std::move(batch));

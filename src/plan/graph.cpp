@@ -33,18 +33,36 @@ auto where(const Operator& op, int nodes) -> std::string {
     return fmt::format("{} replica{} on {} node{}", op.instances, op.instances == 1 ? "" : "s",
                        std::min(nodes, op.instances), std::min(nodes, op.instances) == 1 ? "" : "s");
   }
-  if (op.placement == Placement::first_node || nodes == 1) return "node 0";
-  return fmt::format("nodes 0–{}", nodes - 1);
+  const auto times = op.parallel > 1 ? fmt::format(", {} instances{}", op.parallel, nodes > 1 ? " each" : "") : "";
+  if (op.placement == Placement::first_node || nodes == 1) return "node 0" + times;
+  return fmt::format("nodes 0–{}", nodes - 1) + times;
+}
+
+// Whether records go over this edge without changing the task: always, or with so many nodes and instances.
+auto stays_in_task(const Operator& op, const std::deque<std::shared_ptr<Operator>>& operators, int nodes) -> bool {
+  if (op.input < 0) return false;
+  if (op.edge == Edge::fused || op.edge == Edge::fork) return true;
+  const auto& from = *operators[static_cast<std::size_t>(op.input)];
+  const bool alone = nodes == 1 && from.parallel == 1;
+  switch (op.edge) {
+    case Edge::gather:
+      return alone;
+    case Edge::key:
+    case Edge::broadcast:
+    case Edge::rebalance:
+      return alone && op.parallel == 1;
+    default:
+      return false;
+  }
 }
 
 // A task is a maximal run of fused operators; this gives each operator the number of its task.
-auto tasks_of(const std::deque<std::shared_ptr<Operator>>& operators) -> std::vector<int> {
+auto tasks_of(const std::deque<std::shared_ptr<Operator>>& operators, int nodes) -> std::vector<int> {
   std::vector<int> task(operators.size());
   int next = 0;
   for (std::size_t i = 0; i < operators.size(); ++i) {
     const auto& op = *operators[i];
-    const bool same_task = op.input >= 0 && (op.edge == Edge::fused || op.edge == Edge::fork);
-    task[i] = same_task ? task[static_cast<std::size_t>(op.input)] : next++;
+    task[i] = stays_in_task(op, operators, nodes) ? task[static_cast<std::size_t>(op.input)] : next++;
   }
   return task;
 }
@@ -61,6 +79,16 @@ auto to_string(Edge edge) -> std::string {
       return "fork";
     case Edge::gather:
       return "gather";
+    case Edge::key:
+      return "key hash";
+    case Edge::rebalance:
+      return "rebalance";
+    case Edge::broadcast:
+      return "broadcast";
+    case Edge::merge:
+      return "merge";
+    case Edge::feedback:
+      return "feedback";
     case Edge::route:
       return "route";
     case Edge::local:
@@ -87,7 +115,10 @@ void Graph::check() const {
     throw UsageError("the pipeline is empty", {}, "Give it a source and a sink: pipeline.source(…).sink(…).");
   }
   std::set<int> consumed;
-  for (const auto& op : operators_) consumed.insert(op->input);
+  for (const auto& op : operators_) {
+    consumed.insert(op->input);
+    consumed.insert(op->more_inputs.begin(), op->more_inputs.end());
+  }
   for (const auto& op : operators_) {
     if (!op->output.empty() && !op->may_be_unused && !consumed.contains(op->id)) {
       throw UsageError(fmt::format("the stream of {} goes nowhere", op->title()), op->output,
@@ -108,7 +139,9 @@ auto Graph::describe() const -> std::string {
     text += op->title();
     if (op->input >= 0) text += fmt::format(" after {}", op->input);
     if (!op->output.empty()) text += ": " + op->output;
+    for (const int input : op->more_inputs) text += fmt::format(" and {}", input);
     if (op->instances > 0) text += fmt::format(", {} replicas", op->instances);
+    if (op->parallel > 1) text += fmt::format(", parallel({})", op->parallel);
     if (!op->detail.empty()) text += ", " + op->detail;
     text += '\n';
   }
@@ -117,7 +150,7 @@ auto Graph::describe() const -> std::string {
 
 auto Graph::explain(int nodes) const -> std::string {
   std::string text;
-  const auto task = tasks_of(operators_);
+  const auto task = tasks_of(operators_, nodes);
   const int count = task.empty() ? 0 : *std::max_element(task.begin(), task.end()) + 1;
   for (int t = 0; t < count; ++t) {
     bool first = true;
@@ -126,9 +159,11 @@ auto Graph::explain(int nodes) const -> std::string {
       const auto& op = *operators_[i];
       if (first) text += fmt::format("task {} on {}\n", t, where(op, nodes));
       first = false;
-      const auto from = op.input < 0 ? std::string{}
-                                     : fmt::format("{} from {}", to_string(op.edge),
-                                                   operators_[static_cast<std::size_t>(op.input)]->title());
+      auto from = op.input < 0 ? std::string{}
+                               : fmt::format("{} from {}", to_string(op.edge),
+                                             operators_[static_cast<std::size_t>(op.input)]->title());
+      for (const int input : op.more_inputs)
+        from += fmt::format(", {}", operators_[static_cast<std::size_t>(input)]->title());
       text += fmt::format("  {:<28} {:<34} {}\n", op.title(), from, op.output);
     }
   }
@@ -137,7 +172,7 @@ auto Graph::explain(int nodes) const -> std::string {
 
 auto Graph::explain_dot(int nodes) const -> std::string {
   std::string text = "digraph tensair {\n  rankdir=LR;\n  node [shape=box];\n";
-  const auto task = tasks_of(operators_);
+  const auto task = tasks_of(operators_, nodes);
   std::map<int, std::string> clusters;
   for (std::size_t i = 0; i < operators_.size(); ++i) {
     auto& cluster = clusters[task[i]];
@@ -149,6 +184,8 @@ auto Graph::explain_dot(int nodes) const -> std::string {
   for (const auto& [number, cluster] : clusters) text += cluster + "  }\n";
   for (const auto& op : operators_) {
     if (op->input >= 0) text += fmt::format("  o{} -> o{} [label=\"{}\"];\n", op->input, op->id, to_string(op->edge));
+    for (const int input : op->more_inputs)
+      text += fmt::format("  o{} -> o{} [label=\"{}\"];\n", input, op->id, to_string(op->edge));
   }
   return text + "}\n";
 }

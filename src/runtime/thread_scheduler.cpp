@@ -106,8 +106,10 @@ struct ThreadScheduler::State {
     if (turn.state == Turn::State::done) {
       finish(entry);
     } else if (turn.state == Turn::State::again || entry.woken) {
+      // Nobody is woken for it: this thread takes the next task of the queue itself.
       entry.deadline = never;
-      enqueue(entry);
+      entry.status = Status::queued;
+      if (!entry.own) queue.push_back(entry.task.get());
     } else {
       entry.status = Status::idle;
       entry.deadline = turn.deadline;

@@ -164,6 +164,26 @@ TEST_CASE("files roll by time and what has rolled is seen while the stream goes 
   CHECK(read(folder.path() / "out-00002.txt") == "6\n7\n");
 }
 
+TEST_CASE("a file that is old is shown though nothing more comes", "[sinks]") {
+  const TemporaryFolder folder;
+  testing::Cluster cluster{{.nodes = 1}};
+  std::optional<Duration> seen;
+  cluster.run([&](Pipeline& pipeline) {
+    pipeline
+        .source(
+            at_rate(0.1, [](std::uint64_t i, Time) { return i < 2 ? std::optional(std::to_string(i)) : std::nullopt; }))
+        .sink(to_lines(folder.path() / "out.txt", Roll{.interval = 3s}));
+    pipeline.source(at_rate(1, [](std::uint64_t i, Time) { return i < 10 ? std::optional(1) : std::nullopt; }))
+        .sink([&](int) {
+          if (!seen && std::filesystem::exists(folder.path() / "out-00000.txt")) seen = cluster.elapsed();
+        });
+  });
+  REQUIRE(seen);
+  CHECK(*seen >= 3s);
+  CHECK(*seen < 4s + 10ms);
+  CHECK(read(folder.path() / "out-00001.txt") == "1\n");
+}
+
 TEST_CASE("a header begins each file that rolls", "[sinks]") {
   const TemporaryFolder folder;
   test::run({}, [&](Pipeline& pipeline) {

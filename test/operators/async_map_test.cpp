@@ -214,6 +214,63 @@ TEST_CASE("a call that takes too long is given up when its time has come and a l
   }
 }
 
+TEST_CASE("results keep the event time of their records and watermarks wait for them", "[async_map]") {
+  struct Sink {
+    std::vector<std::pair<int, EventTime>>* results;
+    std::vector<EventTime>* watermarks;
+    bool* late;
+    EventTime now = beginning_of_time;
+    void operator()(int n, EventTime time) {
+      results->emplace_back(n, time);
+      if (time < now) *late = true;
+    }
+    void watermark(EventTime time) {
+      now = time;
+      watermarks->push_back(time);
+    }
+  };
+  const auto time_of = [](int n) { return EventTime{std::chrono::seconds{n}}; };
+  for (const bool ordered : {true, false}) {
+    for (const std::uint64_t seed : {1, 2, 3}) {
+      Service service;
+      std::vector<std::pair<int, EventTime>> results;
+      std::vector<EventTime> watermarks;
+      bool late = false;
+      testing::Cluster cluster{{.nodes = 1, .seed = seed}};
+      cluster.run([&](Pipeline& pipeline) {
+        pipeline.source(numbers(100))
+            .assign_timestamps(time_of)
+            .async_map<int>([&](int n, Reply<int> reply) { service.ask(n, std::move(reply)); },
+                            {.concurrency = 7, .ordered = ordered})
+            .sink(Sink{&results, &watermarks, &late});
+        pipeline.source(service.ticks(100)).sink([](int) {});
+      });
+      CHECK(!late);
+      CHECK(std::is_sorted(watermarks.begin(), watermarks.end()));
+      REQUIRE(!watermarks.empty());
+      CHECK(watermarks.back() == end_of_time);
+      REQUIRE(results.size() == 100);
+      std::sort(results.begin(), results.end());
+      for (int n = 0; n < 100; ++n) CHECK(results[static_cast<std::size_t>(n)] == std::pair{n * n, time_of(n)});
+    }
+  }
+}
+
+TEST_CASE("parallel instances call for their own records", "[async_map]") {
+  for (const auto& topology : test::topologies()) {
+    INFO(topology.name());
+    std::vector<int> results;
+    test::run(topology, [&](Pipeline& pipeline) {
+      pipeline.source(numbers(500))
+          .parallel(3)
+          .async_map<int>([](int n, const Reply<int>& reply) { reply(n); })
+          .sink([&](int n) { results.push_back(n); });
+    });
+    std::sort(results.begin(), results.end());
+    CHECK(results == numbers(500));
+  }
+}
+
 TEST_CASE("calls that fail are skipped when on_error says so", "[async_map][on_error]") {
   std::vector<int> results;
   testing::Cluster cluster{{.nodes = 1}};

@@ -211,6 +211,47 @@ TEST_CASE("a dead letter's sink that fails stops the pipeline", "[on_error][erro
       ContainsSubstring("threw: full"));
 }
 
+TEST_CASE("parallel instances skip and send away their own records", "[on_error]") {
+  for (const auto& topology : test::topologies()) {
+    INFO(topology.name());
+    std::vector<int> good, letters;
+    test::run(topology, [&](Pipeline& pipeline) {
+      pipeline.source(Numbers{300})
+          .parallel(3)
+          .map(odd_is_wrong)
+          .on_error(dead_letter<int>([&](const DeadLetter<int>& letter) { letters.push_back(letter.record); }))
+          .filter([](int n) { return odd_is_wrong(n / 2) >= 0; })
+          .on_error(skip)
+          .sink([&](int n) { good.push_back(n); });
+    });
+    std::vector<int> odd, fourth;
+    for (int n = 1; n < 300; n += 2) odd.push_back(n);
+    for (int n = 0; n < 300; n += 4) fourth.push_back(n);
+    CHECK(sorted(letters) == odd);
+    CHECK(sorted(good) == fourth);
+  }
+}
+
+TEST_CASE("an operator by key may fail for some records", "[on_error]") {
+  for (const auto& topology : test::topologies()) {
+    INFO(topology.name());
+    std::vector<std::pair<int, int>> sums;
+    test::run(topology, [&](Pipeline& pipeline) {
+      pipeline.source(Numbers{100})
+          .key_by([](int n) { return n / 50; })
+          .with_state<int>([](int& sum, int n) {
+            return std::pair{n / 50, sum += odd_is_wrong(n)};
+          })
+          .on_error(skip)
+          .sink([&](const std::pair<int, int>& sum) { sums.push_back(sum); });
+    });
+    REQUIRE(sums.size() == 50);
+    std::sort(sums.begin(), sums.end());
+    CHECK(sums[24] == std::pair{0, 600});    // 0 + 2 + … + 48
+    CHECK(sums[49] == std::pair{1, 1'850});  // 50 + 52 + … + 98
+  }
+}
+
 TEST_CASE("what was skipped and sent away is in the figures", "[on_error]") {
   Pipeline pipeline;
   pipeline.source(std::vector{1, 2, 3}).map(odd_is_wrong).name("even").on_error(skip).sink([](int) {});

@@ -30,6 +30,8 @@ class JsonLines {
   }
   void flush() { file_.flush(); }
   void finish() { file_.close(); }
+  auto deadline() const -> Time { return file_.deadline(); }
+  void tick(Time) { file_.flush(); }
 
  private:
   OutputFile file_;

@@ -13,7 +13,7 @@ namespace tensair {
 /// at the end.
 struct Roll {
   std::uint64_t bytes = 0;              ///< once it has as many; 0: whatever its size
-  Duration interval = Duration::max();  ///< once it is as old, looked at when records come
+  Duration interval = Duration::max();  ///< once its first record is as old
 
   auto rolls() const -> bool { return bytes > 0 || interval != Duration::max(); }
 };
@@ -47,6 +47,8 @@ class OutputFile {
 
   /// At the end of a turn: shows what a pipe's reader should see, and a file that has become old.
   void flush();
+  /// When the file will be too old, if it rolls by time: then `flush` shows it.
+  auto deadline() const -> Time;
   /// Ends and shows the file.
   void close();
 

@@ -33,6 +33,8 @@ class ToCsv {
   }
   void flush() { file_.flush(); }
   void finish() { file_.close(); }
+  auto deadline() const -> Time { return file_.deadline(); }
+  void tick(Time) { file_.flush(); }
 
  private:
   template <class Print>

@@ -28,6 +28,8 @@ class ToLines {
   }
   void flush() { file_.flush(); }
   void finish() { file_.close(); }
+  auto deadline() const -> Time { return file_.deadline(); }
+  void tick(Time) { file_.flush(); }
 
  private:
   OutputFile file_;

@@ -38,10 +38,14 @@ class CollateStage : public StageBase<Next> {
   CollateStage(std::shared_ptr<plan::Operator> op, Collate collate, Next next)
       : StageBase<Next>(std::move(next)), op_(std::move(op)), collate_(std::move(collate)) {}
 
-  void operator()(const Batch<T>& batch) {
-    this->next_(tensair::detail::to_batch(call(op_, collate_, std::span<const T>{batch.records})));
+  template <class Stamp>
+  void operator()(const Batch<T>& batch, Stamp stamp) {
+    this->next_(tensair::detail::to_batch(call(op_, collate_, std::span<const T>{batch.records})), stamp);
   }
-  void operator()(TensorBatch batch) { this->next_(std::move(batch)); }
+  template <class Stamp>
+  void operator()(TensorBatch batch, Stamp stamp) {
+    this->next_(std::move(batch), stamp);
+  }
 
  private:
   std::shared_ptr<plan::Operator> op_;
@@ -60,14 +64,17 @@ struct CollateBatches {
   }
 };
 
-/// Hands records to another task of the same node.
+/// Hands records to another task of the same node. Their times stay behind.
 template <class T>
-class LocalStage {
+class LocalStage : public LastStage {
  public:
   using Inlet = runtime::Inlet<std::vector<T>>;
   explicit LocalStage(std::shared_ptr<std::shared_ptr<Inlet>> inlet) : inlet_(std::move(inlet)) {}
 
-  void operator()(T record) { sender_.push(std::move(record)); }
+  template <class Stamp>
+  void operator()(T record, Stamp) {
+    sender_.push(std::move(record), Untimed{});
+  }
   void open(StageContext& context) {
     sender_.connect(runtime::Outlet<std::vector<T>>(*inlet_, chunk_credits), context.task);
   }
@@ -84,6 +91,7 @@ class LocalStage {
 template <class T, bool Everywhere, class Collate>
 struct PredictHead {
   static constexpr bool everywhere = Everywhere;
+  using Stamp = Untimed;
 
   std::shared_ptr<plan::Operator> op;
   std::shared_ptr<ModelRuntime> model;
@@ -163,7 +171,7 @@ class CollatedModelStream {
     op->edge = plan::Edge::local;
     const auto use = net_.runtime()->add_use(use_of(detail::ModelUse::Kind::predict, op));
     auto head = Head{op, net_.runtime(), use, options, std::move(collate_)};
-    std::move(stream_.chain_).end(*stream_.graph_, operators::LocalStage<T>(head.inlet));
+    one_instance().end(*stream_.graph_, operators::LocalStage<T>(head.inlet));
     return Stream<Prediction<T>, operators::Chain<Head, operators::NoBinder>>(stream_.graph_, op,
                                                                               {std::move(head), {}});
   }
@@ -173,6 +181,18 @@ class CollatedModelStream {
     static_assert(std::invocable<Collate&, std::span<const Record>>,
                   "a model needs tensors: give the record's namespace a function collate(std::span<const Record>), or "
                   "stream.model(net, collate) one");
+  }
+
+  // A model has one stream of records from each node: parallel instances meet before it.
+  auto one_instance() {
+    auto op = stream_.op_;
+    if (op->parallel > 1) {
+      op = stream_.follow("meet", operators::stream_type<T>());
+      op->parallel = 1;
+      op->edge = plan::Edge::local;
+    }
+    using Head = operators::ExchangeHead<SomeChain, T, operators::ToOwnNode>;
+    return operators::Chain<Head, operators::NoBinder>{Head{std::move(stream_.chain_), stream_.op_, op, {}}, {}};
   }
 
   auto use_of(detail::ModelUse::Kind kind, std::shared_ptr<plan::Operator> op) const -> detail::ModelUse {
@@ -201,7 +221,7 @@ class CollatedModelStream {
     use.*results = head.inlet;
     if (use_kind == detail::ModelUse::Kind::validate) op->placement = plan::Placement::first_node;
     const auto number = net_.runtime()->add_use(std::move(use));
-    std::move(stream_.chain_)
+    one_instance()
         .then(operators::CollateBatches<Record, Collate>{op, std::move(collate_)})
         .end(*stream_.graph_, RouterStage(net_.runtime(), number));
     return {stream_.graph_, op, {std::move(head), {}}};

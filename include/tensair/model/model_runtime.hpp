@@ -8,7 +8,7 @@
 #include <tensair/model/options.hpp>
 #include <tensair/model/results.hpp>
 #include <tensair/model/tensor_batch.hpp>
-#include <tensair/operators/gather.hpp>
+#include <tensair/operators/chunk.hpp>
 #include <tensair/plan/graph.hpp>
 #include <tensair/runtime/channel.hpp>
 #include <vector>
@@ -157,17 +157,22 @@ class ModelRuntime {
 };
 
 /// Ends a chain of tensor batches at a model: each goes to a replica that has room, this node's own first.
-class RouterStage {
+class RouterStage : public operators::LastStage {
  public:
   RouterStage(std::shared_ptr<ModelRuntime> model, std::size_t use) : model_(std::move(model)), use_(use) {}
 
-  void operator()(TensorBatch batch);
+  template <class Stamp>
+  void operator()(TensorBatch batch, Stamp) {
+    push(std::move(batch));
+  }
   void open(operators::StageContext& context);
   void flush();
   void finish();
   auto blocked() -> bool { return !waiting_.empty() || (finishing_ && !ended_); }
 
  private:
+  void push(TensorBatch batch);
+
   std::shared_ptr<ModelRuntime> model_;
   std::size_t use_;
   std::vector<runtime::Outlet<TensorBatch>> outlets_;

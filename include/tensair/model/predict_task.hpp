@@ -95,6 +95,7 @@ class PredictTask final : public runtime::Task {
   auto work() -> runtime::Turn {
     if (fused_.blocked()) fused_.flush();
     if (finished_) return fused_.blocked() ? runtime::Turn::wait() : runtime::Turn::done();
+    if (!fused_.blocked()) runtime::tick_if_due(node_, fused_);
     while (auto reply = replies_->take()) asked_.at(reply->number).reply = std::move(*reply);
     emit();
     bool room = true, ended = false;
@@ -113,7 +114,8 @@ class PredictTask final : public runtime::Task {
       fused_.finish();
       return runtime::Turn::again();
     }
-    return runtime::Turn::wait(gathering_.empty() || !room ? never : deadline_);
+    return runtime::Turn::wait(
+        std::min(gathering_.empty() || !room ? never : deadline_, fused_.blocked() ? never : fused_.deadline()));
   }
 
   void gather(Time now) {
@@ -156,13 +158,15 @@ class PredictTask final : public runtime::Task {
       asked_.erase(asked_.begin());
       if constexpr (is_batch<T>) {
         ++emitted_;
-        fused_(Prediction<T>{std::move(records.front()), std::move(reply->output), reply->version, reply->replica});
+        fused_(Prediction<T>{std::move(records.front()), std::move(reply->output), reply->version, reply->replica},
+               operators::Untimed{});
       } else {
         check_output(reply->output, records.size(), model_->name());
         for (std::size_t i = 0; i < records.size(); ++i) {
           ++emitted_;
           fused_(Prediction<T>{std::move(records[i]), select_output(reply->output, static_cast<std::int64_t>(i)),
-                               reply->version, reply->replica});
+                               reply->version, reply->replica},
+                 operators::Untimed{});
         }
       }
     }

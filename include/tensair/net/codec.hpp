@@ -11,6 +11,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <tensair/net/malformed.hpp>
 #include <tensair/net/message.hpp>
 #include <tuple>
@@ -178,8 +179,8 @@ concept HasSerialize = std::default_initializable<T> && requires(T& value, Write
 
 /// Trivially copyable and without pointers that would mean nothing elsewhere, as far as the compiler can tell.
 template <class T>
-concept Plain =
-    std::is_trivially_copyable_v<T> && !std::is_pointer_v<T> && !std::is_member_pointer_v<T> && !HasSerialize<T>;
+concept Plain = std::is_trivially_copyable_v<T> && !std::is_pointer_v<T> && !std::is_member_pointer_v<T> &&
+                !std::same_as<T, std::string_view> && !HasSerialize<T>;
 
 }  // namespace detail
 

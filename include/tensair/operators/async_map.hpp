@@ -10,6 +10,7 @@
 #include <optional>
 #include <string>
 #include <tensair/error.hpp>
+#include <tensair/operators/owned.hpp>
 #include <tensair/operators/stage.hpp>
 #include <utility>
 #include <vector>
@@ -102,10 +103,12 @@ class StopHandler {
   void flush() {}
   void finish() {}
   static constexpr auto blocked() -> bool { return false; }
+  static constexpr auto deadline() -> Time { return never; }
+  void tick(Time) {}
 };
 
 /// The stage of `stream.async_map<Out>(f)`.
-template <class T, class Out, class F, class Handler, class Next>
+template <class T, class Stamp, class Out, class F, class Handler, class Next>
 class AsyncMapStage : public StageBase<Next> {
  public:
   AsyncMapStage(std::shared_ptr<plan::Operator> op, F f, AsyncOptions options, Handler handler, Next next)
@@ -123,17 +126,35 @@ class AsyncMapStage : public StageBase<Next> {
     this->next_.open(context);
   }
 
-  void operator()(T record) {
-    const auto call = first_ + calls_.size();
-    auto& mine = calls_.emplace_back();
-    ++under_way_;
-    if (options_.timeout != Duration::max()) mine.deadline = node_->clock().now() + options_.timeout;
-    if constexpr (Handler::keeps_record) mine.record.emplace(record);
+  void operator()(T record, Stamp stamp) {
+    const auto number = state_->first + state_->calls.size();
+    auto& call = state_->calls.emplace_back();
+    ++state_->under_way;
+    state_->idle = false;
+    call.stamp = stamp;
+    if (options_.timeout != Duration::max()) call.deadline = node_->clock().now() + options_.timeout;
+    auto kept = OwnedRecord<T>::own(std::move(record));
+    if constexpr (Handler::keeps_record) call.record.emplace(kept);
     try {
-      std::invoke(f_, std::move(record), Reply<Out>{mailbox_, call});
+      std::invoke(f_, std::move(kept), Reply<Out>{mailbox_, number});
     } catch (const std::exception& error) {
-      settle({call, std::nullopt, error.what()});
+      settle({number, std::nullopt, error.what()});
     }
+  }
+
+  // A watermark waits for the answers to the records before it. Those behind it may pass it: it arrives later than it
+  // might, which is always right.
+  void watermark(EventTime time) {
+    const auto behind = state_->first + state_->calls.size();
+    auto& marks = state_->watermarks;
+    if (!marks.empty() && marks.back().first == behind) marks.pop_back();
+    marks.emplace_back(behind, time);
+    state_->idle = false;
+    pass_on_marks();
+  }
+  void idle() {
+    state_->idle = true;
+    pass_on_marks();
   }
 
   void flush() {
@@ -143,48 +164,70 @@ class AsyncMapStage : public StageBase<Next> {
   }
 
   void finish() {
-    finishing_ = true;
+    state_->finishing = true;
     work();
   }
 
   auto blocked() -> bool {
     const bool letters = handler_.blocked();
-    return under_way_ >= options_.concurrency || (finishing_ && !finished_) || this->next_.blocked() || letters;
+    return state_->under_way >= options_.concurrency || (state_->finishing && !state_->finished) ||
+           this->next_.blocked() || letters;
+  }
+
+  auto deadline() -> Time { return std::min(handler_.deadline(), this->next_.deadline()); }
+  void tick(Time now) {
+    if (handler_.deadline() <= now) handler_.tick(now);
+    if (this->next_.deadline() <= now) this->next_.tick(now);
   }
 
  private:
+  using Answer = typename AsyncMailbox<Out>::Answer;
+
   struct NoRecord {};
   struct Call {
     std::optional<Out> value{};
     std::string error{};
     Time deadline = never;
     bool answered = false, passed_on = false;
-    std::conditional_t<Handler::keeps_record, std::optional<T>, NoRecord> record{};
+    [[no_unique_address]] Stamp stamp{};
+    [[no_unique_address]] std::conditional_t<Handler::keeps_record, std::optional<Owned<T>>, NoRecord> record{};
+  };
+
+  struct State {
+    std::deque<Call> calls;              // from number `first` on
+    std::deque<std::uint64_t> answered;  // out of order: what is to be passed on
+    std::vector<Answer> arrived;
+    std::deque<std::pair<std::uint64_t, EventTime>> watermarks;  // each behind the calls of lower numbers
+    std::uint64_t first = 0;
+    std::size_t under_way = 0;
+    bool idle = false, finishing = false, finished = false;
   };
 
   void work() {
+    auto& calls = state_->calls;
     {
       const std::lock_guard lock{mailbox_->mutex};
-      arrived_.swap(mailbox_->answers);
+      state_->arrived.swap(mailbox_->answers);
     }
-    for (auto& answer : arrived_) settle(std::move(answer));
-    arrived_.clear();
+    for (auto& answer : state_->arrived) settle(std::move(answer));
+    state_->arrived.clear();
     if (options_.timeout != Duration::max()) expire();
     if (options_.ordered) {
-      for (std::size_t i = 0; i < calls_.size() && calls_[i].answered && may_go_on(); ++i) pass_on(calls_[i]);
+      for (std::size_t i = 0; i < calls.size() && calls[i].answered && may_go_on(); ++i) pass_on(i);
     } else {
-      while (!answered_.empty() && may_go_on()) {
-        const auto call = answered_.front();
-        answered_.pop_front();
-        pass_on(calls_[static_cast<std::size_t>(call - first_)]);
+      while (!state_->answered.empty() && may_go_on()) {
+        const auto number = state_->answered.front();
+        state_->answered.pop_front();
+        pass_on(static_cast<std::size_t>(number - state_->first));
       }
     }
-    while (!calls_.empty() && calls_.front().passed_on) {
-      calls_.pop_front();
-      ++first_;
+    while (!calls.empty() && calls.front().passed_on) {
+      calls.pop_front();
+      ++state_->first;
     }
-    if (finishing_ && !finished_ && calls_.empty()) {
-      finished_ = true;
+    pass_on_marks();
+    if (state_->finishing && !state_->finished && calls.empty()) {
+      state_->finished = true;
       this->next_.finish();
       handler_.finish();
     }
@@ -192,39 +235,47 @@ class AsyncMapStage : public StageBase<Next> {
 
   auto may_go_on() -> bool { return !this->next_.blocked() && !handler_.blocked(); }
 
-  void settle(typename AsyncMailbox<Out>::Answer answer) {
-    if (answer.call < first_) return;  // it had timed out
-    auto& call = calls_[static_cast<std::size_t>(answer.call - first_)];
+  void pass_on_marks() {
+    auto& marks = state_->watermarks;
+    while (!marks.empty() && marks.front().first <= state_->first) {
+      this->next_.watermark(marks.front().second);
+      marks.pop_front();
+    }
+    if (state_->calls.empty() && std::exchange(state_->idle, false)) this->next_.idle();
+  }
+
+  void settle(Answer answer) {
+    if (answer.call < state_->first) return;  // it had timed out
+    auto& call = state_->calls[static_cast<std::size_t>(answer.call - state_->first)];
     if (std::exchange(call.answered, true)) return;
     call.value = std::move(answer.value);
     call.error = std::move(answer.error);
-    if (!options_.ordered) answered_.push_back(answer.call);
+    if (!options_.ordered) state_->answered.push_back(answer.call);
   }
 
-  // All calls have the same time, so deadlines come in order.
+  // All calls have the same time, so deadlines come in order. Not by `deadline()`: that is not asked of a stage which
+  // is blocked, as this one is while all its calls are under way.
   void expire() {
     const Time now = node_->clock().now();
-    for (std::size_t i = 0; i < calls_.size(); ++i) {
-      if (calls_[i].answered) continue;
-      if (calls_[i].deadline > now) {
-        task_->wake_at(calls_[i].deadline);
+    for (std::size_t i = 0; i < state_->calls.size(); ++i) {
+      if (state_->calls[i].answered) continue;
+      if (state_->calls[i].deadline > now) {
+        task_->wake_at(state_->calls[i].deadline);
         return;
       }
-      settle({first_ + i, std::nullopt,
+      settle({state_->first + i, std::nullopt,
               fmt::format("no answer within {} s", std::chrono::duration<double>(options_.timeout).count())});
     }
   }
 
-  void pass_on(Call& call) {
+  void pass_on(std::size_t index) {
+    auto& call = state_->calls[index];
     call.passed_on = true;
-    --under_way_;
+    --state_->under_way;
     if (call.value) {
-      this->next_(std::move(*call.value));
+      this->next_(std::move(*call.value), call.stamp);
     } else if constexpr (std::is_same_v<Handler, StopHandler>) {
-      const auto number = first_ + static_cast<std::uint64_t>(std::find_if(calls_.begin(), calls_.end(),
-                                                                           [&](auto& one) { return &one == &call; }) -
-                                                              calls_.begin());
-      throw UserError(op_->title(), node_->rank(), number + 1, call.error);
+      throw UserError(op_->title(), node_->rank(), state_->first + index + 1, call.error);
     } else if constexpr (Handler::keeps_record) {
       handler_.handle(*call.record, call.error.c_str());
     } else {
@@ -239,16 +290,11 @@ class AsyncMapStage : public StageBase<Next> {
   runtime::Node* node_ = nullptr;
   runtime::Task* task_ = nullptr;
   std::shared_ptr<AsyncMailbox<Out>> mailbox_;
-  std::vector<typename AsyncMailbox<Out>::Answer> arrived_;
-  std::deque<Call> calls_;              // from number first_ on
-  std::deque<std::uint64_t> answered_;  // out of order: what is to be passed on
-  std::uint64_t first_ = 0;
-  std::size_t under_way_ = 0;
-  bool finishing_ = false, finished_ = false;
+  Fresh<State> state_;
 };
 
 /// The operator before it is bound to the stage behind it.
-template <class T, class Out, class F, class Handler = StopHandler>
+template <class T, class Stamp, class Out, class F, class Handler = StopHandler>
 struct AsyncMap {
   std::shared_ptr<plan::Operator> op;
   F f;
@@ -257,12 +303,12 @@ struct AsyncMap {
 
   /// The same with another handler of failures.
   template <class Other>
-  auto with(Other other) && -> AsyncMap<T, Out, F, Other> {
+  auto with(Other other) && -> AsyncMap<T, Stamp, Out, F, Other> {
     return {std::move(op), std::move(f), options, std::move(other)};
   }
 
   template <class Next>
-  auto bind(Next next) && -> AsyncMapStage<T, Out, F, Handler, Next> {
+  auto bind(Next next) && -> AsyncMapStage<T, Stamp, Out, F, Handler, Next> {
     return {std::move(op), std::move(f), options, std::move(handler), std::move(next)};
   }
 };

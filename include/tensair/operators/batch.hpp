@@ -1,6 +1,9 @@
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
+#include <tensair/net/codec.hpp>
+#include <tensair/operators/owned.hpp>
 #include <tensair/operators/stage.hpp>
 #include <vector>
 
@@ -19,9 +22,8 @@ struct Batch {
   auto operator[](std::size_t i) const -> const T& { return records[i]; }
 
   template <class Archive>
-  void serialize(Archive& archive, unsigned) {
-    archive& records;
-  }
+  requires net::Encodable<T>
+  void serialize(Archive& archive, unsigned) { archive& records; }
 
   friend auto operator==(const Batch&, const Batch&) -> bool = default;
 };
@@ -33,35 +35,58 @@ inline constexpr bool is_batch<Batch<T>> = true;
 
 namespace operators {
 
-/// The stage of `stream.batch(n)`: groups n records in order; the last batch holds what is left.
-template <class T, class Next>
+/// The stage of `stream.batch(n)`: groups n records in order; the last batch holds what is left. A batch has the time
+/// of its latest record, and the watermark waits for records that do.
+template <class T, class Stamp, class Next>
 class BatchStage : public StageBase<Next> {
  public:
   BatchStage(std::size_t size, Next next) : StageBase<Next>(std::move(next)), size_(size) {}
 
-  void operator()(T record) {
-    if (batch_.records.empty()) batch_.records.reserve(size_);
-    batch_.records.push_back(std::move(record));
-    if (batch_.records.size() == size_) this->next_(std::exchange(batch_, {}));
+  void operator()(T record, Stamp stamp) {
+    auto& records = batch_->records;
+    if (records.empty()) records.reserve(size_);
+    if constexpr (is_timed<Stamp>) {
+      earliest_ = std::min(earliest_, stamp);
+      latest_ = std::max(latest_, stamp);
+    }
+    records.push_back(OwnedRecord<T>::own(std::move(record)));
+    if (records.size() == size_) emit();
+  }
+
+  void watermark(EventTime time) {
+    watermark_ = time;
+    this->next_.watermark(std::min(time, earliest_));
   }
 
   void finish() {
-    if (!batch_.records.empty()) this->next_(std::exchange(batch_, {}));
+    if (!batch_->records.empty()) emit();
     this->next_.finish();
   }
 
  private:
+  void emit() {
+    auto batch = std::exchange(*batch_, {});
+    if constexpr (is_timed<Stamp>) {
+      earliest_ = end_of_time;
+      this->next_(std::move(batch), std::exchange(latest_, beginning_of_time));
+      this->next_.watermark(watermark_);
+    } else {
+      this->next_(std::move(batch), Untimed{});
+    }
+  }
+
   std::size_t size_;
-  Batch<T> batch_;
+  Fresh<Batch<Owned<T>>> batch_;
+  EventTime earliest_ = end_of_time, latest_ = beginning_of_time, watermark_ = beginning_of_time;
 };
 
 /// The operator before it is bound to the stage behind it.
-template <class T>
+template <class T, class Stamp>
 struct BatchOf {
   std::size_t size;
 
   template <class Next>
-  auto bind(Next next) && -> BatchStage<T, Next> {
+  auto bind(Next next) && -> BatchStage<T, Stamp, Next> {
     return {size, std::move(next)};
   }
 };

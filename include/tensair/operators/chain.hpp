@@ -2,10 +2,10 @@
 
 #include <memory>
 #include <string>
+#include <tensair/operators/exchange.hpp>
 #include <tensair/operators/filter.hpp>
 #include <tensair/operators/flat_map.hpp>
 #include <tensair/operators/fork.hpp>
-#include <tensair/operators/gather.hpp>
 #include <tensair/operators/map.hpp>
 #include <tensair/operators/sink.hpp>
 #include <tensair/runtime/queue_task.hpp>
@@ -23,37 +23,46 @@ concept Splittable = requires(S source) {
   source.split(0, 1);
 };
 
-/// Records come from a source; the task is the source's.
+/// Records come from a source; the task is the source's, or several tasks are if it can be split.
 template <class S>
 struct SourceHead {
   static constexpr bool everywhere = Splittable<S>;
+  using Stamp = Untimed;
 
   std::shared_ptr<plan::Operator> op;
   S source;
 
   template <class Fused>
   void end(plan::Graph& graph, Fused fused) {
-    auto parts =
-        std::make_shared<std::optional<std::pair<S, Fused>>>(std::in_place, std::move(source), std::move(fused));
-    graph.on_build([op = op, parts](runtime::Node& node) {
+    struct Prototypes {
+      std::optional<S> source;
+      std::optional<Fused> fused;
+    };
+    auto prototypes = std::make_shared<Prototypes>(Prototypes{std::move(source), std::move(fused)});
+    graph.on_build([op = op, prototypes](runtime::Node& node) {
       if (!everywhere && node.rank() != 0) return;
-      auto [own, stages] = std::move(parts->value());
-      parts->reset();
-      if constexpr (everywhere) own.split(node.rank(), node.count());
-      auto task = std::make_shared<runtime::SourceTask<S, Fused>>(node, op, std::move(own), std::move(stages));
-      node.when_built([&node, task] {
-        task->open();
-        node.scheduler().spawn(task);
-      });
+      const int instances = op->parallel;
+      for (int i = 0; i < instances; ++i) {
+        const bool last = i + 1 == instances;
+        S own = instance_of(prototypes->source, last, *op);
+        if constexpr (everywhere) own.split(node.rank() * instances + i, node.count() * instances);
+        auto task = std::make_shared<runtime::SourceTask<S, Fused>>(
+            node, op, std::move(own), instance_of(prototypes->fused, last, *op), i, instances);
+        node.when_built([&node, task] {
+          task->open();
+          node.scheduler().spawn(task);
+        });
+      }
     });
   }
 };
 
-/// Records come out of a queue that another task fills; on every node, or on node 0 alone.
-template <class T, bool Everywhere>
+/// Records come out of a queue that somebody else fills; on every node, or on node 0 alone.
+template <class T, bool Everywhere, StampType StampOf = Untimed>
 struct QueueHead {
   static constexpr bool everywhere = Everywhere;
-  using Inlet = runtime::Inlet<std::vector<T>>;
+  using Stamp = StampOf;
+  using Inlet = runtime::Inlet<Chunk<T, Stamp>>;
 
   std::shared_ptr<plan::Operator> op;
   /// Filled when the node is built; whoever fills the queue holds the same pointer.
@@ -67,7 +76,8 @@ struct QueueHead {
     graph.on_build([*this, stages](runtime::Node& node) {
       if (!everywhere && node.rank() != 0) return;
       *inlet = std::make_shared<Inlet>(node, channel_of(*op), senders(node), chunk_credits);
-      auto task = std::make_shared<runtime::QueueTask<T, Fused>>(node, op->title(), *inlet, std::move(stages->value()));
+      auto task = std::make_shared<runtime::QueueTask<T, Stamp, Fused>>(node, op->title(), *inlet, senders(node),
+                                                                        std::move(stages->value()));
       stages->reset();
       node.when_built([&node, task] {
         task->open();
@@ -78,15 +88,16 @@ struct QueueHead {
 };
 
 /// Records come from a stream that is used by name; the task is that stream's.
-template <class T, bool Everywhere>
+template <class T, bool Everywhere, StampType StampOf = Untimed>
 struct ForkHead {
   static constexpr bool everywhere = Everywhere;
+  using Stamp = StampOf;
 
-  std::shared_ptr<ForkPoint<T>> point;
+  std::shared_ptr<ForkPoint<T, Stamp>> point;
 
   template <class Fused>
   void end(plan::Graph&, Fused fused) {
-    point->uses.push_back(std::make_unique<FusedForkUse<T, Fused>>(std::move(fused)));
+    point->uses.push_back(std::make_unique<FusedForkUse<T, Stamp, Fused>>(std::move(fused)));
   }
 };
 
@@ -111,9 +122,27 @@ struct Then {
   }
 };
 
-template <class Head, class Binder>
+/// What travels beside the records behind an operator: what it says, or what travelled in front of it.
+template <class Operator, class Before>
+struct StampBehind {
+  using type = Before;
+};
+template <class Operator, class Before>
+requires requires {
+  typename Operator::StampBehind;
+}
+struct StampBehind<Operator, Before> {
+  using type = typename Operator::StampBehind;
+};
+
+template <class SomeHead, class SomeBinder, StampType StampAtEnd = typename SomeHead::Stamp>
 struct Chain {
+  using Head = SomeHead;
+  using Binder = SomeBinder;
   static constexpr bool everywhere = Head::everywhere;
+  /// What travels beside the records at the chain's end.
+  using Stamp = StampAtEnd;
+  static constexpr bool timed = is_timed<Stamp>;
 
   Head head;
   Binder binder;
@@ -125,26 +154,27 @@ struct Chain {
 
   /// The chain with one operator more.
   template <class Operator>
-  auto then(Operator last) && -> Chain<Head, Then<Binder, Operator>> {
-    return {std::move(head), {std::move(binder), std::move(last)}};
+  auto then(Operator last) && {
+    using Longer = Chain<Head, Then<Binder, Operator>, typename StampBehind<Operator, Stamp>::type>;
+    return Longer{std::move(head), {std::move(binder), std::move(last)}};
   }
 };
 
-/// Ends `chain` in one sink for the whole pipeline, on node 0: fused when the records are there, gathered from all
-/// nodes when they are not.
-template <class T, class SomeChain, class Last>
-void end_on_first_node(plan::Graph& graph, SomeChain chain, const std::shared_ptr<plan::Operator>& op, Last last) {
-  if constexpr (!SomeChain::everywhere) {
-    std::move(chain).end(graph, std::move(last));
-  } else {
-    op->edge = plan::Edge::gather;
-    op->placement = plan::Placement::first_node;
-    auto head = QueueHead<T, false>{
-        .op = op, .senders = [](const runtime::Node& node) { return static_cast<std::size_t>(node.count()); }};
-    auto inlet = head.inlet;
-    head.end(graph, std::move(last));
-    std::move(chain).end(graph, GatherStage<T>(channel_of(*op), std::move(inlet)));
-  }
+template <class T>
+inline constexpr bool is_split_source = false;
+/// A chain that is nothing but a source that can be split.
+template <class S>
+inline constexpr bool is_split_source<Chain<SourceHead<S>, NoBinder>> = Splittable<S>;
+
+/// The chain of type T that goes on behind an exchange. `from` is the last operator in front of it, `op` the first one
+/// behind.
+template <class T, class SomeChain, class Routing>
+auto exchange(SomeChain chain, std::shared_ptr<plan::Operator> from, std::shared_ptr<plan::Operator> op,
+              Routing routing) {
+  using Head = ExchangeHead<SomeChain, T, Routing>;
+  op->edge = Routing::edge;
+  op->placement = Head::everywhere ? plan::Placement::every_node : plan::Placement::first_node;
+  return Chain<Head, NoBinder>{Head{std::move(chain), std::move(from), std::move(op), std::move(routing)}, {}};
 }
 
 }  // namespace tensair::operators

@@ -11,9 +11,9 @@ class FilterStage : public StageBase<Next> {
   FilterStage(std::shared_ptr<plan::Operator> op, F keep, Next next)
       : StageBase<Next>(std::move(next)), op_(std::move(op)), keep_(std::move(keep)) {}
 
-  template <class T>
-  void operator()(T&& record) {
-    if (call(op_, keep_, std::as_const(record))) this->next_(std::forward<T>(record));
+  template <class T, class Stamp>
+  void operator()(T&& record, Stamp stamp) {
+    if (call(op_, keep_, std::as_const(record))) this->next_(std::forward<T>(record), stamp);
   }
 
  private:

@@ -13,9 +13,9 @@ class FlatMapStage : public StageBase<Next> {
   FlatMapStage(std::shared_ptr<plan::Operator> op, F f, Next next)
       : StageBase<Next>(std::move(next)), op_(std::move(op)), f_(std::move(f)) {}
 
-  template <class T>
-  void operator()(T&& record) {
-    const auto emit = [this]<class Out>(Out&& out) { this->next_(std::forward<Out>(out)); };
+  template <class T, class Stamp>
+  void operator()(T&& record, Stamp stamp) {
+    const auto emit = [this, stamp]<class Out>(Out&& out) { this->next_(std::forward<Out>(out), stamp); };
     if constexpr (std::invocable<F&, T, decltype(emit)&>) {
       call(op_, f_, std::forward<T>(record), emit);
     } else {
@@ -26,9 +26,9 @@ class FlatMapStage : public StageBase<Next> {
       for (auto&& out : range) {
         using Out = std::remove_cvref_t<decltype(out)>;
         if constexpr (std::is_reference_v<Range> || std::ranges::view<std::remove_cvref_t<Range>>) {
-          this->next_(Out(out));
+          this->next_(Out(out), stamp);
         } else {
-          this->next_(Out(std::move(out)));
+          this->next_(Out(std::move(out)), stamp);
         }
       }
     }

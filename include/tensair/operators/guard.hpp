@@ -7,11 +7,11 @@
 namespace tensair::operators {
 
 /// The chain whose last operator's failures go to `handler`.
-template <class Head, class Before, class Last, class Handler>
-auto guard(Chain<Head, Then<Before, Last>> chain, Handler handler) {
+template <class Head, class Before, class Last, class Stamp, class Handler>
+auto guard(Chain<Head, Then<Before, Last>, Stamp> chain, Handler handler) {
   const auto replace = [&](auto last) {
-    return Chain<Head, Then<Before, decltype(last)>>{std::move(chain.head),
-                                                     {std::move(chain.binder.before), std::move(last)}};
+    return Chain<Head, Then<Before, decltype(last)>, Stamp>{std::move(chain.head),
+                                                            {std::move(chain.binder.before), std::move(last)}};
   };
   if constexpr (requires { std::move(chain.binder.last).with(std::move(handler)); }) {
     return replace(std::move(chain.binder.last).with(std::move(handler)));

@@ -11,9 +11,9 @@ class MapStage : public StageBase<Next> {
   MapStage(std::shared_ptr<plan::Operator> op, F f, Next next)
       : StageBase<Next>(std::move(next)), op_(std::move(op)), f_(std::move(f)) {}
 
-  template <class T>
-  void operator()(T&& record) {
-    this->next_(call(op_, f_, std::forward<T>(record)));
+  template <class T, class Stamp>
+  void operator()(T&& record, Stamp stamp) {
+    this->next_(call(op_, f_, std::forward<T>(record)), stamp);
   }
 
  private:

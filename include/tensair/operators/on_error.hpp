@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <memory>
 #include <optional>
@@ -74,6 +75,8 @@ class SkipHandler {
   void flush() {}
   void finish() {}
   static constexpr auto blocked() -> bool { return false; }
+  static constexpr auto deadline() -> Time { return never; }
+  void tick(Time) {}
 
  private:
   std::shared_ptr<plan::Operator> op_;
@@ -100,11 +103,13 @@ class LetterHandler {
         std::is_constructible_v<T, const Record&>,
         "dead_letter<T>(sink): T is the type of the records that the operator takes (of a source: std::string)");
     count_->add(1);
-    letters_(DeadLetter<T>{T(record), error, op_->title(), node_});
+    letters_(DeadLetter<T>{T(record), error, op_->title(), node_}, Untimed{});
   }
   void flush() { letters_.flush(); }
   void finish() { letters_.finish(); }
   auto blocked() -> bool { return letters_.blocked(); }
+  auto deadline() -> Time { return letters_.deadline(); }
+  void tick(Time now) { letters_.tick(now); }
 
  private:
   std::shared_ptr<plan::Operator> op_;
@@ -171,10 +176,7 @@ class GuardStage {
     handler_.open(context);
     inner_.open(context);
   }
-  template <class EventTime>
-  void watermark(EventTime time) {
-    inner_.watermark(time);
-  }
+  void watermark(EventTime time) { inner_.watermark(time); }
   void idle() { inner_.idle(); }
   void flush() {
     handler_.flush();
@@ -188,8 +190,11 @@ class GuardStage {
     const bool letters = handler_.blocked();
     return inner_.blocked() || letters;
   }
-  auto deadline() { return inner_.deadline(); }
-  void tick(Time now) { inner_.tick(now); }
+  auto deadline() -> Time { return std::min(handler_.deadline(), inner_.deadline()); }
+  void tick(Time now) {
+    if (handler_.deadline() <= now) handler_.tick(now);
+    if (inner_.deadline() <= now) inner_.tick(now);
+  }
 
  private:
   FromBehind from_behind_;
@@ -295,6 +300,11 @@ class SortStage : public StageBase<Next> {
   auto blocked() -> bool {
     const bool letters = handler_.blocked();
     return this->next_.blocked() || letters;
+  }
+  auto deadline() -> Time { return std::min(handler_.deadline(), this->next_.deadline()); }
+  void tick(Time now) {
+    if (handler_.deadline() <= now) handler_.tick(now);
+    if (this->next_.deadline() <= now) this->next_.tick(now);
   }
 
  private:

@@ -2,47 +2,48 @@
 
 #include <string>
 #include <string_view>
-#include <tensair/operators/stage.hpp>
 #include <type_traits>
+#include <utility>
 
-namespace tensair::operators {
+namespace tensair {
 
+/// How a record is kept when it must outlive the call it was passed in: in a channel, a batch, a collection, or as a
+/// key. A record that only refers to a text (`std::string_view`) is fine inside a chain, where nothing waits; where
+/// records wait, the text is copied into a `std::string`.
+///
+/// Specialise it for a record of your own that has views in it: `type` is what is kept, `own` makes one, `view` shows
+/// it as the record again.
 template <class T>
-struct OwnedType {
+struct OwnedRecord {
   using type = T;
+  static auto own(T record) -> T { return record; }
+  static auto view(T& kept) -> T&& { return std::move(kept); }
 };
+
 template <>
-struct OwnedType<std::string_view> {
+struct OwnedRecord<std::string_view> {
   using type = std::string;
+  static auto own(std::string_view text) -> std::string { return std::string(text); }
+  static auto view(const std::string& kept) -> std::string_view { return kept; }
 };
 
-/// What a record is kept as where it outlives the call that brings it: in a batch, in a fork, on its way to another
-/// task. Text that a source shows only for a moment (`std::string_view`) becomes a `std::string`.
+/// What keeps a record of type T: T itself, unless it is a view.
 template <class T>
-using Owned = typename OwnedType<T>::type;
+using Owned = typename OwnedRecord<T>::type;
 
+/// Whether a record of type T refers to memory that somebody else owns.
 template <class T>
-inline constexpr bool is_owned = std::is_same_v<T, Owned<T>>;
+inline constexpr bool is_view = !std::is_same_v<Owned<T>, T>;
 
-/// Makes records owned.
-template <class T, class Next>
-class OwnStage : public StageBase<Next> {
- public:
-  explicit OwnStage(Next next) : StageBase<Next>(std::move(next)) {}
-
-  template <class... Stamp>
-  void operator()(T record, Stamp&&... stamp) {
-    this->next_(Owned<T>(record), std::forward<Stamp>(stamp)...);
+template <class A, class B>
+requires(is_view<A> || is_view<B>) struct OwnedRecord<std::pair<A, B>> {
+  using type = std::pair<Owned<A>, Owned<B>>;
+  static auto own(std::pair<A, B> record) -> type {
+    return {OwnedRecord<A>::own(std::move(record.first)), OwnedRecord<B>::own(std::move(record.second))};
+  }
+  static auto view(type& kept) -> std::pair<A, B> {
+    return {OwnedRecord<A>::view(kept.first), OwnedRecord<B>::view(kept.second)};
   }
 };
 
-/// The operator before it is bound to the stage behind it.
-template <class T>
-struct Own {
-  template <class Next>
-  auto bind(Next next) && -> OwnStage<T, Next> {
-    return OwnStage<T, Next>(std::move(next));
-  }
-};
-
-}  // namespace tensair::operators
+}  // namespace tensair

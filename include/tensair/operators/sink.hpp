@@ -5,16 +5,21 @@
 namespace tensair::operators {
 
 /// The end of a chain: calls a sink with each record. A sink is a lambda, or an object that may also have `open(node)`
-/// or `open(node, waker)`, `flush()`, `finish()`, and `blocked()`: true while it cannot take more, and after `finish`
-/// until all has gone; it then uses the waker when it can, and `flush` is called.
+/// or `open(node, waker)`, `watermark(EventTime)`, `flush()`, `finish()`, `deadline()` with `tick(now)`, and
+/// `blocked()`: true while it cannot take more, and after `finish` until all has gone; it then uses the waker when it
+/// can, and `flush` is called. On a timed stream it may take the record's time as a second argument.
 template <class K>
 class SinkStage {
  public:
   SinkStage(std::shared_ptr<plan::Operator> op, K sink) : op_(std::move(op)), sink_(std::move(sink)) {}
 
-  template <class T>
-  void operator()(T&& record) {
-    call(op_, sink_, std::forward<T>(record));
+  template <class T, class Stamp>
+  void operator()(T&& record, Stamp stamp) {
+    if constexpr (is_timed<Stamp> && std::invocable<K&, T, EventTime>) {
+      call(op_, sink_, std::forward<T>(record), stamp);
+    } else {
+      call(op_, sink_, std::forward<T>(record));
+    }
   }
 
   void open(StageContext& context) {
@@ -24,6 +29,10 @@ class SinkStage {
       sink_.open(context.node);
     }
   }
+  void watermark(EventTime time) {
+    if constexpr (requires { sink_.watermark(time); }) sink_.watermark(time);
+  }
+  void idle() {}
   void flush() {
     if constexpr (requires { sink_.flush(); }) sink_.flush();
   }
@@ -36,6 +45,16 @@ class SinkStage {
     } else {
       return false;
     }
+  }
+  auto deadline() -> Time {
+    if constexpr (requires { sink_.deadline(); }) {
+      return sink_.deadline();
+    } else {
+      return never;
+    }
+  }
+  void tick(Time now) {
+    if constexpr (requires { sink_.tick(now); }) sink_.tick(now);
   }
 
  private:

@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <tensair/operators/event_time.hpp>
 #include <tensair/plan/graph.hpp>
 #include <tensair/runtime/node.hpp>
 #include <tensair/runtime/task.hpp>
@@ -13,19 +14,34 @@
 #include <typeinfo>
 #include <utility>
 
-// How record-wise operators become one loop.
+// The stage protocol: how operators become one loop, and what flows through it.
 //
 // A *stage* is an object that is called with a record and calls the stage behind it; it holds that stage by value. So a
 // chain of operators is one object whose call the compiler inlines down to the last stage, and a source's loop around
 // it is the loop one would write by hand. A stage is made by `bind`: an operator (Map{f}) is bound to the stage behind
 // it, beginning at the end of the chain.
 //
-// Besides records a stage passes on four calls, all in order with the records:
-//   open     once, before the first record: the node and the task it runs in
-//   flush    at the end of every turn of its task: what was held back to move in chunks goes on now
-//   finish   once, after the last record
-//   blocked  asked before a record is sent: true while something behind it cannot take more; the task then waits to be
-//   woken
+// A record is passed as `stage(record, stamp)`. The stamp is `Untimed`, an empty type, until `assign_timestamps` makes
+// it an `EventTime`; which of the two is known from the chain's type, so streams without event time pay nothing for it.
+//
+// In order with the records go
+//   watermark(t)  no record with a time before t is expected any more; never goes back; `end_of_time` before finish.
+//                 Passed on timed streams only. May be called while blocked (as records may that belong to one record
+//                 in front: flat_map): a stage that reacts to it with many records keeps them and says it is blocked.
+//   idle()        nothing has come for a while: who takes from several inputs does not wait for this one's watermark.
+//                 Until the next record or watermark.
+//   finish()      once, after the last record
+// and beside them
+//   open(context) once, before the first record: the node, the task it runs in, and which of its instances this is
+//   flush()       at the end of every turn of its task: what was held back to move in chunks goes on now. A stage with
+//                 records left to emit emits while the stage behind it is not blocked.
+//   blocked()     asked before a record is sent: true while something behind it cannot take more; the task then waits
+//                 to be woken, and calls flush
+//   deadline()    processing time at which the stage wants `tick(now)`; `never` if it does not. Asked after every turn.
+//   tick(now)     the deadline has come, by the node's clock
+//
+// Parallel instances are copies of a stage made before it is opened. So a copy is a stage with the same functions and
+// nothing in it: state that an unopened stage does not have, or that cannot be copied, is wrapped in `Fresh`.
 
 namespace tensair::operators {
 
@@ -33,16 +49,20 @@ namespace tensair::operators {
 struct StageContext {
   runtime::Node& node;
   runtime::Task& task;
+  int instance = 0;   ///< which of the instances on this node, from 0
+  int instances = 1;  ///< how many there are on this node
 };
 
-/// A stage that takes records of type T.
-template <class S, class T>
-concept Stage = std::movable<S> && requires(S stage, T record, StageContext& context) {
-  stage(std::move(record));
+/// A stage that takes records of type T with stamps of type Stamp.
+template <class S, class T, class Stamp = Untimed>
+concept Stage = std::movable<S> && requires(S stage, T record, Stamp stamp, StageContext& context, Time now) {
+  stage(std::move(record), stamp);
   stage.open(context);
   stage.flush();
   stage.finish();
   { stage.blocked() } -> std::convertible_to<bool>;
+  { stage.deadline() } -> std::convertible_to<Time>;
+  stage.tick(now);
 };
 
 /// Passes everything but records on; what most operators build on.
@@ -52,12 +72,47 @@ class StageBase {
   explicit StageBase(Next next) : next_(std::move(next)) {}
 
   void open(StageContext& context) { next_.open(context); }
+  void watermark(EventTime time) { next_.watermark(time); }
+  void idle() { next_.idle(); }
   void flush() { next_.flush(); }
   void finish() { next_.finish(); }
   auto blocked() -> bool { return next_.blocked(); }
+  auto deadline() -> Time { return next_.deadline(); }
+  void tick(Time now) { next_.tick(now); }
 
  protected:
   [[no_unique_address]] Next next_;
+};
+
+/// What a stage with no stage behind it need not say.
+class LastStage {
+ public:
+  void open(StageContext&) {}
+  void watermark(EventTime) {}
+  void idle() {}
+  void flush() {}
+  void finish() {}
+  static constexpr auto blocked() -> bool { return false; }
+  static constexpr auto deadline() -> Time { return never; }
+  void tick(Time) {}
+};
+
+/// A stage's state: a copy of it is empty, because a copy of a stage is another instance of it.
+template <class T>
+struct Fresh {
+  T value{};
+
+  Fresh() = default;
+  Fresh(const Fresh&) {}
+  Fresh(Fresh&&) noexcept = default;
+  auto operator=(const Fresh&) -> Fresh& = delete;
+  auto operator=(Fresh&&) noexcept -> Fresh& = default;
+  ~Fresh() = default;
+
+  auto operator*() -> T& { return value; }
+  auto operator*() const -> const T& { return value; }
+  auto operator->() -> T* { return &value; }
+  auto operator->() const -> const T* { return &value; }
 };
 
 /// A user's lambda threw inside an operator. Becomes a `UserError` where the record's number is known: in the task's

@@ -18,12 +18,17 @@ enum class Placement {
 
 /// How records reach an operator.
 enum class Edge {
-  none,    ///< a source
-  fused,   ///< called by the operator before it, in the same loop
-  fork,    ///< from a stream that is used more than once: the same task hands each record to every user
-  gather,  ///< from the instances on all nodes to the one on node 0
-  route,   ///< to the model replica that has room
-  local,   ///< through a queue in memory, to another task of the same node
+  none,       ///< a source
+  fused,      ///< called by the operator before it, in the same loop
+  fork,       ///< from a stream that is used more than once: the same task hands each record to every user
+  gather,     ///< from the instances on all nodes to the one on node 0
+  key,        ///< by hash of the key, to the instance that keeps that key
+  rebalance,  ///< in turn to all instances
+  broadcast,  ///< a copy to every instance
+  merge,      ///< from several streams into one
+  feedback,   ///< back to the beginning of a loop
+  route,      ///< to the model replica that has room
+  local,      ///< through a queue in memory, to another task of the same node
 };
 
 auto to_string(Edge edge) -> std::string;
@@ -31,15 +36,17 @@ auto to_string(Edge edge) -> std::string;
 /// One logical transformation, as the user wrote it.
 struct Operator {
   int id = 0;
-  std::string kind;    ///< "map", "source", "train", …
-  std::string label;   ///< what the user called it; empty: not named
-  std::string detail;  ///< what else all nodes must agree on: "exchange of updates, seed 1"
-  std::string output;  ///< the type of its stream: "Stream<int>"; empty for a sink
-  int input = -1;      ///< the operator before it
+  std::string kind;                ///< "map", "source", "train", …
+  std::string label;               ///< what the user called it; empty: not named
+  std::string detail;              ///< what else all nodes must agree on: "exchange of updates, seed 1"
+  std::string output;              ///< the type of its stream: "Stream<int>"; empty for a sink
+  int input = -1;                  ///< the operator before it
+  std::vector<int> more_inputs{};  ///< of one that takes several streams: those beside `input`
   Edge edge = Edge::none;
   Placement placement = Placement::first_node;
   bool may_be_unused = false;  ///< its stream may go nowhere: training is worth something without its results
   int instances = 0;           ///< replicas of a model operator; 0: as the placement says
+  int parallel = 1;            ///< parallel instances on each node where it runs
 
   /// "map «normalise»", or "map #3" when the user gave no name.
   auto title() const -> std::string;

@@ -41,8 +41,10 @@ inline constexpr net::ChannelId credit_bit = 0x8000'0000U;
 inline constexpr std::uint8_t item_mark = 0;
 inline constexpr std::uint8_t end_mark = 1;
 
-void send_credits(Node& node, net::Rank to, net::ChannelId channel, std::size_t credits);
-auto read_credits(const net::Payload& payload) -> std::size_t;
+/// Which of the outlets on its node sent an item.
+using SenderId = std::uint16_t;
+
+void send_credits(Node& node, net::Rank to, net::ChannelId channel, SenderId sender, std::size_t credits);
 
 /// Messages waiting for the link; bounded by the credits of the outlet that fills it.
 class MessageQueue final : public net::Outbox {
@@ -92,7 +94,7 @@ class Inlet {
   void put(T item, std::shared_ptr<detail::CreditReturn> credit) {
     {
       const std::lock_guard lock{mutex_};
-      items_.push_back({std::move(item), node_.rank(), std::move(credit)});
+      items_.push_back({std::move(item), node_.rank(), 0, std::move(credit)});
     }
     wake();
   }
@@ -124,7 +126,7 @@ class Inlet {
       } else if (granting_ == Granting::prefer_local) {
         ++withheld_[static_cast<std::size_t>(entry->from)];
       } else if (granting_ == Granting::always) {
-        detail::send_credits(node_, entry->from, channel_, 1);
+        detail::send_credits(node_, entry->from, channel_, entry->sender, 1);
       }
     }
     if (hungry && granting_ == Granting::prefer_local) invite();
@@ -142,6 +144,7 @@ class Inlet {
   struct Entry {
     T item;
     net::Rank from;
+    detail::SenderId sender;
     std::shared_ptr<detail::CreditReturn> credit;  // null: the sender is on another node
   };
 
@@ -151,10 +154,11 @@ class Inlet {
       end();
       return;
     }
+    const auto sender = reader.read<detail::SenderId>();
     auto item = reader.read<T>();
     {
       const std::lock_guard lock{mutex_};
-      items_.push_back({std::move(item), from, nullptr});
+      items_.push_back({std::move(item), from, sender, nullptr});
     }
     wake();
   }
@@ -163,7 +167,7 @@ class Inlet {
   void invite() {
     for (std::size_t rank = 0; rank < withheld_.size(); ++rank) {
       if (withheld_[rank] == 0) continue;
-      detail::send_credits(node_, static_cast<net::Rank>(rank), channel_, std::exchange(withheld_[rank], 0));
+      detail::send_credits(node_, static_cast<net::Rank>(rank), channel_, 0, std::exchange(withheld_[rank], 0));
     }
   }
 
@@ -192,10 +196,12 @@ class Outlet {
 
   /// To the inlet with that channel on another node.
   /// @param credits  what the inlet's `Granting` allows at the start: nothing when it prefers local senders
-  Outlet(Node& node, net::Rank to, net::ChannelId channel, std::size_t credits)
+  /// @param sender   which of this node's outlets to that inlet it is
+  Outlet(Node& node, net::Rank to, net::ChannelId channel, std::size_t credits, detail::SenderId sender = 0)
       : node_(&node),
         to_(to),
         channel_(channel),
+        sender_(sender),
         credits_(std::make_shared<Credits>(credits)),
         queue_(std::make_shared<detail::MessageQueue>()) {
     static_assert(
@@ -222,6 +228,7 @@ class Outlet {
       auto owned = std::make_shared<const T>(std::move(item));
       net::Writer writer{channel_};
       writer.write(detail::item_mark);
+      writer.write(sender_);
       writer.write(*owned);
       post(writer.finish(owned));
     }
@@ -260,12 +267,14 @@ class Outlet {
   Node* node_ = nullptr;
   net::Rank to_ = 0;
   net::ChannelId channel_ = 0;
+  detail::SenderId sender_ = 0;
   std::shared_ptr<Credits> credits_;
   std::shared_ptr<detail::MessageQueue> queue_;
 };
 
-/// Credits that come back from `channel`'s inlets on other nodes, handed to the right outlet: one for each rank, null
-/// where there is none.
-void receive_credits(Node& node, net::ChannelId channel, std::vector<std::shared_ptr<detail::CreditReturn>> by_rank);
+/// Credits that come back from `channel`'s inlets on other nodes, handed to the right outlet: `senders` for each rank,
+/// in order of sender; null where there is none.
+void receive_credits(Node& node, net::ChannelId channel, std::vector<std::shared_ptr<detail::CreditReturn>> by_rank,
+                     std::size_t senders = 1);
 
 }  // namespace tensair::runtime

@@ -1,9 +1,11 @@
 #pragma once
 
 #include <algorithm>
+#include <memory>
 #include <tensair/error.hpp>
 #include <tensair/operators/stage.hpp>
 #include <tensair/runtime/source.hpp>
+#include <type_traits>
 
 namespace tensair::runtime {
 
@@ -37,15 +39,29 @@ void with_record_number(const Node& node, const std::uint64_t& record, Body&& bo
   }
 }
 
+/// Calls `tick` on stages whose deadline has come. Asks for the time only when there is one.
+template <class Fused>
+void tick_if_due(const Node& node, Fused& fused) {
+  if (fused.deadline() == never) return;
+  const Time now = node.clock().now();
+  if (fused.deadline() <= now) fused.tick(now);
+}
+
 /// A source and everything fused behind it: the loop of the pipeline.
 template <class S, class Fused>
 class SourceTask final : public Task {
  public:
-  SourceTask(Node& node, std::shared_ptr<plan::Operator> op, S source, Fused fused)
-      : Task(op->title()), node_(node), op_(std::move(op)), source_(std::move(source)), fused_(std::move(fused)) {}
+  SourceTask(Node& node, std::shared_ptr<plan::Operator> op, S source, Fused fused, int instance = 0, int instances = 1)
+      : Task(op->title()),
+        node_(node),
+        op_(std::move(op)),
+        source_(std::move(source)),
+        fused_(std::move(fused)),
+        instance_(instance),
+        instances_(instances) {}
 
   void open() {
-    operators::StageContext context{node_, *this};
+    operators::StageContext context{node_, *this, instance_, instances_};
     if constexpr (requires { source_.open(node_, waker()); }) {
       source_.open(node_, waker());
     } else if constexpr (requires { source_.open(node_); }) {
@@ -70,38 +86,71 @@ class SourceTask final : public Task {
     if (fused_.blocked()) fused_.flush();
     if (finished_) return fused_.blocked() ? Turn::wait() : Turn::done();
     const Time start = node_.clock().now();
-    for (std::size_t n = turn_.records(); n > 0; --n) {
-      if (fused_.blocked()) {
-        fused_.flush();
-        if (fused_.blocked()) return Turn::wait();
-      }
-      ++records_;  // before, so that a source that throws is at the record it could not give
-      if constexpr (PollingSource<S>) {
-        auto polled = operators::call(op_, next_);
-        if (!polled.has_record()) {
-          --records_;
-          if (polled.ended()) return finish();
-          fused_.flush();
-          return Turn::wait(polled.until());
-        }
-        fused_(std::move(polled.record()));
-      } else {
-        auto record = operators::call(op_, next_);
-        if (!record) {
-          --records_;
-          return finish();
-        }
-        fused_(std::move(*record));
-      }
+    if (fused_.deadline() <= start && !fused_.blocked()) fused_.tick(start);
+    const Turn turn = emit(turn_.records());
+    if (finished_) {
+      fused_.finish();
+      return Turn::again();
     }
     fused_.flush();
+    // A stage that has records left is blocked: then it waits for its outlets, and not for a time.
+    if (turn.state == Turn::State::wait)
+      return Turn::wait(fused_.blocked() ? turn.deadline : std::min(turn.deadline, fused_.deadline()));
     turn_.took(node_.clock().now() - start);
     return Turn::again();
   }
 
-  auto finish() -> Turn {
-    finished_ = true;
-    fused_.finish();
+  // Emits `n` records, or waits if it is blocked before or has none yet.
+  auto emit(std::size_t n) -> Turn {
+    if constexpr (std::is_trivially_copyable_v<S> && sizeof(S) <= 128) {
+      // A copy on the stack, which nothing else can refer to: so the compiler may keep it in registers, whatever the
+      // stages write to.
+      struct Local {
+        SourceTask& task;
+        S source;
+        std::uint64_t records;
+        ~Local() {
+          std::construct_at(&task.source_, source);  // a lambda can be copied, not assigned
+          task.records_ = records;
+        }
+      } local{*this, source_, records_};
+      return emit(n, local.source, local.records);
+    } else {
+      return emit(n, source_, records_);
+    }
+  }
+
+  auto emit(std::size_t n, S& source, std::uint64_t& records) -> Turn {
+    const auto next = [&source] {
+      if constexpr (PollingSource<S>) {
+        return source.poll();
+      } else {
+        return source.next();
+      }
+    };
+    for (; n > 0; --n) {
+      if (fused_.blocked()) {
+        fused_.flush();
+        if (fused_.blocked()) return Turn::wait();
+      }
+      ++records;  // before, so that a source that throws is at the record it could not give
+      auto record = operators::call(op_, next);
+      if constexpr (PollingSource<S>) {
+        if (!record.has_record()) {
+          --records;
+          finished_ = record.ended();
+          return Turn::wait(record.until());
+        }
+        fused_(std::move(record.record()), operators::Untimed{});
+      } else {
+        if (!record) {
+          --records;
+          finished_ = true;
+          return Turn::wait();
+        }
+        fused_(std::move(*record), operators::Untimed{});
+      }
+    }
     return Turn::again();
   }
 
@@ -109,16 +158,7 @@ class SourceTask final : public Task {
   std::shared_ptr<plan::Operator> op_;
   S source_;
   Fused fused_;
-  struct Next {
-    S& source;
-    auto operator()() {
-      if constexpr (PollingSource<S>) {
-        return source.poll();
-      } else {
-        return source.next();
-      }
-    }
-  } next_{source_};
+  int instance_, instances_;
   std::uint64_t records_ = 0;
   TurnSize turn_;
   bool finished_ = false;

@@ -1,0 +1,327 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <tensair/key_value.hpp>
+#include <tensair/operators/aggregate.hpp>
+#include <tensair/operators/chain.hpp>
+#include <tensair/operators/count.hpp>
+#include <tensair/operators/distinct.hpp>
+#include <tensair/operators/key_by.hpp>
+#include <tensair/operators/mean.hpp>
+#include <tensair/operators/min_max.hpp>
+#include <tensair/operators/process.hpp>
+#include <tensair/operators/reduce.hpp>
+#include <tensair/operators/sum.hpp>
+#include <tensair/operators/top_k.hpp>
+#include <tensair/operators/with_state.hpp>
+#include <utility>
+
+namespace tensair {
+
+template <class T, class SomeChain>
+class Stream;
+
+/// A stream whose records have keys: what `stream.key_by(f)` returns. Operators on it keep state for each key, and all
+/// records of a key meet in one of the operator's instances, whichever node they come from.
+///
+/// Order: records of a key that come from one instance in front of `key_by` stay in order; those of different instances
+/// mix. Keys are shared out among all nodes and, with `.parallel(n)`, n instances on each; a pipeline of one instance
+/// on one node exchanges nothing and is one loop.
+///
+/// Most operators emit `KeyValue<K, V>`. If `f` returns a `std::string_view`, K is one too: it then refers to the
+/// operator's state, and what keeps it longer must copy it (`collect`, channels and batches do).
+template <class K, class T, class SomeChain, class F, class Lifetime = operators::Forever>
+class KeyedStream {
+  using Function = operators::KeyFunction<F, Lifetime>;
+
+ public:
+  using key_type = K;
+  using value_type = T;
+
+  KeyedStream(Stream<T, SomeChain> stream, F f, Lifetime lifetime = {})
+      : stream_(std::move(stream)), f_(std::move(f)), lifetime_(lifetime), parallel_(stream_.op_->parallel) {}
+
+  /// The keyed operators have n instances on every node.
+  /// @throws UsageError  n is not at least 1
+  auto parallel(int n) && -> KeyedStream {
+    if (n < 1) throw UsageError("parallel(" + std::to_string(n) + ")", "after key_by", "Give 1 or more.");
+    parallel_ = n;
+    return std::move(*this);
+  }
+  /// Names `key_by`: for errors, `--explain` and reports.
+  auto name(std::string label) && -> KeyedStream {
+    label_ = std::move(label);
+    return std::move(*this);
+  }
+
+  /// A key's state is forgotten when the key has had no record for `duration` of the node's clock; its next record
+  /// begins anew. Exact to a turn of the task, about a millisecond.
+  /// @throws UsageError  the duration is not positive
+  auto time_to_live(Duration duration) && {
+    if (duration <= Duration::zero())
+      throw UsageError("time_to_live", "after key_by", "Give a time to live of more than nothing.");
+    auto keyed = KeyedStream<K, T, SomeChain, F, operators::TimeToLive>(std::move(stream_), std::move(f_), {duration});
+    keyed.parallel_ = parallel_;
+    keyed.label_ = std::move(label_);
+    return keyed;
+  }
+
+  /// Keeps one value a key and adds each record to it. Emits `KeyValue<K, result>`: the key's new value for each
+  /// record, or with `at_end` every key's last value, once.
+  /// @param aggregate  see `Aggregate`
+  /// @throws UserError  (stops the pipeline) when one of its functions throws
+  template <Aggregate<T> A, class When = EachRecord>
+  auto aggregate(A aggregate, When when = {}) && {
+    return apply_aggregate("aggregate", std::move(aggregate), when);
+  }
+  template <Aggregate<T> A, class When = EachRecord>
+  auto aggregate(A aggregate, When when = {}) & {
+    return use().aggregate(std::move(aggregate), when);
+  }
+  /// The same of lambdas: a value to begin with, `add(value, record)`, `merge(value, other)`, `result(value)`.
+  ///
+  /// @code
+  /// readings.key_by(&Reading::sensor)
+  ///     .aggregate(Range{}, [](Range& range, const Reading& one) { range.add(one.celsius); },
+  ///                [](Range& range, const Range& other) { range.add(other); }, &Range::width);
+  /// @endcode
+  template <class Init, class Add, class Merge, class Result, class When = EachRecord>
+  auto aggregate(Init init, Add add, Merge merge, Result result, When when = {}) && {
+    using Of = operators::AggregateOf<Init, Add, Merge, Result>;
+    static_assert(Aggregate<Of, T>,
+                  "aggregate takes a value, add(value, record), merge(value, other) and result(value)");
+    return apply_aggregate("aggregate", Of{std::move(init), std::move(add), std::move(merge), std::move(result)}, when);
+  }
+  template <class Init, class Add, class Merge, class Result, class When = EachRecord>
+  auto aggregate(Init init, Add add, Merge merge, Result result, When when = {}) & {
+    return use().aggregate(std::move(init), std::move(add), std::move(merge), std::move(result), when);
+  }
+
+  /// Folds the records of a key into one: the first, then `f(value, record)`. With `at_end`, `f` must be associative.
+  ///
+  /// @code
+  /// bids.key_by(&Bid::item).reduce([](const Bid& a, const Bid& b) { return a.price < b.price ? b : a; });
+  /// @endcode
+  /// @throws UserError  (stops the pipeline) when `f` throws
+  template <class R, class When = EachRecord>
+  requires std::convertible_to<std::invoke_result_t<R&, T, const T&>, T>
+  auto reduce(R f, When when = {}) && {
+    static_assert(!is_view<T>, "reduce keeps records, and these only refer to something: make them own it first");
+    return apply_aggregate("reduce", operators::Reduce<T, R>{std::move(f)}, when);
+  }
+  template <class R, class When = EachRecord>
+  auto reduce(R f, When when = {}) & {
+    return use().reduce(std::move(f), when);
+  }
+
+  /// Counts the records of each key.
+  ///
+  /// @code
+  /// words.key_by(std::identity{}).count(tensair::at_end).sink(print);
+  /// @endcode
+  template <class When = EachRecord>
+  auto count(When when = {}) && {
+    return apply_aggregate("count", operators::Count{}, when);
+  }
+  template <class When = EachRecord>
+  auto count(When when = {}) & {
+    return use().count(when);
+  }
+
+  /// Adds up `f(record)` for each key, or the records themselves. Integers are added up in 64 bits, floating-point
+  /// numbers in double precision, other types by their `+=`, from `V{}` on.
+  ///
+  /// @code
+  /// orders.key_by(&Order::customer).sum(&Order::cents);
+  /// @endcode
+  template <class V = std::identity, class When = EachRecord>
+  auto sum(V f = {}, When when = {}) && {
+    return apply_aggregate("sum", operators::Sum<T, V>{std::move(f)}, when);
+  }
+  template <class V = std::identity, class When = EachRecord>
+  auto sum(V f = {}, When when = {}) & {
+    return use().sum(std::move(f), when);
+  }
+
+  /// The least `f(record)` of each key, or the least record.
+  template <class V = std::identity, class When = EachRecord>
+  auto min(V f = {}, When when = {}) && {
+    return apply_aggregate("min", operators::Extreme<T, V, std::less<>>{std::move(f)}, when);
+  }
+  template <class V = std::identity, class When = EachRecord>
+  auto min(V f = {}, When when = {}) & {
+    return use().min(std::move(f), when);
+  }
+  /// The greatest `f(record)` of each key, or the greatest record.
+  template <class V = std::identity, class When = EachRecord>
+  auto max(V f = {}, When when = {}) && {
+    return apply_aggregate("max", operators::Extreme<T, V, std::greater<>>{std::move(f)}, when);
+  }
+  template <class V = std::identity, class When = EachRecord>
+  auto max(V f = {}, When when = {}) & {
+    return use().max(std::move(f), when);
+  }
+
+  /// The arithmetic mean of `f(record)` for each key, or of the records.
+  template <class V = std::identity, class When = EachRecord>
+  auto mean(V f = {}, When when = {}) && {
+    return apply_aggregate("mean", operators::Mean<T, V>{std::move(f)}, when);
+  }
+  template <class V = std::identity, class When = EachRecord>
+  auto mean(V f = {}, When when = {}) & {
+    return use().mean(std::move(f), when);
+  }
+
+  /// The n records of each key with the greatest `by(record)` (or the greatest records), greatest first, as a
+  /// `std::vector<T>`. Of equal ones the earlier come first.
+  /// @throws UsageError  n is 0
+  template <class V = std::identity, class When = EachRecord>
+  auto top_k(std::size_t n, V by = {}, When when = {}) && {
+    static_assert(!is_view<T>, "top_k keeps records, and these only refer to something: make them own it first");
+    if (n == 0) throw UsageError("top_k(0)", "after key_by", "Give 1 or more.");
+    return apply_aggregate("top_k", operators::TopK<T, V>{n, std::move(by)}, when);
+  }
+  template <class V = std::identity, class When = EachRecord>
+  auto top_k(std::size_t n, V by = {}, When when = {}) & {
+    return use().top_k(n, std::move(by), when);
+  }
+
+  /// Passes on the first record of each key.
+  ///
+  /// @code
+  /// visits.key_by(&Visit::user).time_to_live(24h).distinct();
+  /// @endcode
+  auto distinct() && {
+    return apply<T>("distinct",
+                    [](auto, auto function) { return operators::Distinct<K, Function>{std::move(function)}; });
+  }
+  auto distinct() & { return use().distinct(); }
+
+  /// Each record becomes `f(state, record)`, with a state of type S for each key, which begins as `S{}`.
+  ///
+  /// @code
+  /// readings.key_by(&Reading::sensor).with_state<double>([](double& last, const Reading& reading) {
+  ///   return reading.celsius - std::exchange(last, reading.celsius);
+  /// });
+  /// @endcode
+  /// @throws UserError  (stops the pipeline) when `f` throws
+  template <class S, class M>
+  requires std::invocable<M&, S&, T>
+  auto with_state(M f) && {
+    using Out = std::remove_cvref_t<std::invoke_result_t<M&, S&, T>>;
+    return apply<Out>("with_state", [&](auto op, auto function) {
+      return operators::WithState<K, Function, S, M>{std::move(op), std::move(function), std::move(f)};
+    });
+  }
+  template <class S, class M>
+  requires std::invocable<M&, S&, T>
+  auto with_state(M f) & { return use().template with_state<S>(std::move(f)); }
+
+  /// Calls a function with state and timers for each key, which emits what it wants: see `ProcessFunction` and
+  /// `ProcessContext`.
+  ///
+  /// @code
+  /// /// Emits a user when nothing has come from it for half an hour.
+  /// struct Gone {
+  ///   struct State { tensair::EventTime last; };
+  ///   using Output = std::string;
+  ///   void operator()(const Click& click, State& state, auto& context) {
+  ///     context.cancel(state.last + 30min);
+  ///     context.at((state.last = context.time()) + 30min);
+  ///   }
+  ///   void on_event_time(tensair::EventTime, State&, auto& context) { context.emit(context.key()); context.forget(); }
+  /// };
+  /// clicks.assign_timestamps(&Click::when).key_by(&Click::user).process(Gone{});
+  /// @endcode
+  /// @throws UserError  (stops the pipeline) when one of its functions throws
+  template <ProcessFunction<K, T> P>
+  auto process(P process) && {
+    using Stamp = typename SomeChain::Stamp;
+    return apply<typename P::Output>("process", [&](auto op, auto function) {
+      return operators::Process<K, T, Stamp, Function, P>{std::move(op), std::move(function), std::move(process)};
+    });
+  }
+  template <ProcessFunction<K, T> P>
+  auto process(P function) & {
+    return use().process(std::move(function));
+  }
+
+ private:
+  auto use() & {
+    auto stream = stream_.use();
+    using Chain = typename decltype(stream)::chain_type;
+    auto keyed = KeyedStream<K, T, Chain, F, Lifetime>(std::move(stream), f_, lifetime_);
+    keyed.parallel_ = parallel_;
+    keyed.label_ = label_;
+    return keyed;
+  }
+  template <class, class, class, class, class>
+  friend class KeyedStream;
+
+  // The operator key_by itself, and what a keyed operator is built with.
+  auto key_op() {
+    auto op = stream_.follow("key_by", operators::stream_type<T>());
+    op->label = label_;
+    op->parallel = parallel_;
+    return op;
+  }
+
+  auto follow(const plan::Operator& key_op, std::string kind, std::string output) {
+    auto op = stream_.graph_->add(std::move(kind), std::move(output), plan::Placement::every_node);
+    op->input = key_op.id;
+    op->edge = plan::Edge::fused;
+    op->parallel = parallel_;
+    return op;
+  }
+
+  /// The stream behind a keyed operator: `make(op, Function)` is the operator, which takes records of type T.
+  template <class Out, class Make>
+  auto apply(std::string kind, Make make) {
+    auto key = key_op();
+    auto function = Function{key, std::move(f_), lifetime_};
+    auto chain =
+        operators::exchange<T>(std::move(stream_.chain_), stream_.op_, key, operators::ByKey<F>{{key, function.f}});
+    auto op = follow(*key, std::move(kind), operators::stream_type<Out>());
+    auto longer = std::move(chain).then(make(op, std::move(function)));
+    return Stream<Out, decltype(longer)>(stream_.graph_, op, std::move(longer));
+  }
+
+  template <class A>
+  auto apply_aggregate(std::string kind, A aggregate, EachRecord) {
+    using Out = KeyValue<K, operators::AggregateResult<A>>;
+    return apply<Out>(std::move(kind), [&](auto op, auto function) {
+      return operators::AggregateByKey<K, Function, A>{std::move(op), std::move(function), std::move(aggregate)};
+    });
+  }
+
+  template <class A>
+  auto apply_aggregate(std::string kind, A aggregate, AtEnd) {
+    static_assert(std::copy_constructible<A> && std::copy_constructible<F>,
+                  "at_end adds up on both sides of an exchange, so its functions must be copyable");
+    static_assert(std::same_as<Lifetime, operators::Forever>, "at_end keeps every key until the end: no time_to_live");
+    using Out = KeyValue<K, operators::AggregateResult<A>>;
+    using Partial = operators::Partial<K, operators::AggregateState<A>>;
+    using Stamp = typename SomeChain::Stamp;
+    auto key = key_op();
+    auto function = Function{key, std::move(f_)};
+    using Route = decltype(&Partial::key);
+    auto front =
+        std::move(stream_.chain_).then(operators::PreAggregate<K, Function, A, Stamp>{key, function, aggregate});
+    auto chain =
+        operators::exchange<Partial>(std::move(front), stream_.op_, key, operators::ByKey<Route>{{key, &Partial::key}});
+    auto op = follow(*key, std::move(kind), operators::stream_type<Out>());
+    auto longer = std::move(chain).then(
+        operators::AggregateAtEnd<K, Function, A, Stamp>{op, std::move(function), std::move(aggregate)});
+    return Stream<Out, decltype(longer)>(stream_.graph_, op, std::move(longer));
+  }
+
+  Stream<T, SomeChain> stream_;
+  F f_;
+  [[no_unique_address]] Lifetime lifetime_;
+  int parallel_;
+  std::string label_;
+};
+
+}  // namespace tensair

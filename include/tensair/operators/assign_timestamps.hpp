@@ -1,0 +1,194 @@
+#pragma once
+
+#include <algorithm>
+#include <concepts>
+#include <memory>
+#include <optional>
+#include <tensair/operators/event_time.hpp>
+#include <tensair/operators/stage.hpp>
+#include <utility>
+
+namespace tensair {
+
+/// How a stream with event time says how far it has come. Made by `monotonous`, `bounded_out_of_orderness` or
+/// `punctuated`, and refined by its members.
+///
+/// A watermark of t promises that no record with a time before t is expected any more. Windows and timers wait for it;
+/// a record that breaks the promise is late.
+/// @tparam Advance  `std::optional<EventTime> operator()(const T& record, EventTime time, EventTime latest)`: a watermark after that record, or none; `latest` is the latest time so far
+template <class Advance>
+struct WatermarkStrategy {
+  Advance advance;
+  Duration idle_timeout = Duration::max();
+  std::chrono::microseconds ahead = std::chrono::microseconds::max();
+
+  /// When nothing has come for `timeout` (of the node's clock), the stream is idle: operators with several inputs do
+  /// not wait for this one until it has records again. Noticed between two turns of the source's task, so not while a
+  /// source blocks in `next()`.
+  auto idle_after(Duration timeout) && -> WatermarkStrategy {
+    idle_timeout = timeout;
+    return std::move(*this);
+  }
+
+  /// A record whose time is more than `bound` after all before it (a broken clock) moves the watermark by at most
+  /// `bound`, and is counted in the run's figures. The record itself keeps its time.
+  template <class Rep, class Period>
+  auto at_most_ahead(std::chrono::duration<Rep, Period> bound) && -> WatermarkStrategy {
+    ahead = std::chrono::duration_cast<std::chrono::microseconds>(bound);
+    return std::move(*this);
+  }
+};
+
+namespace operators {
+
+struct Monotonous {
+  template <class T>
+  auto operator()(const T&, EventTime, EventTime latest) const -> std::optional<EventTime> {
+    return latest;
+  }
+};
+
+struct BoundedOutOfOrderness {
+  std::chrono::microseconds bound;
+  template <class T>
+  auto operator()(const T&, EventTime, EventTime latest) const -> std::optional<EventTime> {
+    return latest - bound;
+  }
+};
+
+template <class F>
+struct Punctuated {
+  F f;
+  template <class T>
+  auto operator()(const T& record, EventTime time, EventTime) -> std::optional<EventTime> {
+    return f(record, time);
+  }
+};
+
+}  // namespace operators
+
+/// Times never go back in one instance of the stream: the watermark is the latest time. What `assign_timestamps(f)`
+/// takes.
+inline auto monotonous() -> WatermarkStrategy<operators::Monotonous> {
+  return {};
+}
+
+/// A record may be up to `bound` older than the latest before it.
+template <class Rep, class Period>
+auto bounded_out_of_orderness(std::chrono::duration<Rep, Period> bound)
+    -> WatermarkStrategy<operators::BoundedOutOfOrderness> {
+  return {{std::chrono::duration_cast<std::chrono::microseconds>(bound)}};
+}
+
+/// Records say themselves: `f(record, time)` returns a watermark (`std::optional<EventTime>`), or nothing.
+template <class F>
+auto punctuated(F f) -> WatermarkStrategy<operators::Punctuated<F>> {
+  return {{std::move(f)}};
+}
+
+namespace operators {
+
+/// A function from records of type T to a time of the system clock's.
+template <class F, class T>
+concept Timing = std::move_constructible<F> && std::invocable<F&, const T&> &&
+    std::convertible_to<decltype(std::chrono::floor<std::chrono::microseconds>(
+                            std::declval<std::invoke_result_t<F&, const T&>>())),
+                        EventTime>;
+
+/// Counts, for all instances on a node, the records whose times were too far ahead.
+auto count_ahead(runtime::Node& node, const plan::Operator& op) -> std::shared_ptr<runtime::Counter>;
+
+/// The stage of `stream.assign_timestamps(f, strategy)`: from here on records have times, and watermarks flow.
+template <class F, class Advance, class Next>
+class TimestampStage : public StageBase<Next> {
+ public:
+  TimestampStage(std::shared_ptr<plan::Operator> op, F f, WatermarkStrategy<Advance> strategy, Next next)
+      : StageBase<Next>(std::move(next)), op_(std::move(op)), f_(std::move(f)), strategy_(std::move(strategy)) {}
+
+  void open(StageContext& context) {
+    clock_ = &context.node.clock();
+    last_active_ = clock_->now();
+    if (strategy_.ahead != std::chrono::microseconds::max()) ahead_ = count_ahead(context.node, *op_);
+    this->next_.open(context);
+  }
+
+  template <class T, class Stamp>
+  void operator()(T&& record, Stamp) {
+    const EventTime time = std::chrono::floor<std::chrono::microseconds>(call(op_, f_, std::as_const(record)));
+    EventTime counted = time;
+    if (ahead_ && latest_ != beginning_of_time && time - latest_ > strategy_.ahead) {
+      counted = latest_ + strategy_.ahead;
+      ahead_->add(1);
+    }
+    latest_ = std::max(latest_, counted);
+    active_ = true;
+    std::optional<EventTime> watermark = call(op_, strategy_.advance, std::as_const(record), time, latest_);
+    this->next_(std::forward<T>(record), time);
+    if (watermark && *watermark > watermark_) advance_to(*watermark);
+  }
+
+  // Nothing but this stage's own watermarks: it may stand behind another one.
+  void watermark(EventTime) {}
+
+  void flush() {
+    if (active_ && strategy_.idle_timeout != Duration::max()) {
+      last_active_ = clock_->now();
+      active_ = idle_ = false;
+    }
+    this->next_.flush();
+  }
+
+  void finish() {
+    this->next_.watermark(end_of_time);
+    this->next_.finish();
+  }
+
+  auto deadline() -> Time { return std::min(idle_deadline(), this->next_.deadline()); }
+  void tick(Time now) {
+    if (!active_ && idle_deadline() <= now) {
+      idle_ = true;
+      this->next_.idle();
+    }
+    if (this->next_.deadline() <= now) this->next_.tick(now);
+  }
+
+ private:
+  auto idle_deadline() const -> Time {
+    if (idle_ || strategy_.idle_timeout == Duration::max()) return never;
+    return last_active_ + strategy_.idle_timeout;
+  }
+
+  void advance_to(EventTime time) {
+    // A punctuated watermark is a record's word too. And the end is for `finish` to say.
+    if (ahead_) time = std::min(time, latest_ + strategy_.ahead);
+    watermark_ = std::min(time, end_of_time - std::chrono::microseconds{1});
+    this->next_.watermark(watermark_);
+  }
+
+  std::shared_ptr<plan::Operator> op_;
+  [[no_unique_address]] F f_;
+  WatermarkStrategy<Advance> strategy_;
+  const Clock* clock_ = nullptr;
+  std::shared_ptr<runtime::Counter> ahead_;
+  EventTime latest_ = beginning_of_time, watermark_ = beginning_of_time;
+  Time last_active_{};
+  bool active_ = false, idle_ = false;
+};
+
+/// The operator before it is bound to the stage behind it.
+template <class F, class Advance>
+struct AssignTimestamps {
+  using StampBehind = EventTime;
+
+  std::shared_ptr<plan::Operator> op;
+  F f;
+  WatermarkStrategy<Advance> strategy;
+
+  template <class Next>
+  auto bind(Next next) && -> TimestampStage<F, Advance, Next> {
+    return {std::move(op), std::move(f), std::move(strategy), std::move(next)};
+  }
+};
+
+}  // namespace operators
+}  // namespace tensair

@@ -1,0 +1,225 @@
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <tensair/operators/chunk.hpp>
+#include <tensair/operators/instances.hpp>
+#include <tensair/operators/stage.hpp>
+#include <tensair/runtime/edge_channels.hpp>
+#include <tensair/runtime/queue_task.hpp>
+#include <vector>
+
+// Where records change the task: by key, in turn, to everyone, or to node 0.
+//
+// The chain in front of an exchange ends in a BoundaryStage; the chain behind it is one object too, and both are known
+// when the graph is written. Whether there is a channel between them is known only when it is built, from the number of
+// nodes and instances. If each instance in front has one behind that hears from no other (always so for one instance on
+// one node), the boundary holds that instance by value and calls it: one loop, no channel, no copy. Otherwise the
+// instances behind become tasks of their own with an inlet each, and the boundary routes records into outlets.
+
+namespace tensair::operators {
+
+/// All to the one instance on node 0.
+struct ToFirstNode {
+  static constexpr auto reach = runtime::Reach::first_node;
+  static constexpr auto edge = plan::Edge::gather;
+  template <class T>
+  auto operator()(const T&, std::size_t) -> std::size_t {
+    return 0;
+  }
+};
+
+/// To an instance on the same node.
+struct ToOwnNode {
+  static constexpr auto reach = runtime::Reach::own_node;
+  static constexpr auto edge = plan::Edge::local;
+  template <class T>
+  auto operator()(const T&, std::size_t) -> std::size_t {
+    return 0;
+  }
+};
+
+/// In turn to every instance. One that `may_forward` leaves records where they are if there are as many instances
+/// behind as in front.
+template <bool MayForward>
+class InTurn {
+ public:
+  static constexpr auto reach = MayForward ? runtime::Reach::forward_or_every_instance : runtime::Reach::every_instance;
+  static constexpr auto edge = plan::Edge::rebalance;
+
+  /// Senders begin with different receivers.
+  void open(const StageContext& context) {
+    next_ = static_cast<std::size_t>(context.node.rank() * context.instances + context.instance);
+  }
+  template <class T>
+  auto operator()(const T&, std::size_t receivers) -> std::size_t {
+    return next_++ % receivers;
+  }
+
+ private:
+  std::size_t next_ = 0;
+};
+
+/// A copy to every instance.
+struct ToAll {
+  static constexpr auto reach = runtime::Reach::every_instance;
+  static constexpr auto edge = plan::Edge::broadcast;
+  static constexpr bool to_all = true;
+};
+
+/// What the two sides of an exchange share on one node: how they are connected, and the stages behind.
+template <class T, class Stamp, class Fused>
+struct ExchangePlan {
+  using Channels = runtime::EdgeChannels<Chunk<T, Stamp>>;
+
+  runtime::Reach reach;
+  bool senders_everywhere, receivers_everywhere;
+  std::shared_ptr<plan::Operator> from, to;
+  std::optional<Fused> prototype;  // of the stages behind
+
+  runtime::EdgeShape shape{};  // the rest is known once the node is built
+  bool fused = false;
+  int instances_left = 0;
+  std::optional<Channels> channels{};
+  std::vector<std::vector<runtime::Outlet<Chunk<T, Stamp>>>> outlets{};
+
+  void build(runtime::Node& node) {
+    shape = {reach, senders_everywhere, receivers_everywhere, from->parallel,
+             reach == runtime::Reach::first_node ? 1 : to->parallel};
+    fused = shape.one_to_one(node.count());
+    instances_left = fused ? shape.senders_on(node.rank()) : shape.receivers_on(node.rank());
+    if (fused) return;
+    if constexpr (!net::Encodable<Owned<T>>) {
+      if (node.count() > 1 && reach != runtime::Reach::own_node) {
+        throw UsageError("records of " + stream_type<T>() + " cannot be sent to another node", {},
+                         "Give the type a member template serialize(archive, version) { archive & a & b; }.");
+      }
+    }
+    channels.emplace(node, channel_of(*to), shape, chunk_credits);
+    int index = 0;
+    for (const auto& inlet : channels->inlets()) {
+      auto task = std::make_shared<runtime::QueueTask<T, Stamp, Fused>>(
+          node, to->title(), inlet, shape.senders_to(node.rank(), index, node.count()), next_instance(), index,
+          shape.receivers);
+      ++index;
+      node.when_built([&node, task] {
+        task->open();
+        node.scheduler().spawn(task);
+      });
+    }
+  }
+
+  auto next_instance() -> Fused { return instance_of(prototype, --instances_left == 0, *to); }
+
+  auto outlets_of(int sender) -> std::vector<runtime::Outlet<Chunk<T, Stamp>>> {
+    if (outlets.empty()) outlets = channels->connect();
+    return std::move(outlets[static_cast<std::size_t>(sender)]);
+  }
+};
+
+/// Ends a chain at an exchange: calls the stage behind, or routes records to other tasks.
+template <class T, class Stamp, class Routing, class Fused>
+class BoundaryStage {
+ public:
+  BoundaryStage(std::shared_ptr<ExchangePlan<T, Stamp, Fused>> plan, Routing routing)
+      : plan_(std::move(plan)), routing_(std::move(routing)) {}
+
+  void open(StageContext& context) {
+    if constexpr (requires { routing_.open(context); }) routing_.open(context);
+    if (plan_->fused) {
+      next_->emplace(plan_->next_instance());
+      (*next_)->open(context);
+      return;
+    }
+    std::uint32_t number = plan_->shape.number_of(context.node.rank(), context.instance);
+    for (auto& outlet : plan_->outlets_of(context.instance)) {
+      senders_->emplace_back().connect(std::move(outlet), context.task, number);
+    }
+  }
+
+  template <class R>
+  void operator()(R&& record, Stamp stamp) {
+    if (next_->has_value()) {
+      (**next_)(std::forward<R>(record), stamp);
+    } else {
+      route(std::forward<R>(record), stamp);
+    }
+  }
+
+  /// Whether the stage behind is called and nothing is routed. Known once open.
+  auto is_fused() const -> bool { return next_->has_value(); }
+  /// Passes something to a fused stage that is no record of this edge. Precondition: `is_fused()`
+  template <class Other>
+  void pass(Other&& other, Stamp stamp) {
+    (**next_)(std::forward<Other>(other), stamp);
+  }
+
+  void watermark(EventTime time) {
+    if (next_->has_value()) (*next_)->watermark(time);
+    for (auto& sender : *senders_) sender.watermark(time);
+  }
+  void idle() {
+    if (next_->has_value()) (*next_)->idle();
+    for (auto& sender : *senders_) sender.idle();
+  }
+  void flush() {
+    if (next_->has_value()) (*next_)->flush();
+    for (auto& sender : *senders_) sender.flush();
+  }
+  void finish() {
+    if (next_->has_value()) (*next_)->finish();
+    for (auto& sender : *senders_) sender.finish();
+  }
+  auto blocked() -> bool {
+    if (next_->has_value()) return (*next_)->blocked();
+    for (const auto& sender : *senders_) {
+      if (sender.blocked()) return true;
+    }
+    return false;
+  }
+  auto deadline() -> Time { return next_->has_value() ? (*next_)->deadline() : never; }
+  void tick(Time now) {
+    if (next_->has_value()) (*next_)->tick(now);
+  }
+
+ private:
+  // Not inlined, so that the loop in which nothing is routed stays small.
+  [[gnu::noinline]] void route(T record, Stamp stamp) {
+    if constexpr (requires { Routing::to_all; }) {
+      static_assert(std::copy_constructible<T>, "broadcast needs records that can be copied");
+      for (auto& sender : *senders_) sender.push(record, stamp);
+    } else {
+      const std::size_t to = routing_(std::as_const(record), senders_->size());
+      (*senders_)[to].push(std::move(record), stamp);
+    }
+  }
+
+  std::shared_ptr<ExchangePlan<T, Stamp, Fused>> plan_;
+  [[no_unique_address]] Routing routing_;
+  Fresh<std::optional<Fused>> next_;
+  Fresh<std::vector<ChunkSender<T, Stamp>>> senders_;
+};
+
+/// Records come over an exchange from the chain `Upstream`.
+template <class Upstream, class T, class Routing>
+struct ExchangeHead {
+  static constexpr bool everywhere = Routing::reach != runtime::Reach::first_node &&
+                                     (Routing::reach != runtime::Reach::own_node || Upstream::everywhere);
+  using Stamp = typename Upstream::Stamp;
+
+  Upstream upstream;
+  std::shared_ptr<plan::Operator> from;  // the last operator in front
+  std::shared_ptr<plan::Operator> op;    // the first one behind
+  Routing routing;
+
+  template <class Fused>
+  void end(plan::Graph& graph, Fused fused) {
+    using Plan = ExchangePlan<T, Stamp, Fused>;
+    auto plan = std::make_shared<Plan>(
+        Plan{Routing::reach, Upstream::everywhere, everywhere, from, op, std::optional<Fused>(std::move(fused))});
+    graph.on_build([plan](runtime::Node& node) { plan->build(node); });
+    std::move(upstream).end(graph, BoundaryStage<T, Stamp, Routing, Fused>(plan, std::move(routing)));
+  }
+};
+
+}  // namespace tensair::operators

@@ -1,0 +1,163 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <tensair/operators/exchange.hpp>
+#include <tensair/operators/key_hash.hpp>
+#include <tensair/operators/stage.hpp>
+#include <tensair/operators/state_map.hpp>
+#include <utility>
+
+// Keys. `key_by(f)` sends each record to the instance that keeps its key: the hash's upper 32 bits, scaled to the
+// number of instances. Operators behind it ask `f` again for the key: when they are fused with what is in front,
+// nothing is routed and `f` is called once.
+
+namespace tensair {
+
+/// A function from records of type T to keys: a lambda or a pointer to a member. It may return a reference into the
+/// record, or a view of it.
+template <class F, class T>
+concept Keying = std::move_constructible<F> && std::invocable<F&, const T&> &&
+    Key<std::remove_cvref_t<std::invoke_result_t<F&, const T&>>>;
+
+namespace operators {
+
+/// State is kept until the stream ends.
+struct Forever {};
+/// State of a key that has had no record for so long is forgotten.
+struct TimeToLive {
+  Duration duration;
+};
+
+/// A key function with the operator it belongs to (what it throws names that one), and how long a key's state lives.
+template <class F, class L = Forever>
+struct KeyFunction {
+  using Lifetime = L;
+
+  std::shared_ptr<plan::Operator> op;
+  F f;
+  [[no_unique_address]] Lifetime lifetime{};
+
+  template <class T>
+  auto key(const T& record) -> decltype(auto) {
+    return call(op, f, record);
+  }
+  template <class K>
+  auto hash(const K& key) const -> std::uint64_t {
+    constexpr auto hash_of = [](const K& one) noexcept(noexcept(hash_key(one))) { return hash_key(one); };
+    return call(op, hash_of, key);
+  }
+};
+
+/// To the instance that keeps the record's key.
+template <class F>
+struct ByKey {
+  static constexpr auto reach = runtime::Reach::every_instance;
+  static constexpr auto edge = plan::Edge::key;
+
+  KeyFunction<F> function;
+
+  template <class T>
+  auto operator()(const T& record, std::size_t receivers) -> std::size_t {
+    const std::uint64_t hash = function.hash(function.key(record));
+    return static_cast<std::size_t>(((hash >> 32) * receivers) >> 32);
+  }
+};
+
+/// A state and when it was last used.
+template <class State>
+struct Expiring {
+  State state;
+  Time used;
+};
+
+/// What stages with keyed state build on: one state a key. `Function` is a KeyFunction.
+///
+/// With a time to live, the clock is read once a turn, not once a record; a state is forgotten when it is used again
+/// too late, or by a sweep of all states four times in that time, whichever comes first.
+template <class K, class Function, class State, class Next>
+class KeyedStage : public StageBase<Next> {
+ public:
+  static constexpr bool expires = std::same_as<typename Function::Lifetime, TimeToLive>;
+  using Map = StateMap<K, std::conditional_t<expires, Expiring<State>, State>>;
+  using Entry = typename Map::Entry;
+
+  KeyedStage(Function function, Next next) : StageBase<Next>(std::move(next)), function_(std::move(function)) {}
+
+  void open(StageContext& context) {
+    if constexpr (expires) {
+      clock_ = &context.node.clock();
+      now_ = clock_->now();
+      next_sweep_ = now_ + lifetime() / 4;
+    }
+    this->next_.open(context);
+  }
+  void flush() {
+    if constexpr (expires) now_ = clock_->now();
+    this->next_.flush();
+  }
+  auto deadline() -> Time {
+    if constexpr (expires) {
+      if (!states_->empty()) return std::min(next_sweep_, this->next_.deadline());
+    }
+    return this->next_.deadline();
+  }
+  void tick(Time now) {
+    if constexpr (expires) {
+      now_ = now;
+      if (next_sweep_ <= now) sweep();
+    }
+    if (this->next_.deadline() <= now) this->next_.tick(now);
+  }
+
+ protected:
+  static auto state(Entry& entry) -> State& {
+    if constexpr (expires) {
+      return entry.value.state;
+    } else {
+      return entry.value;
+    }
+  }
+
+  /// The entry of a key; `make()` is the state of a new one.
+  template <class Like, class Make>
+  auto entry_of_key(const Like& key, Make&& make) -> Entry& {
+    if constexpr (expires) {
+      auto& entry = states_->find_or_make(key, function_.hash(key), [&] { return Expiring<State>{make(), now_}; });
+      if (entry.value.used + lifetime() <= now_) entry.value.state = make();
+      entry.value.used = now_;
+      return entry;
+    } else {
+      return states_->find_or_make(key, function_.hash(key), std::forward<Make>(make));
+    }
+  }
+  /// The entry of the record's key.
+  template <class T, class Make>
+  auto entry_of(const T& record, Make&& make) -> Entry& {
+    const auto& key = function_.key(record);
+    return entry_of_key(key, std::forward<Make>(make));
+  }
+
+  Function function_;
+  Fresh<Map> states_;
+
+ private:
+  auto lifetime() const -> Duration { return function_.lifetime.duration; }
+
+  void sweep() {
+    next_sweep_ = now_ + lifetime() / 4;
+    // Backwards: the last entry moves into an erased one's place.
+    for (std::size_t i = states_->size(); i-- > 0;) {
+      auto& entry = states_->at(i);
+      if (entry.value.used + lifetime() > now_) continue;
+      const auto key = entry.key;
+      states_->erase(key, hash_key(key));
+    }
+  }
+
+  const Clock* clock_ = nullptr;
+  Time now_{}, next_sweep_ = never;
+};
+
+}  // namespace operators
+}  // namespace tensair

@@ -1,0 +1,290 @@
+#pragma once
+
+#include <algorithm>
+#include <memory>
+#include <stdexcept>
+#include <tensair/operators/key_by.hpp>
+#include <utility>
+#include <vector>
+
+// A process function: what a user writes when no other operator fits. It has a state for each key, emits what it wants
+// when it wants, and asks to be called again at a time.
+//
+// A timer is a heap entry (time, key) and a note in the key's state. What a heap entry says counts only if the note is
+// still there: so a timer asked for twice comes once, and cancelling is forgetting the note.
+
+namespace tensair {
+
+namespace operators {
+template <class K, class T, class Stamp, class Function, class P, class Next>
+class ProcessStage;
+}
+
+/// What a process function can do while it is called: about the key of the record or timer it is called for.
+template <class K, class Out>
+class ProcessContext {
+ public:
+  virtual ~ProcessContext() = default;
+
+  virtual auto key() const -> const Owned<K>& = 0;
+  /// The record's event time, or the timer's. On streams without event time, and in processing-time timers:
+  /// `beginning_of_time`.
+  virtual auto time() const -> EventTime = 0;
+  /// No record with an earlier time is expected any more.
+  virtual auto watermark() const -> EventTime = 0;
+  /// Processing time.
+  virtual auto now() const -> Time = 0;
+
+  /// Emits a record, with the time of the record or timer at hand.
+  virtual void emit(Out out) = 0;
+
+  /// Calls `on_event_time(time, state, context)` for this key once the watermark has reached `time`. Streams with event
+  /// time only.
+  virtual void at(EventTime time) = 0;
+  /// Calls `on_processing_time(now, state, context)` for this key at `time`.
+  virtual void at(Time time) = 0;
+  /// Takes back what `at` asked for.
+  virtual void cancel(EventTime time) = 0;
+  virtual void cancel(Time time) = 0;
+  /// Forgets this key's state, and its timers, when the function has returned.
+  virtual void forget() = 0;
+
+ protected:
+  ProcessContext() = default;
+  ProcessContext(const ProcessContext&) = default;
+  ProcessContext(ProcessContext&&) = default;
+  auto operator=(const ProcessContext&) -> ProcessContext& = default;
+  auto operator=(ProcessContext&&) -> ProcessContext& = default;
+};
+
+/// A process function: `State` is what it keeps for each key, `Output` what it emits, and it is called with each
+/// record. It may have `on_event_time(EventTime, State&, context)` and `on_processing_time(Time, State&, context)`.
+template <class P, class K, class T>
+concept ProcessFunction = std::move_constructible<P> && std::default_initializable<typename P::State> &&
+    requires(P process, const T& record, typename P::State& state, ProcessContext<K, typename P::Output>& context) {
+  process(record, state, context);
+};
+
+namespace operators {
+
+/// Timers of one kind of time, soonest first.
+template <class TimeType, class K>
+class Timers {
+ public:
+  struct Timer {
+    TimeType time;
+    Owned<K> key;
+  };
+
+  void add(TimeType time, const Owned<K>& key) {
+    heap_.push_back({time, key});
+    std::push_heap(heap_.begin(), heap_.end(), later);
+  }
+  auto first() const -> TimeType { return heap_.empty() ? TimeType::max() : heap_.front().time; }
+  auto due(TimeType now) const -> bool { return !heap_.empty() && heap_.front().time <= now; }
+  auto take() -> Timer {
+    std::pop_heap(heap_.begin(), heap_.end(), later);
+    Timer timer = std::move(heap_.back());
+    heap_.pop_back();
+    return timer;
+  }
+
+ private:
+  static auto later(const Timer& a, const Timer& b) -> bool { return b.time < a.time; }
+  std::vector<Timer> heap_;
+};
+
+/// A key's state and the timers it waits for.
+template <class State>
+struct ProcessState {
+  State state{};
+  std::vector<EventTime> event_timers{};
+  std::vector<Time> timers{};
+};
+
+/// The stage of `process(p)`.
+template <class K, class T, class Stamp, class Function, class P, class Next>
+class ProcessStage : public KeyedStage<K, Function, ProcessState<typename P::State>, Next> {
+  using Base = KeyedStage<K, Function, ProcessState<typename P::State>, Next>;
+  using Entry = typename Base::Entry;
+  using Out = typename P::Output;
+  using ContextBase = ProcessContext<K, Out>;
+  static constexpr bool has_event_timers =
+      requires(P process, EventTime time, typename P::State& state, ContextBase& context) {
+    process.on_event_time(time, state, context);
+  };
+  static constexpr bool has_timers = requires(P process, Time time, typename P::State& state, ContextBase& context) {
+    process.on_processing_time(time, state, context);
+  };
+  static_assert(!has_event_timers || is_timed<Stamp>,
+                "a process function with on_event_time needs event time: call assign_timestamps before key_by");
+
+ public:
+  ProcessStage(std::shared_ptr<plan::Operator> op, Function function, P process, Next next)
+      : Base(std::move(function), std::move(next)), op_(std::move(op)), process_(std::move(process)) {}
+
+  void open(StageContext& context) {
+    clock_ = &context.node.clock();
+    Base::open(context);
+  }
+
+  template <class R>
+  void operator()(R&& record, Stamp stamp) {
+    auto& entry = this->entry_of(std::as_const(record), [] { return ProcessState<typename P::State>{}; });
+    EventTime time = beginning_of_time;
+    if constexpr (is_timed<Stamp>) time = stamp;
+    Context context{*this, entry, time};
+    const auto run = [&] { process_(std::as_const(record), this->state(entry).state, context); };
+    call(op_, run);
+    context.done();
+  }
+
+  void watermark(EventTime time) {
+    watermark_ = time;
+    fire();
+  }
+  void flush() {
+    Base::flush();
+    if (!firing_) return;
+    fire();
+    this->next_.flush();
+  }
+  void finish() {
+    finishing_ = true;
+    if (!firing_) this->next_.finish();
+  }
+  auto blocked() -> bool { return firing_ || this->next_.blocked(); }
+  auto deadline() -> Time { return firing_ ? never : std::min(timers_->first(), Base::deadline()); }
+  void tick(Time now) {
+    now_ = now;
+    fire();
+    if (Base::deadline() <= now) Base::tick(now);
+  }
+
+ private:
+  class Context final : public ContextBase {
+   public:
+    Context(ProcessStage& stage, Entry& entry, EventTime time) : stage_(stage), entry_(entry), time_(time) {}
+
+    auto key() const -> const Owned<K>& override { return entry_.key; }
+    auto time() const -> EventTime override { return time_; }
+    auto watermark() const -> EventTime override { return stage_.watermark_; }
+    auto now() const -> Time override { return stage_.clock_->now(); }
+    void emit(Out out) override {
+      if constexpr (is_timed<Stamp>) {
+        const bool untimed = time_ == beginning_of_time;  // in a processing-time timer
+        stage_.next_(std::move(out), untimed ? stage_.watermark_ : time_);
+      } else {
+        stage_.next_(std::move(out), Untimed{});
+      }
+    }
+    void at(EventTime time) override {
+      if constexpr (has_event_timers) {
+        if (note(stage_.state(entry_).event_timers, time)) stage_.event_timers_->add(time, entry_.key);
+      } else {
+        static_cast<void>(time);
+        throw std::logic_error("it asks for a timer and has no on_event_time(time, state, context)");
+      }
+    }
+    void at(Time time) override {
+      if constexpr (has_timers) {
+        if (note(stage_.state(entry_).timers, time)) stage_.timers_->add(time, entry_.key);
+      } else {
+        static_cast<void>(time);
+        throw std::logic_error("it asks for a timer and has no on_processing_time(time, state, context)");
+      }
+    }
+    void cancel(EventTime time) override { std::erase(stage_.state(entry_).event_timers, time); }
+    void cancel(Time time) override { std::erase(stage_.state(entry_).timers, time); }
+    void forget() override { forget_ = true; }
+
+    void done() {
+      if (!forget_) return;
+      const auto key = entry_.key;
+      stage_.states_->erase(key, stage_.function_.hash(key));
+    }
+
+   private:
+    template <class Which>
+    static auto note(std::vector<Which>& all, Which time) -> bool {
+      if (std::find(all.begin(), all.end(), time) != all.end()) return false;
+      all.push_back(time);
+      return true;
+    }
+
+    ProcessStage& stage_;
+    Entry& entry_;
+    EventTime time_;
+    bool forget_ = false;
+  };
+
+  // What is due, as far as the stage behind takes it; then the watermark, which came after it.
+  void fire() {
+    firing_ = true;
+    if constexpr (has_event_timers) {
+      while (event_timers_->due(watermark_)) {
+        if (this->next_.blocked()) return;
+        auto timer = event_timers_->take();
+        fire_one(timer.key, timer.time, timer.time, &ProcessState<typename P::State>::event_timers);
+      }
+    }
+    if constexpr (has_timers) {
+      while (timers_->due(now_)) {
+        if (this->next_.blocked()) return;
+        auto timer = timers_->take();
+        fire_one(timer.key, timer.time, beginning_of_time, &ProcessState<typename P::State>::timers);
+      }
+    }
+    firing_ = false;
+    if constexpr (is_timed<Stamp>) {
+      if (watermark_ != passed_on_) {
+        passed_on_ = watermark_;
+        this->next_.watermark(watermark_);
+      }
+    }
+    if (finishing_) this->next_.finish();
+  }
+
+  template <class Which>
+  void fire_one(const Owned<K>& key, Which time, EventTime stamp,
+                std::vector<Which> ProcessState<typename P::State>::*pending) {
+    Entry* entry = this->states_->find(key, this->function_.hash(key));
+    if (entry == nullptr || std::erase(this->state(*entry).*pending, time) == 0) return;
+    Context context{*this, *entry, stamp};
+    const auto run = [&] {
+      auto& state = this->state(*entry).state;
+      if constexpr (std::same_as<Which, EventTime>) {
+        process_.on_event_time(time, state, context);
+      } else {
+        process_.on_processing_time(time, state, context);
+      }
+    };
+    call(op_, run);
+    context.done();
+  }
+
+  std::shared_ptr<plan::Operator> op_;
+  P process_;
+  Fresh<Timers<EventTime, K>> event_timers_;
+  Fresh<Timers<Time, K>> timers_;
+  const Clock* clock_ = nullptr;
+  EventTime watermark_ = beginning_of_time, passed_on_ = beginning_of_time;
+  Time now_ = Time::min();
+  bool firing_ = false, finishing_ = false;
+};
+
+/// The operator before it is bound to the stage behind it.
+template <class K, class T, class Stamp, class Function, class P>
+struct Process {
+  std::shared_ptr<plan::Operator> op;
+  Function function;
+  P process;
+
+  template <class Next>
+  auto bind(Next next) && -> ProcessStage<K, T, Stamp, Function, P, Next> {
+    return {std::move(op), std::move(function), std::move(process), std::move(next)};
+  }
+};
+
+}  // namespace operators
+}  // namespace tensair

@@ -1,0 +1,11 @@
+// error: Keying
+#include <tensair/pipeline.hpp>
+
+struct Unhashed {
+  int n;
+  bool operator==(const Unhashed&) const = default;
+};
+
+void build(tensair::Pipeline& pipeline) {
+  pipeline.source(std::vector{1, 2}).key_by([](int n) { return Unhashed{n}; }).count().collect();
+}

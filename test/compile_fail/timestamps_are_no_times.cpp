@@ -1,0 +1,6 @@
+// error: Timing
+#include <tensair/pipeline.hpp>
+
+void build(tensair::Pipeline& pipeline) {
+  pipeline.source(std::vector{1, 2}).assign_timestamps([](int n) { return n; }).collect();
+}
