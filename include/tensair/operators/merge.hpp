@@ -6,6 +6,7 @@
 #include <tensair/operators/chunk.hpp>
 #include <tensair/operators/instances.hpp>
 #include <tensair/operators/stage.hpp>
+#include <tensair/runtime/edge_channels.hpp>
 #include <tensair/runtime/queue_task.hpp>
 #include <tuple>
 #include <utility>
