@@ -336,6 +336,31 @@ TEST_CASE("evaluate scores a batch before it trains on it", "[evaluate]") {
   }
 }
 
+TEST_CASE("a model's results are a stream like any other: mapped, filtered, used twice", "[replica]") {
+  for (const auto& topology : topologies()) {
+    INFO(topology.name());
+    Collected<std::uint64_t> examples;
+    Collected<TrainStep> odd;
+    test::run(topology, [&](Pipeline& pipeline) {
+      auto net = pipeline.model("linear", make_linear, {.loss = mean_squared_error});
+      auto steps = pipeline.source(SharedPoints{2'000}).batch(20).model(net).train();
+      auto examples_here = steps.map([](const TrainStep& step) { return step.score.examples; }).collect();
+      auto odd_here = steps.filter([](const TrainStep& step) { return step.step % 2 == 1; }).collect();
+      if (pipeline.options().rank != 0) return;
+      examples = examples_here;
+      odd = odd_here;
+    });
+    std::uint64_t sum = 0;
+    for (const auto n : examples) sum += n;
+    CHECK(sum == 2'000);
+    // Each replica counts its steps from 1, so it has as many odd ones as even ones, or one more.
+    const auto twice = 2 * odd.size();
+    CHECK(twice >= examples.size());
+    CHECK(twice <= examples.size() + static_cast<std::size_t>(topology.nodes));
+    for (const auto& step : odd) CHECK(step.step % 2 == 1);
+  }
+}
+
 TEST_CASE("validation scores the held-out records every so many examples and at the end", "[validate]") {
   for (const auto& topology : topologies()) {
     INFO(topology.name());

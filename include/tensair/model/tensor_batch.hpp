@@ -76,20 +76,8 @@ struct Codec<at::Tensor> {
 
 template <>
 struct Codec<TensorBatch> {
-  static void write(Writer& out, const TensorBatch& batch) {
-    out.write(batch.input);
-    out.write(batch.target);
-    out.write(batch.number);
-    out.write(batch.node);
-  }
-  static auto read(Reader& in) -> TensorBatch {
-    TensorBatch batch;
-    batch.input = in.read<at::Tensor>();
-    batch.target = in.read<at::Tensor>();
-    batch.number = in.read<std::uint64_t>();
-    batch.node = in.read<std::int32_t>();
-    return batch;
-  }
+  static void write(Writer& out, const TensorBatch& batch);
+  static auto read(Reader& in) -> TensorBatch;
 };
 
 }  // namespace net

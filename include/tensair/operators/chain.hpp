@@ -130,12 +130,21 @@ struct Chain {
   }
 };
 
+/// The chain's head knows how its records come together on node 0, and nothing is to be done to them on the way.
+template <class SomeChain, class Last>
+concept GathersItself = requires(SomeChain chain, plan::Graph& graph, std::shared_ptr<plan::Operator> op, Last last) {
+  { chain.binder } -> std::same_as<NoBinder&>;
+  chain.head.gather(graph, op, std::move(last));
+};
+
 /// Ends `chain` in one sink for the whole pipeline, on node 0: fused when the records are there, gathered from all
 /// nodes when they are not.
 template <class T, class SomeChain, class Last>
 void end_on_first_node(plan::Graph& graph, SomeChain chain, const std::shared_ptr<plan::Operator>& op, Last last) {
   if constexpr (!SomeChain::everywhere) {
     std::move(chain).end(graph, std::move(last));
+  } else if constexpr (GathersItself<SomeChain, Last>) {
+    chain.head.gather(graph, op, std::move(last));
   } else {
     op->edge = plan::Edge::gather;
     op->placement = plan::Placement::first_node;
