@@ -17,6 +17,10 @@ auto hopeless_after(double patience) -> int {
   return static_cast<int>(std::ceil(3 / patience));
 }
 
+auto first_pause(double patience) -> int {
+  return 10 * hopeless_after(patience);
+}
+
 constexpr int longest_pause = 10'000;
 
 }  // namespace
@@ -25,7 +29,7 @@ Pace::Pace(int replicas, int own, double patience)
     : peers_(static_cast<std::size_t>(replicas)),
       own_(static_cast<std::size_t>(own)),
       patience_(patience),
-      next_pause_(patience > 0 ? 10 * hopeless_after(patience) : 0) {}
+      next_pause_(patience > 0 ? first_pause(patience) : 0) {}
 
 void Pace::Typical::add(Duration sample) {
   if (latest_.size() < most) {
@@ -73,7 +77,7 @@ auto Pace::wait_until(Time now, std::span<const Arrival> arrivals) -> Time {
       missed();
     } else {
       misses_ = 0;
-      next_pause_ = 10 * hopeless_after(patience_);
+      next_pause_ = first_pause(patience_);
     }
   }
   return now;

@@ -52,7 +52,7 @@ Replica::Replica(runtime::Node& node, ModelRuntime& model, int number, std::uniq
       optimizer_(model.options().optimizer(learner_->parameters().size())),
       exchange_(std::move(exchange)),
       buffers_(std::make_shared<DeltaBuffers>(learner_->parameters().size())),
-      pace_(model.replicas(node), number, exchange_->alone() ? 0 : model.options().patience),
+      pace_(model.replicas(node), number, model.options().patience),
       clock_(static_cast<std::size_t>(model.replicas(node))),
       examples_(clock_.size()) {
   figures_.staleness_counts.resize(staleness_limit + 1);
@@ -104,8 +104,7 @@ auto Replica::run() -> runtime::Turn {
   return work();
 }
 
-// One turn: what the others did, one answer, one batch. Deltas that arrive while the batch is computed wait for the
-// next turn.
+// One turn: what the others did, one answer, and one batch unless others are about to end a step.
 auto Replica::work() -> runtime::Turn {
   for_each_sender([](auto& sender) { sender.flush(); });
   bool blocked = false;

@@ -52,22 +52,6 @@ auto as_bytes(const at::Tensor& tensor) -> std::span<const std::byte> {
 
 }  // namespace
 
-void Codec<TensorBatch>::write(Writer& out, const TensorBatch& batch) {
-  out.write(batch.input);
-  out.write(batch.target);
-  out.write(batch.number);
-  out.write(batch.node);
-}
-
-auto Codec<TensorBatch>::read(Reader& in) -> TensorBatch {
-  TensorBatch batch;
-  batch.input = in.read<at::Tensor>();
-  batch.target = in.read<at::Tensor>();
-  batch.number = in.read<std::uint64_t>();
-  batch.node = in.read<std::int32_t>();
-  return batch;
-}
-
 void Codec<at::Tensor>::write(Writer& out, const at::Tensor& tensor) {
   if (!tensor.defined()) {
     out.write(undefined);

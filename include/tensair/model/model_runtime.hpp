@@ -20,6 +20,11 @@ struct PredictRequest {
   std::uint64_t number = 0;
   std::int32_t node = 0;
   at::Tensor input;
+
+  template <class Archive>
+  void serialize(Archive& archive, unsigned) {
+    archive& number& node& input;
+  }
 };
 
 /// The answer.
@@ -28,23 +33,12 @@ struct PredictReply {
   std::int32_t replica = 0;
   std::uint64_t version = 0;
   at::Tensor output;
+
+  template <class Archive>
+  void serialize(Archive& archive, unsigned) {
+    archive& number& replica& version& output;
+  }
 };
-
-namespace net {
-
-template <>
-struct Codec<PredictRequest> {
-  static void write(Writer& out, const PredictRequest& request);
-  static auto read(Reader& in) -> PredictRequest;
-};
-
-template <>
-struct Codec<PredictReply> {
-  static void write(Writer& out, const PredictReply& reply);
-  static auto read(Reader& in) -> PredictReply;
-};
-
-}  // namespace net
 
 class Replica;
 
