@@ -120,6 +120,14 @@ auto Pipeline::run(const std::function<void()>& build) -> int {
   }
 }
 
+void Pipeline::figure(std::string name, std::function<std::string()> value) {
+  own_figures_.of_run.emplace_back(std::move(name), std::move(value));
+}
+
+void Pipeline::node_figure(std::string name, std::function<std::string(int)> value) {
+  own_figures_.by_node.emplace_back(std::move(name), std::move(value));
+}
+
 void Pipeline::execute() {
   if (problem_) throw *problem_;
   graph_->check();

@@ -105,13 +105,9 @@ class Pipeline {
 
   /// Adds a figure of the program's own to what `--json` writes: `value` is asked on node 0 when the run has ended
   /// well, and returns JSON.
-  void figure(std::string name, std::function<std::string()> value) {
-    own_figures_.of_run.emplace_back(std::move(name), std::move(value));
-  }
+  void figure(std::string name, std::function<std::string()> value);
   /// The same for each node: `value(rank)`, asked on node 0.
-  void node_figure(std::string name, std::function<std::string(int)> value) {
-    own_figures_.by_node.emplace_back(std::move(name), std::move(value));
-  }
+  void node_figure(std::string name, std::function<std::string(int)> value);
 
   auto options() const -> const Options& { return options_; }
   auto graph() const -> const std::shared_ptr<plan::Graph>& { return graph_; }

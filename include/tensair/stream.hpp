@@ -1,8 +1,8 @@
 #pragma once
 
 #include <concepts>
+#include <iterator>
 #include <memory>
-#include <ranges>
 #include <string>
 #include <tensair/keyed_stream.hpp>
 #include <tensair/operators/assign_timestamps.hpp>
@@ -52,10 +52,23 @@ concept Mapping = std::move_constructible<F> && std::invocable<F&, T> && !std::i
 template <class F, class T>
 concept Predicate = std::move_constructible<F> && std::predicate<F&, const T&>;
 
+namespace detail {
+
+using std::begin;
+template <class Range>
+auto begin_of(Range& range) -> decltype(begin(range));
+
+/// What a range is over. (The header `<ranges>` has a word for it, and costs each unit half a second.)
+template <class Range>
+using RangeValue = std::iter_value_t<decltype(begin_of(std::declval<Range&>()))>;
+
+}  // namespace detail
+
 /// A function from records of type T to a range: each element becomes a record.
 template <class F, class T>
-concept Expansion =
-    std::move_constructible<F> && std::invocable<F&, T> && std::ranges::range<std::invoke_result_t<F&, T>>;
+concept Expansion = std::move_constructible<F> && std::invocable<F&, T> && requires {
+  typename detail::RangeValue<std::invoke_result_t<F&, T>>;
+};
 
 /// A place where records of type T end: a function, or an object that may also have `open(node)`, `flush()`,
 /// `finish()`, `blocked()`, `deadline()` with `tick(now)`, and `watermark(EventTime)` (see `operators::SinkStage`).
@@ -135,7 +148,7 @@ class Stream {
   /// @throws UserError  (stops the pipeline) when `f` throws
   template <Expansion<T> F>
   auto flat_map(F f) && {
-    return expand<std::ranges::range_value_t<std::invoke_result_t<F&, T>>>(std::move(f));
+    return expand<detail::RangeValue<std::invoke_result_t<F&, T>>>(std::move(f));
   }
   template <Expansion<T> F>
   auto flat_map(F f) & {
@@ -368,7 +381,7 @@ class Stream {
     auto op = follow("sink", "");
     auto last = operators::SinkStage<K>(op, std::move(sink));
     if constexpr (SomeChain::everywhere) {
-      operators::exchange<T>(std::move(chain_), op_, op, operators::ToFirstNode{}).end(*graph_, std::move(last));
+      operators::end_on_first_node<T>(*graph_, std::move(chain_), op_, op, std::move(last));
     } else {
       std::move(chain_).end(*graph_, std::move(last));
     }

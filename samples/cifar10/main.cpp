@@ -33,6 +33,8 @@ struct Arguments {
   std::string optimizer = "adam";
   double lr = 0;
   std::string exchange = "updates";
+  double patience = 0.25;
+  bool anticipate = true;
   std::filesystem::path load, save;
   cifar10::Settings settings;
 };
@@ -48,6 +50,10 @@ auto flags_for(Arguments& arguments) -> tensair::Flags {
       .add("--optimizer", arguments.optimizer, {"adam", "sgd"}, "how a replica learns")
       .add("--lr", arguments.lr, "learning rate; 0: 0.001 for adam, 0.01 (momentum 0.9) for sgd")
       .add("--exchange", arguments.exchange, {"updates", "gradients"}, "what replicas tell each other")
+      .add("--patience", arguments.patience,
+           "how long a replica waits for the others' news before a step, as a share of the step; 0: never")
+      .add("--anticipate", arguments.anticipate,
+           "take a gradient where the others' steps will have moved the parameters")
       .add("--load", arguments.load, "file with parameters to start from")
       .add("--save", arguments.save, "file for the trained parameters; Python reads it with torch.load")
       .add("--channels-last", arguments.settings.channels_last,
@@ -150,6 +156,7 @@ void check(const Arguments& arguments) {
           "a whole number from 1 to 1000000");
   require(arguments.replicas >= 0 && arguments.replicas <= 1024, "--replicas", arguments.replicas,
           "a whole number from 0 to 1024");
+  require(arguments.patience >= 0 && arguments.patience <= 1, "--patience", arguments.patience, "a number from 0 to 1");
   require(arguments.lr >= 0, "--lr", arguments.lr, "a number from 0");
 }
 
@@ -172,6 +179,8 @@ int main(int argc, char** argv) {
                               {.optimizer = optimizer_for(arguments),
                                .replicas = arguments.replicas,
                                .exchange = exchange_for(arguments),
+                               .patience = arguments.patience,
+                               .anticipate = arguments.anticipate,
                                .load = arguments.load,
                                .save = arguments.save});
 

@@ -27,6 +27,7 @@ inline void apply(const Settings& settings) {
   if (settings.keep_memory) {
     mallopt(M_MMAP_THRESHOLD, beyond_any_activation);
     mallopt(M_TRIM_THRESHOLD, beyond_any_activation);
+    mallopt(M_ARENA_MAX, 1);  // else what a thread's own arena has kept, no other thread can use
   }
 #endif
 }

@@ -51,7 +51,11 @@ class Exchange::LinkOutbox final : public net::Outbox {
 };
 
 Exchange::Exchange(runtime::Node& node, net::ChannelId channel, int replicas, std::size_t parameters)
-    : node_(node), channel_(channel), replicas_(replicas), parameters_(parameters) {
+    : node_(node),
+      channel_(channel),
+      replicas_(replicas),
+      parameters_(parameters),
+      arrivals_(static_cast<std::size_t>(replicas)) {
   for (int i = 0; i < replicas_on(node.rank(), node.count(), replicas); ++i)
     locals_.push_back(std::make_unique<Local>());
   for (net::Rank peer = 0; peer < node.count(); ++peer) {
@@ -74,10 +78,10 @@ void Exchange::bind(int replica, runtime::Task& task) {
 void Exchange::publish(int replica, const SharedDelta& delta) {
   const auto* own = &local(replica);
   for (auto& other : locals_) {
-    if (other.get() == own) continue;
-    other->inbox.add(delta);
-    if (auto* task = other->task.load(std::memory_order_acquire)) task->wake();
+    if (other.get() != own) other->inbox.add(delta);
   }
+  note_arrival(*delta);
+  wake_locals(own);
   for (auto& [peer, outbox] : outboxes_) {
     outbox->add(delta);
     node_.transport().link(peer).ready(net::Lane::delta, outbox);
@@ -125,17 +129,36 @@ void Exchange::arrive(net::Payload payload) {
   delta->values = {reinterpret_cast<const float*>(bytes.data()), size};
   delta->owner = std::move(shared);
   const SharedDelta arrived = std::move(delta);
+  for (auto& local : locals_) local->inbox.add(arrived);
+  note_arrival(*arrived);
+  wake_locals(nullptr);
+}
+
+auto Exchange::arrivals() const -> std::vector<Arrival> {
+  const std::lock_guard lock{arrivals_mutex_};
+  return arrivals_;
+}
+
+void Exchange::wake_locals(const Local* but) {
   for (auto& local : locals_) {
-    local->inbox.add(arrived);
+    if (local.get() == but) continue;
     if (auto* task = local->task.load(std::memory_order_acquire)) task->wake();
   }
 }
 
-void Exchange::count_finished() {
-  if (unfinished_.fetch_sub(1) != 1) return;
-  for (auto& local : locals_) {
-    if (auto* task = local->task.load(std::memory_order_acquire)) task->wake();
+// After the delta has been added and before anybody is woken for it: who sees the arrival can collect the delta.
+void Exchange::note_arrival(const Delta& delta) {
+  const Time now = node_.clock().now();
+  const std::lock_guard lock{arrivals_mutex_};
+  for (const auto& one : delta.contributions) {
+    auto& arrival = arrivals_[one.replica];
+    arrival.last = now;
+    arrival.steps += one.steps;
   }
+}
+
+void Exchange::count_finished() {
+  if (unfinished_.fetch_sub(1) == 1) wake_locals(nullptr);
 }
 
 }  // namespace tensair

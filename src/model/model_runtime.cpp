@@ -38,6 +38,10 @@ ModelRuntime::ModelRuntime(std::string name, std::shared_ptr<plan::Operator> op,
 
 auto ModelRuntime::create(std::string name, plan::Graph& graph, std::uint64_t seed, MakeLearner make,
                           ModelOptions options) -> std::shared_ptr<ModelRuntime> {
+  if (!(options.patience >= 0 && options.patience <= 1)) {
+    throw UsageError(fmt::format("model «{}» has a patience of {}", name, options.patience), "ModelOptions::patience",
+                     "It must be a share of a step: 0 to 1.");
+  }
   if (options.replicas < 0 || options.replicas > most_replicas) {
     throw UsageError(fmt::format("model «{}» is to have {} replicas", name, options.replicas), "ModelOptions::replicas",
                      fmt::format("Give a number from 1 to {}, or 0 for one on each node.", most_replicas));

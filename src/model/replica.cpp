@@ -52,6 +52,7 @@ Replica::Replica(runtime::Node& node, ModelRuntime& model, int number, std::uniq
       optimizer_(model.options().optimizer(learner_->parameters().size())),
       exchange_(std::move(exchange)),
       buffers_(std::make_shared<DeltaBuffers>(learner_->parameters().size())),
+      pace_(model.replicas(node), number, model.options().patience),
       clock_(static_cast<std::size_t>(model.replicas(node))),
       examples_(clock_.size()) {
   figures_.staleness_counts.resize(staleness_limit + 1);
@@ -103,8 +104,7 @@ auto Replica::run() -> runtime::Turn {
   return work();
 }
 
-// One turn: what the others did, one answer, one batch. Deltas that arrive while the batch is computed wait for the
-// next turn.
+// One turn: what the others did, one answer, and one batch unless others are about to end a step.
 auto Replica::work() -> runtime::Turn {
   for_each_sender([](auto& sender) { sender.flush(); });
   bool blocked = false;
@@ -115,7 +115,14 @@ auto Replica::work() -> runtime::Turn {
   const bool complete = training_ended_ && exchange_->finished();
   bool busy = apply_deltas();
   busy = answer() || busy;
-  if (!blocked) busy = learn() || busy;
+  Time resume = never;
+  if (!blocked) {
+    resume = wait_for_peers();
+    if (resume == never) {
+      busy = apply_deltas() || busy;  // what arrived since, which need not be waited for
+      busy = learn() || busy;
+    }
+  }
   finish_training_if_ended();
   for (auto& use : uses_) validate_if_due(use, complete);
 
@@ -125,19 +132,31 @@ auto Replica::work() -> runtime::Turn {
     busy = true;
   }
   for_each_sender([](auto& sender) { sender.flush(); });
-  return busy ? runtime::Turn::again() : runtime::Turn::wait();
+  return busy ? runtime::Turn::again() : runtime::Turn::wait(resume);
+}
+
+// Until when to let others finish their step; `never` when there is nobody to wait for.
+auto Replica::wait_for_peers() -> Time {
+  if (exchange_->alone()) return never;
+  const Time now = node_.clock().now();
+  const Time until = pace_.wait_until(now, exchange_->arrivals());
+  return until > now ? until : never;
 }
 
 auto Replica::apply_deltas() -> bool {
   const auto delta = exchange_->collect(number_);
-  if (!delta) return false;
+  if (delta) apply(*delta);
+  return delta != nullptr;
+}
+
+void Replica::apply(const Delta& delta) {
   if (model_.options().exchange == exchange::updates) {
-    add(learner_->parameters(), delta->values);
-    add(before_, delta->values);
+    add(learner_->parameters(), delta.values);
+    add(before_, delta.values);
   } else {
-    optimizer_->step(learner_->parameters(), delta->values);
+    optimizer_->step(learner_->parameters(), delta.values);
   }
-  for (const auto& one : delta->contributions) {
+  for (const auto& one : delta.contributions) {
     std::uint64_t unseen = 0;
     for (std::size_t r = 0; r < clock_.size(); ++r) {
       if (r != one.replica && clock_[r] > one.seen[r]) unseen += clock_[r] - one.seen[r];
@@ -145,11 +164,10 @@ auto Replica::apply_deltas() -> bool {
     last_staleness_ = std::max(last_staleness_, unseen);
     figures_.staleness_counts[std::min<std::size_t>(unseen, staleness_limit)] += one.steps;
   }
-  for (const auto& one : delta->contributions) {
+  for (const auto& one : delta.contributions) {
     clock_[one.replica] += one.steps;
     examples_[one.replica] += one.examples;
   }
-  return true;
 }
 
 auto Replica::learn() -> bool {
@@ -192,14 +210,30 @@ void Replica::evaluate(const TensorBatch& batch, Use& use) {
   if (use.evaluations) use.evaluations->push({number_, node_.rank(), version(), score});
 }
 
-void Replica::step(const TensorBatch& batch, Use& use) {
+// The gradient of a batch. By the time it is applied, the others will have changed the parameters, most likely as they
+// did during the last step: so it is taken where the parameters will be then (Hakimi et al., "Taming momentum in a
+// distributed asynchronous environment", 2019, predict it from momentum).
+auto Replica::compute(const TensorBatch& batch) -> Score {
+  const bool ahead = in_midst_ && model_.options().anticipate && !before_.empty();
+  if (ahead) add(learner_->parameters(), in_midst_->values);
   const auto score = on_batch(batch, [&] { return learner_->compute(batch); });
+  if (ahead) std::copy(before_.begin(), before_.end(), learner_->parameters().begin());
+  return score;
+}
+
+void Replica::step(const TensorBatch& batch, Use& use) {
+  const Time began = node_.clock().now();
+  const auto score = compute(batch);
+  // What came while this was computed is too late for it, and is what to expect during the next step.
+  in_midst_ = exchange_->collect(number_);
   if (!std::isfinite(score.loss))
     fail("has a loss that is not finite", batch, "Look for NaN in the input, or lower the learning rate.");
   optimizer_->step(learner_->parameters(), learner_->gradient());
   if (!all_finite(learner_->parameters()))
     fail("has parameters that are not finite", batch, "Lower the learning rate, or look for NaN in the gradient.");
   publish(batch);
+  if (in_midst_) apply(*in_midst_);
+  pace_.stepped(began, node_.clock().now());
   if (use.train_steps) {
     use.train_steps->push(
         {number_, node_.rank(), figures_.steps, examples_seen(), std::exchange(last_staleness_, 0), score});

@@ -17,4 +17,8 @@ void rethrow_as_lambda_threw(const plan::Operator& op) {
   }
 }
 
+auto stream_type(const std::type_info& record) -> std::string {
+  return "Stream<" + plan::type_name(record.name()) + ">";
+}
+
 }  // namespace tensair::operators

@@ -110,6 +110,14 @@ auto Graph::add(std::string kind, std::string output, Placement placement) -> st
   return operators_.emplace_back(std::move(op));
 }
 
+void Graph::on_build(std::function<void(runtime::Node&)> recipe) {
+  recipes_.push_back(std::move(recipe));
+}
+
+void Graph::on_check(std::function<void()> check) {
+  checks_.push_back(std::move(check));
+}
+
 void Graph::check() const {
   if (operators_.empty()) {
     throw UsageError("the pipeline is empty", {}, "Give it a source and a sink: pipeline.source(…).sink(…).");

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 #include <numeric>
+#include <ranges>
 #include <set>
 #include <string>
 #include <tensair/error.hpp>
@@ -162,6 +163,17 @@ TEST_CASE("flat_map with an emitter makes no container", "[integration]") {
               })
               .collect();
         }) == std::vector{'a', 'b', 'c'});
+}
+
+TEST_CASE("flat_map takes whatever a range-based for loop takes", "[integration]") {
+  static const int array[] = {7, 8};
+  const auto result = result_of<int>({}, [](Pipeline& pipeline) {
+    return pipeline.source(std::vector{3})
+        .flat_map([](int n) { return std::views::iota(0, n); })
+        .flat_map([](int) -> const int(&)[2] { return array; })
+        .collect();
+  });
+  CHECK(result == std::vector{7, 8, 7, 8, 7, 8});
 }
 
 TEST_CASE("flat_map leaves a range that belongs to somebody else as it was", "[integration]") {

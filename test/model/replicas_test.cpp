@@ -161,6 +161,33 @@ TEST_CASE("summed gradients train every replica too, and with plain SGD they too
   }
 }
 
+TEST_CASE("every step of every replica moves every replica, once", "[replica][exchange]") {
+  // The loss is the output's mean, so the bias has gradient 1 whatever the parameters: n steps move it by n times the
+  // rate.
+  constexpr double rate = 1.0 / 1024;
+  for (const auto currency : {exchange::updates, exchange::gradients}) {
+    for (const auto& topology : topologies()) {
+      INFO(topology.name() << (currency == exchange::updates ? ", updates" : ", gradients"));
+      std::vector<ModelHandle> handles;
+      torch::manual_seed(topology.seed);
+      const auto start = make_linear()->bias.item<double>();
+      test::run(topology, [&](Pipeline& pipeline) {
+        auto net = pipeline.model("linear", make_linear,
+                                  {.loss = [](const at::Tensor& output, const at::Tensor&) { return output.mean(); },
+                                   .optimizer = sgd({.lr = rate}),
+                                   .replicas = 2 * topology.nodes,
+                                   .exchange = currency});
+        handles.push_back(net);
+        pipeline.source(SharedPoints{4'000}).batch(20).model(net).train();
+      });
+      for (const auto& handle : handles) {
+        for (auto* learner : handle.runtime()->learners())
+          CHECK(learner->parameters()[features] == Approx(start - 200 * rate).margin(1e-4));
+      }
+    }
+  }
+}
+
 TEST_CASE("asynchronous replicas find the known optimum of a linear problem", "[replica][exchange]") {
   for (const int nodes : {1, 2, 5}) {
     std::vector<ModelHandle> handles;
@@ -306,6 +333,31 @@ TEST_CASE("evaluate scores a batch before it trains on it", "[evaluate]") {
     CHECK(first_version == 0);  // nothing had been trained on
     CHECK(early > 1);
     CHECK(late < 0.05);
+  }
+}
+
+TEST_CASE("a model's results are a stream like any other: mapped, filtered, used twice", "[replica]") {
+  for (const auto& topology : topologies()) {
+    INFO(topology.name());
+    Collected<std::uint64_t> examples;
+    Collected<TrainStep> odd;
+    test::run(topology, [&](Pipeline& pipeline) {
+      auto net = pipeline.model("linear", make_linear, {.loss = mean_squared_error});
+      auto steps = pipeline.source(SharedPoints{2'000}).batch(20).model(net).train();
+      auto examples_here = steps.map([](const TrainStep& step) { return step.score.examples; }).collect();
+      auto odd_here = steps.filter([](const TrainStep& step) { return step.step % 2 == 1; }).collect();
+      if (pipeline.options().rank != 0) return;
+      examples = examples_here;
+      odd = odd_here;
+    });
+    std::uint64_t sum = 0;
+    for (const auto n : examples) sum += n;
+    CHECK(sum == 2'000);
+    // Each replica counts its steps from 1, so it has as many odd ones as even ones, or one more.
+    const auto twice = 2 * odd.size();
+    CHECK(twice >= examples.size());
+    CHECK(twice <= examples.size() + static_cast<std::size_t>(topology.nodes));
+    for (const auto& step : odd) CHECK(step.step % 2 == 1);
   }
 }
 

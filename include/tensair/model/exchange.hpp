@@ -3,6 +3,7 @@
 #include <atomic>
 #include <memory>
 #include <tensair/model/delta.hpp>
+#include <tensair/model/pace.hpp>
 #include <tensair/runtime/node.hpp>
 #include <vector>
 
@@ -27,6 +28,9 @@ class Exchange {
   /// What has arrived for a replica of this node since the last time; null when nothing has.
   auto collect(int replica) -> SharedDelta;
 
+  /// When each replica's last delta arrived on this node (its own: when it was published), by replica.
+  auto arrivals() const -> std::vector<Arrival>;
+
   /// The replica will publish nothing more.
   void finish(int replica);
 
@@ -45,6 +49,8 @@ class Exchange {
 
   void arrive(net::Payload payload);
   void count_finished();
+  void note_arrival(const Delta& delta);
+  void wake_locals(const Local* but);
   auto local(int replica) -> Local& { return *locals_[static_cast<std::size_t>(replica / node_.count())]; }
 
   runtime::Node& node_;
@@ -53,6 +59,8 @@ class Exchange {
   std::size_t parameters_;
   std::vector<std::unique_ptr<Local>> locals_;
   std::vector<std::pair<net::Rank, std::shared_ptr<LinkOutbox>>> outboxes_;
+  mutable std::mutex arrivals_mutex_;
+  std::vector<Arrival> arrivals_;
   std::atomic<std::size_t> locals_unfinished_;
   std::atomic<std::size_t> unfinished_;  // this node's replicas, and other nodes
   std::shared_ptr<std::atomic<std::uint64_t>> deltas_sent_ = std::make_shared<std::atomic<std::uint64_t>>(0);

@@ -7,6 +7,7 @@
 #include <tensair/model/model_runtime.hpp>
 #include <tensair/model/options.hpp>
 #include <tensair/model/predict_task.hpp>
+#include <tensair/model/result_head.hpp>
 #include <tensair/pipeline.hpp>
 #include <utility>
 
@@ -134,7 +135,7 @@ template <class T, class SomeChain, class Collate>
 class CollatedModelStream {
   using Record = typename RecordOf<T>::type;
   template <class R>
-  using Results = Stream<R, operators::Chain<operators::QueueHead<R, true>, operators::NoBinder>>;
+  using Results = Stream<R, operators::Chain<operators::ResultHead<R>, operators::NoBinder>>;
 
  public:
   CollatedModelStream(Stream<T, SomeChain> stream, ModelHandle net, Collate collate)
@@ -213,12 +214,10 @@ class CollatedModelStream {
     op->edge = plan::Edge::route;
     op->may_be_unused = true;
     op->placement = plan::Placement::every_node;
-    auto head = operators::QueueHead<R, true>{.op = op, .senders = [model = net_.runtime()](const runtime::Node& node) {
-                                                return model->local_replicas(node);
-                                              }};
+    auto head = operators::ResultHead<R>(op, net_.runtime());
     auto use = use_of(use_kind, op);
     use.validate_every = every;
-    use.*results = head.inlet;
+    use.*results = head.inlet();
     if (use_kind == detail::ModelUse::Kind::validate) op->placement = plan::Placement::first_node;
     const auto number = net_.runtime()->add_use(std::move(use));
     one_instance()

@@ -20,6 +20,11 @@ struct PredictRequest {
   std::uint64_t number = 0;
   std::int32_t node = 0;
   at::Tensor input;
+
+  template <class Archive>
+  void serialize(Archive& archive, unsigned) {
+    archive& number& node& input;
+  }
 };
 
 /// The answer.
@@ -28,45 +33,12 @@ struct PredictReply {
   std::int32_t replica = 0;
   std::uint64_t version = 0;
   at::Tensor output;
-};
 
-namespace net {
-
-template <>
-struct Codec<PredictRequest> {
-  static void write(Writer& out, const PredictRequest& request) {
-    out.write(request.number);
-    out.write(request.node);
-    out.write(request.input);
-  }
-  static auto read(Reader& in) -> PredictRequest {
-    PredictRequest request;
-    request.number = in.read<std::uint64_t>();
-    request.node = in.read<std::int32_t>();
-    request.input = in.read<at::Tensor>();
-    return request;
+  template <class Archive>
+  void serialize(Archive& archive, unsigned) {
+    archive& number& replica& version& output;
   }
 };
-
-template <>
-struct Codec<PredictReply> {
-  static void write(Writer& out, const PredictReply& reply) {
-    out.write(reply.number);
-    out.write(reply.replica);
-    out.write(reply.version);
-    out.write(reply.output);
-  }
-  static auto read(Reader& in) -> PredictReply {
-    PredictReply reply;
-    reply.number = in.read<std::uint64_t>();
-    reply.replica = in.read<std::int32_t>();
-    reply.version = in.read<std::uint64_t>();
-    reply.output = in.read<at::Tensor>();
-    return reply;
-  }
-};
-
-}  // namespace net
 
 class Replica;
 
@@ -159,7 +131,13 @@ class ModelRuntime {
 /// Ends a chain of tensor batches at a model: each goes to a replica that has room, this node's own first.
 class RouterStage : public operators::LastStage {
  public:
-  RouterStage(std::shared_ptr<ModelRuntime> model, std::size_t use) : model_(std::move(model)), use_(use) {}
+  RouterStage(std::shared_ptr<ModelRuntime> model, std::size_t use);
+  /// Another instance of the same stage, with nothing in it.
+  RouterStage(const RouterStage& other);
+  auto operator=(const RouterStage&) -> RouterStage& = delete;
+  RouterStage(RouterStage&&) noexcept;
+  auto operator=(RouterStage&&) noexcept -> RouterStage&;
+  ~RouterStage();
 
   template <class Stamp>
   void operator()(TensorBatch batch, Stamp) {
@@ -168,19 +146,14 @@ class RouterStage : public operators::LastStage {
   void open(operators::StageContext& context);
   void flush();
   void finish();
-  auto blocked() -> bool { return !waiting_.empty() || (finishing_ && !ended_); }
+  auto blocked() const -> bool { return blocked_; }  // asked before each record of the stream: here, to be inlined
 
  private:
   void push(TensorBatch batch);
 
-  std::shared_ptr<ModelRuntime> model_;
-  std::size_t use_;
-  std::vector<runtime::Outlet<TensorBatch>> outlets_;
-  std::vector<std::size_t> order_;  // this node's replicas first
-  std::deque<TensorBatch> waiting_;
-  std::int32_t node_ = 0;
-  std::uint64_t batches_ = 0;
-  bool finishing_ = false, ended_ = false;
+  struct State;
+  std::unique_ptr<State> state_;
+  bool blocked_ = false;
 };
 
 /// The outlet with a credit that comes first in `order`, or null. Outlets of this node come first and take turns.

@@ -4,6 +4,7 @@
 #include <memory>
 #include <tensair/model/exchange.hpp>
 #include <tensair/model/model_runtime.hpp>
+#include <tensair/model/pace.hpp>
 
 namespace tensair {
 
@@ -49,8 +50,11 @@ class Replica final : public runtime::Task {
 
   auto work() -> runtime::Turn;
   auto apply_deltas() -> bool;
+  void apply(const Delta& delta);
   auto learn() -> bool;
+  auto wait_for_peers() -> Time;
   auto answer() -> bool;
+  auto compute(const TensorBatch& batch) -> Score;
   void step(const TensorBatch& batch, Use& use);
   void evaluate(const TensorBatch& batch, Use& use);
   void publish(const TensorBatch& batch);
@@ -75,7 +79,9 @@ class Replica final : public runtime::Task {
   std::unique_ptr<Optimizer> optimizer_;
   std::shared_ptr<Exchange> exchange_;
   std::shared_ptr<DeltaBuffers> buffers_;
-  std::vector<float> before_;            // the parameters as the others know them: what an update is the difference to
+  std::vector<float> before_;  // the parameters as the others know them: what an update is the difference to
+  Pace pace_;
+  SharedDelta in_midst_;                 // what arrived while the last gradient was computed
   VersionVector clock_;                  // steps of each replica that the parameters contain
   std::vector<std::uint64_t> examples_;  // and examples
   std::uint64_t last_staleness_ = 0;

@@ -19,6 +19,11 @@ struct TensorBatch {
   std::int32_t node = 0;     ///< the node of that source: together they name the batch in errors
 
   auto examples() const -> std::int64_t { return input.dim() == 0 ? 1 : input.size(0); }
+
+  template <class Archive>
+  void serialize(Archive& archive, unsigned) {
+    archive& input& target& number& node;
+  }
 };
 
 /// One example for supervised learning, for streams that carry tensors: batches of it are stacked.
@@ -72,24 +77,6 @@ template <>
 struct Codec<at::Tensor> {
   static void write(Writer& out, const at::Tensor& tensor);
   static auto read(Reader& in) -> at::Tensor;
-};
-
-template <>
-struct Codec<TensorBatch> {
-  static void write(Writer& out, const TensorBatch& batch) {
-    out.write(batch.input);
-    out.write(batch.target);
-    out.write(batch.number);
-    out.write(batch.node);
-  }
-  static auto read(Reader& in) -> TensorBatch {
-    TensorBatch batch;
-    batch.input = in.read<at::Tensor>();
-    batch.target = in.read<at::Tensor>();
-    batch.number = in.read<std::uint64_t>();
-    batch.node = in.read<std::int32_t>();
-    return batch;
-  }
 };
 
 }  // namespace net

@@ -43,10 +43,8 @@ concept Encodable = requires {
 /// Collects one message.
 class Writer {
  public:
-  explicit Writer(ChannelId channel) : message_(std::make_unique<Message>()) {
-    message_->channel = channel;
-    message_->head.resize(prefix);
-  }
+  explicit Writer(ChannelId channel);
+  ~Writer();
 
   /// Copies bytes into the head.
   void copy(const void* data, std::size_t size) {
@@ -56,15 +54,10 @@ class Writer {
   }
 
   /// Refers to bytes that stay alive and unchanged as long as the message's owner.
-  void refer(std::span<const std::byte> bytes) {
-    if (!bytes.empty()) message_->bulk.push_back(bytes);
-  }
+  void refer(std::span<const std::byte> bytes);
 
   /// Copies bytes that do not outlive this call into the bulk.
-  void refer_copy(std::span<const std::byte> bytes) {
-    copies_.push_back(std::make_unique<std::vector<std::byte>>(bytes.begin(), bytes.end()));
-    refer(*copies_.back());
-  }
+  void refer_copy(std::span<const std::byte> bytes);
 
   template <class T>
   void write(const T& value) {
@@ -74,19 +67,7 @@ class Writer {
   }
 
   /// The finished message; `owner` keeps referred bytes alive.
-  auto finish(std::shared_ptr<const void> owner = {}) -> std::unique_ptr<Message> {
-    // Bulk starts on a multiple of 16, so that a receiver may use floats where they lie.
-    message_->head.resize((message_->head.size() + 15) / 16 * 16);
-    const auto size = static_cast<std::uint64_t>(message_->head.size());
-    std::memcpy(message_->head.data(), &size, sizeof size);
-    if (copies_.empty()) {
-      message_->owner = std::move(owner);
-    } else {
-      using Owners = std::pair<std::shared_ptr<const void>, std::vector<std::unique_ptr<std::vector<std::byte>>>>;
-      message_->owner = std::make_shared<const Owners>(std::move(owner), std::move(copies_));
-    }
-    return std::move(message_);
-  }
+  auto finish(std::shared_ptr<const void> owner = {}) -> std::unique_ptr<Message>;
 
   static constexpr std::size_t prefix = sizeof(std::uint64_t);
 
@@ -99,14 +80,7 @@ class Writer {
 class Reader {
  public:
   /// @throws Malformed  when the head is longer than the message
-  explicit Reader(std::span<const std::byte> payload) {
-    std::uint64_t size = 0;
-    if (payload.size() < sizeof size) throw Malformed("a message is shorter than its prefix");
-    std::memcpy(&size, payload.data(), sizeof size);
-    if (size < sizeof size || size > payload.size()) throw Malformed("a message's head is longer than the message");
-    head_ = payload.subspan(sizeof size, size - sizeof size);
-    bulk_ = payload.subspan(size);
-  }
+  explicit Reader(std::span<const std::byte> payload);
 
   /// The next bytes of the head. @throws Malformed  when there are fewer
   auto take(std::size_t size) -> std::span<const std::byte> { return cut(head_, size); }
@@ -124,8 +98,9 @@ class Reader {
   }
 
  private:
+  [[noreturn]] static void throw_ends_early();
   static auto cut(std::span<const std::byte>& from, std::size_t size) -> std::span<const std::byte> {
-    if (size > from.size()) throw Malformed("a message ends in the middle of a value");
+    if (size > from.size()) throw_ends_early();
     const auto part = from.first(size);
     from = from.subspan(size);
     return part;

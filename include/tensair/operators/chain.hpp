@@ -177,4 +177,23 @@ auto exchange(SomeChain chain, std::shared_ptr<plan::Operator> from, std::shared
   return Chain<Head, NoBinder>{Head{std::move(chain), std::move(from), std::move(op), std::move(routing)}, {}};
 }
 
+/// The chain's head knows how its records come together on node 0, and nothing is to be done to them on the way.
+template <class SomeChain, class Last>
+concept GathersItself = requires(SomeChain chain, plan::Graph& graph, std::shared_ptr<plan::Operator> op, Last last) {
+  { chain.binder } -> std::same_as<NoBinder&>;
+  chain.head.gather(graph, op, op, std::move(last));
+};
+
+/// Ends `chain` in one sink for the whole pipeline, on node 0: fused when the records are there, gathered from all
+/// nodes when they are not. `from` is the last operator of the chain, `op` the sink.
+template <class T, class SomeChain, class Last>
+void end_on_first_node(plan::Graph& graph, SomeChain chain, std::shared_ptr<plan::Operator> from,
+                       std::shared_ptr<plan::Operator> op, Last last) {
+  if constexpr (GathersItself<SomeChain, Last>) {
+    chain.head.gather(graph, std::move(from), std::move(op), std::move(last));
+  } else {
+    exchange<T>(std::move(chain), std::move(from), std::move(op), ToFirstNode{}).end(graph, std::move(last));
+  }
+}
+
 }  // namespace tensair::operators

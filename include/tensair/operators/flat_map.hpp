@@ -1,6 +1,6 @@
 #pragma once
 
-#include <ranges>
+#include <span>  // enable_view, without the half second that <ranges> costs each unit
 #include <tensair/operators/stage.hpp>
 
 namespace tensair::operators {
@@ -25,7 +25,7 @@ class FlatMapStage : public StageBase<Next> {
       using Range = decltype(range);
       for (auto&& out : range) {
         using Out = std::remove_cvref_t<decltype(out)>;
-        if constexpr (std::is_reference_v<Range> || std::ranges::view<std::remove_cvref_t<Range>>) {
+        if constexpr (std::is_reference_v<Range> || std::ranges::enable_view<std::remove_cvref_t<Range>>) {
           this->next_(Out(out), stamp);
         } else {
           this->next_(Out(std::move(out)), stamp);

@@ -151,9 +151,10 @@ inline auto channel_of(const plan::Operator& op) -> net::ChannelId {
   return static_cast<net::ChannelId>(op.id) + 1;
 }
 
+auto stream_type(const std::type_info& record) -> std::string;
 template <class T>
 auto stream_type() -> std::string {
-  return "Stream<" + plan::type_name(typeid(T).name()) + ">";
+  return stream_type(typeid(T));
 }
 
 }  // namespace tensair::operators

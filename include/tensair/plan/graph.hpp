@@ -62,10 +62,10 @@ class Graph {
   auto add(std::string kind, std::string output, Placement placement) -> std::shared_ptr<Operator>;
 
   /// Called on each node before it connects; spawns what this node has to run.
-  void on_build(std::function<void(runtime::Node&)> recipe) { recipes_.push_back(std::move(recipe)); }
+  void on_build(std::function<void(runtime::Node&)> recipe);
 
   /// Called before anything starts; throws when the graph is not complete ("this model is never used").
-  void on_check(std::function<void()> check) { checks_.push_back(std::move(check)); }
+  void on_check(std::function<void()> check);
 
   /// @throws UsageError  an empty pipeline, a stream without a sink, …
   void check() const;

@@ -46,16 +46,12 @@ class Node {
 
   /// Runs when everything of the graph has been made on this node and before anything starts: now outlets find their
   /// inlets.
-  void when_built(std::function<void()> action) { built_.push_back(std::move(action)); }
-  void built() {
-    for (auto& action : built_) action();
-  }
+  void when_built(std::function<void()> action);
+  void built();
 
   /// Adds a part to this node's report: called once when the run has ended well, it returns a JSON object (as text)
   /// that appears under `name`.
-  void report(std::string name, std::function<std::string()> part) {
-    reports_.emplace_back(std::move(name), std::move(part));
-  }
+  void report(std::string name, std::function<std::string()> part);
   auto reports() const -> const std::vector<std::pair<std::string, std::function<std::string()>>>& { return reports_; }
 
   /// A number in this node's report, under `counts`; whoever asks for the same name counts with the same counter. The
@@ -68,10 +64,8 @@ class Node {
   auto counters() const -> const std::map<std::string, std::shared_ptr<Counter>>& { return counters_; }
 
   /// Runs when all tasks of this node have ended well, before its links close (saving a model, for one). May throw.
-  void at_end(std::function<void()> action) { endings_.push_back(std::move(action)); }
-  void end() {
-    for (auto& ending : endings_) ending();
-  }
+  void at_end(std::function<void()> action);
+  void end();
 
  private:
   net::Rank rank_;

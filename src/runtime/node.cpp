@@ -1,0 +1,25 @@
+#include <tensair/runtime/node.hpp>
+
+namespace tensair::runtime {
+
+void Node::when_built(std::function<void()> action) {
+  built_.push_back(std::move(action));
+}
+
+void Node::built() {
+  for (auto& action : built_) action();
+}
+
+void Node::report(std::string name, std::function<std::string()> part) {
+  reports_.emplace_back(std::move(name), std::move(part));
+}
+
+void Node::at_end(std::function<void()> action) {
+  endings_.push_back(std::move(action));
+}
+
+void Node::end() {
+  for (auto& ending : endings_) ending();
+}
+
+}  // namespace tensair::runtime

@@ -1,0 +1,6 @@
+// error: Expansion
+#include <tensair/pipeline.hpp>
+
+void build(tensair::Pipeline& pipeline) {
+  pipeline.source(std::vector{1, 2}).flat_map([](int n) { return n; }).collect();
+}
