@@ -107,7 +107,7 @@ TEST_CASE("split sorts records by their tag", "[operators]") {
   }
 }
 
-TEST_CASE("inspect looks at records and leaves them; project takes members", "[operators]") {
+TEST_CASE("inspect looks at records and leaves them and project takes members", "[operators]") {
   int seen = 0;
   Collected<std::tuple<std::string, int>> pairs;
   Collected<int> values;
