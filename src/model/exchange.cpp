@@ -154,6 +154,7 @@ void Exchange::note_arrival(const Delta& delta) {
     auto& arrival = arrivals_[one.replica];
     arrival.last = now;
     arrival.steps += one.steps;
+    arrival.round = one.round;
   }
 }
 

@@ -1,35 +1,28 @@
 #include <algorithm>
-#include <cmath>
 #include <tensair/model/pace.hpp>
-#include <utility>
 
 namespace tensair {
 namespace {
 
 using Seconds = std::chrono::duration<double>;
 
-// Peers whose steps take so much longer or shorter are not kept in phase with: it cannot last.
+// Peers whose steps take so much longer or shorter are not waited for: it cannot last.
 constexpr double alike = 1.5;
 
-// A replica gives up when so many waits in a row were in vain. Getting into phase takes a step's time in all, which is
-// a third of this many waits; more when others move at the same time.
-auto hopeless_after(double patience) -> int {
-  return static_cast<int>(std::ceil(3 / patience));
-}
+// A wait may be so many times longer than waits are on average: cores that are shared make steps long and short.
+constexpr double longest_over_average = 4;
 
-auto first_pause(double patience) -> int {
-  return 10 * hopeless_after(patience);
-}
+// Waits are averaged over about so many steps.
+constexpr double memory = 16;
 
-constexpr int longest_pause = 10'000;
+constexpr int first_pause = 64, longest_pause = 16'384;
 
 }  // namespace
 
 Pace::Pace(int replicas, int own, double patience)
-    : peers_(static_cast<std::size_t>(replicas)),
-      own_(static_cast<std::size_t>(own)),
-      patience_(patience),
-      next_pause_(patience > 0 ? first_pause(patience) : 0) {}
+    : peers_(static_cast<std::size_t>(replicas)), own_(static_cast<std::size_t>(own)), patience_(patience) {
+  for (auto& peer : peers_) peer.next_pause = first_pause;
+}
 
 void Pace::Typical::add(Duration sample) {
   if (latest_.size() < most) {
@@ -44,42 +37,33 @@ void Pace::Typical::add(Duration sample) {
   median_ = *middle;
 }
 
-void Pace::stepped(Time began, Time ended) {
+void Pace::stepped(Time began, Time ended, double core) {
   step_.add(ended - began);
+  core_ += (core - core_) / memory;
   ended_ = ended;
-  waiting_ = false;
-  if (pause_ > 0) --pause_;
+  deciding_ = true;
 }
 
 auto Pace::wait_until(Time now, std::span<const Arrival> arrivals) -> Time {
-  if (patience_ <= 0 || step_.value() == Duration{} || pause_ > 0) return now;
-  for (std::size_t r = 0; r < peers_.size(); ++r) learn(peers_[r], arrivals[r]);
-  bool due = false;
-  bool first = true;
+  if (patience_ <= 0 || step_.value() == Duration{}) return now;
   for (std::size_t r = 0; r < peers_.size(); ++r) {
-    if (r == own_) {
-      first = false;  // the others keep pace with this one
-      continue;
-    }
-    auto& peer = peers_[r];
-    if (!keeps_pace(peer, now)) continue;
-    const double phase = Seconds(now - peer.seen.last) / Seconds(peer.interval.value());
-    due = due || phase > (first ? patience_ : 1 - patience_);  // fall back to the first; let the others catch up
-    first = false;
+    learn(peers_[r], arrivals[r]);
+    peers_[r].alike = r != own_ && is_alike(peers_[r], now);
   }
-  const auto latest = ended_ + std::chrono::duration_cast<Duration>(patience_ * Seconds(step_.value()));
-  if (due && now < latest) {
-    waiting_ = true;
-    return latest;
+  if (deciding_) {
+    const double longest = std::min(1.0, longest_over_average * patience_);
+    const auto latest = ended_ + std::chrono::duration_cast<Duration>(longest * Seconds(step_.value()));
+    if (now < latest && std::any_of(peers_.begin(), peers_.end(), [&](const Peer& peer) { return is_due(peer); }))
+      return latest;
+    account(now);
+    deciding_ = false;
+    finished_ = round_;
   }
-  if (std::exchange(waiting_, false)) {
-    if (due) {
-      missed();
-    } else {
-      misses_ = 0;
-      next_pause_ = first_pause(patience_);
-    }
+  round_ = finished_;
+  for (const auto& peer : peers_) {
+    if (peer.alike) round_ = std::max(round_, peer.seen.round);
   }
+  ++round_;
   return now;
 }
 
@@ -92,17 +76,38 @@ void Pace::learn(Peer& peer, const Arrival& arrival) {
   peer.seen = arrival;
 }
 
-auto Pace::keeps_pace(const Peer& peer, Time now) const -> bool {
+auto Pace::is_alike(const Peer& peer, Time now) const -> bool {
   if (peer.interval.value() == Duration{} || peers_[own_].interval.value() == Duration{}) return false;
   const double ratio = Seconds(peer.interval.value()) / Seconds(peers_[own_].interval.value());
-  return ratio < alike && ratio > 1 / alike && now - peer.seen.last < peer.interval.value() * 3 / 2;
+  return ratio < alike && ratio > 1 / alike && now - peer.seen.last < peer.interval.value() * 2;
 }
 
-void Pace::missed() {
-  if (++misses_ < hopeless_after(patience_)) return;
-  misses_ = 0;
-  pause_ = next_pause_;
-  next_pause_ = std::min(2 * next_pause_, longest_pause);
+auto Pace::is_due(const Peer& peer) const -> bool {
+  return peer.alike && peer.pause == 0 && peer.seen.round < round_;
+}
+
+// The next step begins: who was waited for, and for how long?
+void Pace::account(Time now) {
+  // Who has only a part of a core leaves it to others by waiting: then waits cost less, and nothing from half a core
+  // on.
+  const double price = std::clamp(2 * core_ - 1, 0.0, 1.0);
+  for (auto& peer : peers_) {
+    if (peer.pause > 0) {
+      --peer.pause;
+      continue;
+    }
+    if (!peer.alike) continue;
+    const Time came = is_due(peer) ? now : std::clamp(peer.seen.last, ended_, std::max(ended_, now));
+    peer.waited += (Seconds(came - ended_) / Seconds(step_.value()) * price - peer.waited) / memory;
+    if (peer.waited > patience_) {
+      peer.pause = peer.next_pause;
+      peer.next_pause = std::min(2 * peer.next_pause, longest_pause);
+      peer.waited = 0;
+      peer.kept = 0;
+    } else if (++peer.kept >= 2 * peer.next_pause) {
+      peer.next_pause = first_pause;
+    }
+  }
 }
 
 }  // namespace tensair

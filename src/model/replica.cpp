@@ -11,6 +11,7 @@ namespace tensair {
 namespace {
 
 using Kind = detail::ModelUse::Kind;
+using Seconds = std::chrono::duration<double>;
 
 // Larger staleness is counted as this: a replica thousands of steps behind has other troubles than a histogram's end.
 constexpr std::size_t staleness_limit = 4096;
@@ -210,11 +211,18 @@ void Replica::evaluate(const TensorBatch& batch, Use& use) {
   if (use.evaluations) use.evaluations->push({number_, node_.rank(), version(), score});
 }
 
+// What replicas in phase send each other in the midst of a round comes in time for the next one. What is older, or
+// comes from a replica that knows no rounds, is late.
+auto Replica::is_late(const Delta& delta) const -> bool {
+  return std::all_of(delta.contributions.begin(), delta.contributions.end(),
+                     [this](const Contribution& one) { return one.round != midst_round_; });
+}
+
 // The gradient of a batch. By the time it is applied, the others will have changed the parameters, most likely as they
 // did during the last step: so it is taken where the parameters will be then (Hakimi et al., "Taming momentum in a
 // distributed asynchronous environment", 2019, predict it from momentum).
 auto Replica::compute(const TensorBatch& batch) -> Score {
-  const bool ahead = in_midst_ && model_.options().anticipate && !before_.empty();
+  const bool ahead = in_midst_ && model_.options().anticipate && !before_.empty() && is_late(*in_midst_);
   if (ahead) add(learner_->parameters(), in_midst_->values);
   const auto score = on_batch(batch, [&] { return learner_->compute(batch); });
   if (ahead) std::copy(before_.begin(), before_.end(), learner_->parameters().begin());
@@ -223,9 +231,11 @@ auto Replica::compute(const TensorBatch& batch) -> Score {
 
 void Replica::step(const TensorBatch& batch, Use& use) {
   const Time began = node_.clock().now();
+  const auto core_before = node_.clock().core_time();
   const auto score = compute(batch);
   // What came while this was computed is too late for it, and is what to expect during the next step.
   in_midst_ = exchange_->collect(number_);
+  midst_round_ = pace_.round();
   if (!std::isfinite(score.loss))
     fail("has a loss that is not finite", batch, "Look for NaN in the input, or lower the learning rate.");
   optimizer_->step(learner_->parameters(), learner_->gradient());
@@ -233,7 +243,9 @@ void Replica::step(const TensorBatch& batch, Use& use) {
     fail("has parameters that are not finite", batch, "Lower the learning rate, or look for NaN in the gradient.");
   publish(batch);
   if (in_midst_) apply(*in_midst_);
-  pace_.stepped(began, node_.clock().now());
+  const Time ended = node_.clock().now();
+  const auto core = node_.clock().core_time() - core_before;
+  pace_.stepped(began, ended, ended > began ? std::min(1.0, Seconds(core) / Seconds(ended - began)) : 1);
   if (use.train_steps) {
     use.train_steps->push(
         {number_, node_.rank(), figures_.steps, examples_seen(), std::exchange(last_staleness_, 0), score});
@@ -253,7 +265,7 @@ void Replica::publish(const TensorBatch& batch) {
     auto delta = std::make_shared<Delta>();
     delta->values = *buffer;
     delta->owner = std::move(buffer);
-    delta->contributions.push_back({static_cast<std::uint32_t>(number_), 1, examples, clock_});
+    delta->contributions.push_back({static_cast<std::uint32_t>(number_), 1, examples, clock_, pace_.round()});
     exchange_->publish(number_, std::move(delta));
   }
   ++clock_[own];

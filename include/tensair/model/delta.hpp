@@ -26,10 +26,11 @@ struct Contribution {
   std::uint64_t examples = 0;
   VersionVector
       seen;  ///< what the replica's parameters contained when it made the last of these steps, that step not included
+  std::uint64_t round = 0;  ///< of the last of these steps: see `Pace`
 
   template <class Archive>
   void serialize(Archive& archive, unsigned) {
-    archive& replica& steps& examples& seen;
+    archive& replica& steps& examples& seen& round;
   }
 };
 

@@ -54,6 +54,7 @@ class Replica final : public runtime::Task {
   auto learn() -> bool;
   auto wait_for_peers() -> Time;
   auto answer() -> bool;
+  auto is_late(const Delta& delta) const -> bool;
   auto compute(const TensorBatch& batch) -> Score;
   void step(const TensorBatch& batch, Use& use);
   void evaluate(const TensorBatch& batch, Use& use);
@@ -82,6 +83,7 @@ class Replica final : public runtime::Task {
   std::vector<float> before_;  // the parameters as the others know them: what an update is the difference to
   Pace pace_;
   SharedDelta in_midst_;                 // what arrived while the last gradient was computed
+  std::uint64_t midst_round_ = 0;        // the round of that step
   VersionVector clock_;                  // steps of each replica that the parameters contain
   std::vector<std::uint64_t> examples_;  // and examples
   std::uint64_t last_staleness_ = 0;

@@ -16,12 +16,15 @@ class Clock {
  public:
   virtual ~Clock() = default;
   virtual auto now() const -> Time = 0;
+  /// How long the calling thread has had a core. In virtual time every thread has one of its own.
+  virtual auto core_time() const -> Duration { return now().time_since_epoch(); }
 };
 
 /// The machine's steady clock.
 class SteadyClock final : public Clock {
  public:
   auto now() const -> Time override { return std::chrono::steady_clock::now(); }
+  auto core_time() const -> Duration override;
 };
 
 }  // namespace tensair
