@@ -51,7 +51,7 @@ auto flags_for(Arguments& arguments) -> tensair::Flags {
       .add("--lr", arguments.lr, "learning rate; 0: 0.001 for adam, 0.01 (momentum 0.9) for sgd")
       .add("--exchange", arguments.exchange, {"updates", "gradients"}, "what replicas tell each other")
       .add("--patience", arguments.patience,
-           "how long a replica waits for the others' news before a step, as a share of the step; 0: never")
+           "how long a replica waits for another on average, as a share of a step; 0: never")
       .add("--anticipate", arguments.anticipate,
            "take a gradient where the others' steps will have moved the parameters")
       .add("--load", arguments.load, "file with parameters to start from")

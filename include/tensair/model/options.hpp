@@ -22,10 +22,10 @@ struct ModelOptions {
   OptimizerFactory optimizer = adam();
   int replicas = 0;  ///< on all nodes together, dealt out in turn; 0: one on each node
   enum exchange exchange = exchange::updates;
-  double patience = 0.25;  ///< how long a replica may wait before a step for deltas that are about to arrive, as a
-                           ///< share of a step's time: replicas that step together learn better; 0: never
-  bool anticipate = true;  ///< take a gradient where the parameters will be when it is applied, judging by what others
-                           ///< changed during the last step; `updates` only
+  double patience = 0.25;  ///< how long a replica waits for another before a step, on average, as a share of a step's
+                           ///< time: replicas that step together learn better (see `Pace`); 0: never
+  bool anticipate = true;  ///< take a gradient where the parameters will be when it is applied, judging by what came too
+                           ///< late for the last step; `updates` only
   int threads = 1;         ///< LibTorch's threads inside one replica's operations
   std::filesystem::path
       load{};  ///< a file with the parameters to start from, on every node (see `save`); empty: the factory's
