@@ -179,7 +179,9 @@ auto VerdictReader::advance(std::size_t bytes) -> std::optional<Verdict> {
     fixed_done_ = true;
     if (text > 0) return std::nullopt;
   }
-  return Verdict{header.accepted == 1, text_.substr(0, header.reason), text_.substr(header.reason)};
+  // It will be shown: a stranger's control characters must not reach a terminal.
+  return Verdict{header.accepted == 1, printable(text_.substr(0, header.reason), max_verdict_bytes / 2),
+                 printable(text_.substr(header.reason), max_verdict_bytes / 2)};
 }
 
 auto compare(const Hello& here, const Hello& there) -> Verdict {
