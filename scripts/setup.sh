@@ -7,7 +7,7 @@
 # --torch=wheel   torch==2.13.0 from pip, in .venv
 # --torch=debian  Debian's libtorch-dev (1.13, several times slower)
 # --torch=none    only what tensair::stream needs
-# --optional      also what only some contributors need: clang, clang-format, clang-tidy
+# --optional      also what only some contributors need: clang, clang-format, clang-tidy, doxygen
 #
 # Idempotent, non-interactive, and quick when there is nothing to do. Root (or sudo) is asked for only if a package is
 # missing. pip's own configuration decides where the wheel comes from; to get the CPU build of torch elsewhere than on
@@ -23,7 +23,7 @@ packages=(
   catch2 librapidcheck-dev
 )
 python_packages=(python3 python3-venv)
-optional_packages=(clang clang-format-14 clang-tidy)
+optional_packages=(clang clang-format-14 clang-tidy doxygen)
 
 say() { printf 'setup: %s\n' "$*"; }
 die() { printf 'setup: %s\n' "$*" >&2; exit 1; }

@@ -40,7 +40,7 @@ class CsvColumn {
 
 /// How CSV is written: what there is beside RFC 4180.
 struct CsvOptions {
-  char delimiter = ',';            ///< '\t' for TSV, ';' where the comma is in numbers
+  char delimiter = ',';            ///< a tab for TSV, ';' where the comma is in numbers
   bool header = true;              ///< the first row has the columns' names; else columns are bound in order
   std::size_t max_row = 16 << 20;  ///< bytes; a longer row is a `BadRecord`
 };

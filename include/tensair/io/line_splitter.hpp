@@ -12,9 +12,8 @@
 namespace tensair {
 
 /// Cuts bytes that arrive in blocks of any size into lines, without a copy: a line is a view into the block, valid
-/// until `room` or `clear` is called. Only '\n' ends a line and everything else is left as it is, bytes that are no
-/// UTF-8 and a
-/// '\r' before the end included.
+/// until `room` or `clear` is called. Only a line feed ends a line and everything else is left as it is, bytes that are
+/// no UTF-8 and a carriage return before the end included.
 ///
 /// @code
 /// while (const auto n = read(splitter.room())) {
