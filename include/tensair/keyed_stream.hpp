@@ -1,8 +1,11 @@
 #pragma once
 
+#include <algorithm>
+#include <concepts>
 #include <functional>
 #include <memory>
 #include <string>
+#include <tensair/joined_streams.hpp>
 #include <tensair/key_value.hpp>
 #include <tensair/operators/aggregate.hpp>
 #include <tensair/operators/chain.hpp>
@@ -16,12 +19,22 @@
 #include <tensair/operators/sum.hpp>
 #include <tensair/operators/top_k.hpp>
 #include <tensair/operators/with_state.hpp>
+#include <type_traits>
 #include <utility>
 
 namespace tensair {
 
 template <class T, class SomeChain>
 class Stream;
+template <class K, class T, class SomeChain, class F, class Lifetime>
+class KeyedStream;
+
+namespace detail {
+template <class T>
+inline constexpr bool is_keyed = false;
+template <class K, class T, class SomeChain, class F, class Lifetime>
+inline constexpr bool is_keyed<KeyedStream<K, T, SomeChain, F, Lifetime>> = true;
+}  // namespace detail
 
 /// A stream whose records have keys: what `stream.key_by(f)` returns. Operators on it keep state for each key, and all
 /// records of a key meet in one of the operator's instances, whichever node they come from.
@@ -39,6 +52,11 @@ class KeyedStream {
  public:
   using key_type = K;
   using value_type = T;
+  using Stamp = typename SomeChain::Stamp;
+  /// Whether records have event time.
+  static constexpr bool timed = operators::is_timed<Stamp>;
+  /// Whether there is a time to live.
+  static constexpr bool expires = std::same_as<Lifetime, operators::TimeToLive>;
 
   KeyedStream(Stream<T, SomeChain> stream, F f, Lifetime lifetime = {})
       : stream_(std::move(stream)), f_(std::move(f)), lifetime_(lifetime), parallel_(stream_.op_->parallel) {}
@@ -238,7 +256,6 @@ class KeyedStream {
   /// @throws UserError  (stops the pipeline) when one of its functions throws
   template <ProcessFunction<K, T> P>
   auto process(P process) && {
-    using Stamp = typename SomeChain::Stamp;
     return apply<typename P::Output>("process", [&](auto op, auto function) {
       return operators::Process<K, T, Stamp, Function, P>{std::move(op), std::move(function), std::move(process)};
     });
@@ -246,6 +263,18 @@ class KeyedStream {
   template <ProcessFunction<K, T> P>
   auto process(P function) & {
     return use().process(std::move(function));
+  }
+
+  /// Joins the records of this stream with those of another that have the same key. What is returned says which pairs:
+  /// `.between(lower, upper)` or all, and `.with(f)` what becomes of a pair. See `JoinedStreams`.
+  template <class Other>
+  auto join(Other&& other) && {
+    auto right = as_side(std::forward<Other>(other));
+    return JoinedStreams<KeyedStream, decltype(right)>(std::move(*this), std::move(right));
+  }
+  template <class Other>
+  auto join(Other&& other) & {
+    return use().join(std::forward<Other>(other));
   }
 
  private:
@@ -259,6 +288,64 @@ class KeyedStream {
   }
   template <class, class, class, class, class>
   friend class KeyedStream;
+
+  // The other stream of an operator with two: one that has a name is used once more.
+  template <class Other>
+  static auto as_side(Other&& other) {
+    static_assert(detail::is_keyed<std::remove_cvref_t<Other>>, "the other stream has no keys: call key_by on it too");
+    if constexpr (detail::is_keyed<std::remove_cvref_t<Other>>) {
+      static_assert(std::same_as<Owned<K>, Owned<typename std::remove_cvref_t<Other>::key_type>>,
+                    "both streams must have keys of one type: let key_by convert those of one side");
+    }
+    if constexpr (std::is_lvalue_reference_v<Other>) {
+      return other.use();
+    } else {
+      return std::move(other);
+    }
+  }
+
+  // This stream as an input of an operator with two, and how that one finds its keys.
+  auto side() {
+    auto key = stream_.follow("key_by", operators::stream_type<T>());
+    key->label = label_;
+    auto route = operators::ByKey<F>{{key, f_}};
+    return std::pair(
+        operators::TwoInputSide<SomeChain, T, operators::ByKey<F>>{std::move(stream_.chain_), key, std::move(route)},
+        operators::JoinSide<T, Function>{Function{key, std::move(f_), lifetime_}});
+  }
+
+  // The stream of what `make(op, left, right, f)`, an operator with two inputs, emits: f(left record, right record).
+  template <class OutStamp, class Right, class Combine, class Make>
+  auto join_with(std::string kind, Right right, Combine f, Make make) && {
+    using U = typename Right::value_type;
+    static_assert(std::invocable<Combine&, const T&, const U&>,
+                  "with(f): f takes a record of the left stream and one of the right stream");
+    using Out = std::remove_cvref_t<std::invoke_result_t<Combine&, const T&, const U&>>;
+    static_assert(!std::is_void_v<Out>, "with(f): f returns what becomes of a pair");
+    return two_inputs<Out, OutStamp>(std::move(kind), std::move(right), [&](auto op, auto left_side, auto right_side) {
+      return make(std::move(op), std::move(left_side), std::move(right_side), std::move(f));
+    });
+  }
+
+  template <class Out, class OutStamp, class Right, class Make>
+  auto two_inputs(std::string kind, Right right, Make make) {
+    auto [left_input, left_side] = side();
+    auto [right_input, right_side] = right.side();
+    auto op = stream_.graph_->add(std::move(kind), operators::stream_type<Out>(), plan::Placement::every_node);
+    op->input = left_input.from->id;
+    op->more_inputs = {right_input.from->id};
+    op->edge = plan::Edge::key;
+    op->parallel = std::max(parallel_, right.parallel_);
+    auto last = make(op, std::move(left_side), std::move(right_side));
+    using Head = operators::TwoInputHead<decltype(left_input), decltype(right_input), decltype(last), true, OutStamp>;
+    using Chain = operators::Chain<Head, operators::NoBinder>;
+    return Stream<Out, Chain>(stream_.graph_, op,
+                              {Head{std::move(left_input), std::move(right_input), op, std::move(last)}, {}});
+  }
+  template <class, class>
+  friend class JoinedStreams;
+  template <class, class>
+  friend class IntervalJoinedStreams;
 
   // The operator key_by itself, and what a keyed operator is built with.
   auto key_op() {
@@ -303,7 +390,6 @@ class KeyedStream {
     static_assert(std::same_as<Lifetime, operators::Forever>, "at_end keeps every key until the end: no time_to_live");
     using Out = KeyValue<K, operators::AggregateResult<A>>;
     using Partial = operators::Partial<K, operators::AggregateState<A>>;
-    using Stamp = typename SomeChain::Stamp;
     auto key = key_op();
     auto function = Function{key, std::move(f_)};
     using Route = decltype(&Partial::key);

@@ -40,7 +40,7 @@ auto where(const Operator& op, int nodes) -> std::string {
 
 // Whether records go over this edge without changing the task: always, or with so many nodes and instances.
 auto stays_in_task(const Operator& op, const std::deque<std::shared_ptr<Operator>>& operators, int nodes) -> bool {
-  if (op.input < 0) return false;
+  if (op.input < 0 || !op.more_inputs.empty()) return false;
   if (op.edge == Edge::fused || op.edge == Edge::fork) return true;
   const auto& from = *operators[static_cast<std::size_t>(op.input)];
   const bool alone = nodes == 1 && from.parallel == 1;

@@ -74,6 +74,21 @@ class StateMap {
     return nullptr;
   }
 
+  /// For look-ups that are known beforehand: `prefetch_slot` for each of their hashes, later `expected` for each, which
+  /// fetches the entry that will most likely be found, or null; its members can be read later still. Then they all wait
+  /// for memory together instead of each on its own.
+  void prefetch_slot(std::uint64_t hash) const { __builtin_prefetch(&slots_[(hash >> 32) & mask_]); }
+  auto expected(std::uint64_t hash) -> Entry* {
+    const std::uint64_t tag = hash >> 32;
+    for (std::size_t slot = tag & mask_; slots_[slot] != 0; slot = (slot + 1) & mask_) {
+      if (slots_[slot] >> 32 != tag) continue;
+      Entry& entry = at(number(slots_[slot]));
+      __builtin_prefetch(&entry);
+      return &entry;
+    }
+    return nullptr;
+  }
+
   /// The entry of a key; a new one gets the state `make()`.
   template <class Like, class Make>
   auto find_or_make(const Like& key, std::uint64_t hash, Make&& make) -> Entry& {

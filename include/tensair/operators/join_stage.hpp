@@ -1,0 +1,266 @@
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <memory>
+#include <tensair/operators/expiry.hpp>
+#include <tensair/operators/key_by.hpp>
+#include <tensair/operators/record_lists.hpp>
+#include <tensair/operators/stage.hpp>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+// What joins that keep records of both sides build on.
+//
+// A key's entry has a list of records for each side, sorted by time. A record that comes looks through the other side's
+// list and is put into its own. It is dropped when its time has come (the subclass says when): the expiry knows the
+// records, a record its key, and a key without records leaves the table. Each turn drops a bounded number, more than
+// can come in it, so however much falls due at once nothing stalls.
+//
+// With many keys nearly every step of that is a cache miss. Records come in chunks, so the steps of the next records
+// are known: their slots, entries and list ends are fetched ahead.
+
+namespace tensair::operators {
+
+/// One of the inputs of a join.
+enum class Side { left, right };
+
+template <Side side>
+inline constexpr Side other_side = side == Side::left ? Side::right : Side::left;
+
+/// Both sides' records, by key.
+template <class K, class L, class R>
+class JoinTable {
+ public:
+  struct Lists {
+    RecordList left, right;
+
+    auto empty() const -> bool { return left.empty() && right.empty(); }
+    template <Side side>
+    auto of() -> RecordList& {
+      if constexpr (side == Side::left) {
+        return left;
+      } else {
+        return right;
+      }
+    }
+  };
+
+  JoinTable() = default;
+  JoinTable(JoinTable&&) noexcept = default;
+  auto operator=(JoinTable&&) noexcept -> JoinTable& = default;
+  ~JoinTable() { clear(); }
+
+  auto keys() -> StateMap<K, Lists>& { return keys_; }
+  template <Side side>
+  auto records() -> auto& {
+    if constexpr (side == Side::left) {
+      return left_;
+    } else {
+      return right_;
+    }
+  }
+  template <Side side>
+  auto expiry() -> Expiry<RecordNumber>& {
+    return side == Side::left ? left_expiry_ : right_expiry_;
+  }
+
+  void clear() {
+    if constexpr (!std::is_trivially_destructible_v<Owned<L>> || !std::is_trivially_destructible_v<Owned<R>>) {
+      for (std::size_t i = 0; i < keys_.size(); ++i) {
+        left_.clear(keys_.at(i).value.left);
+        right_.clear(keys_.at(i).value.right);
+      }
+    }
+    if constexpr (std::is_trivially_destructible_v<Owned<L>>) left_.clear();
+    if constexpr (std::is_trivially_destructible_v<Owned<R>>) right_.clear();
+    keys_.clear();
+    left_expiry_.clear();
+    right_expiry_.clear();
+  }
+
+ private:
+  StateMap<K, Lists> keys_;
+  RecordLists<L> left_;
+  RecordLists<R> right_;
+  Expiry<RecordNumber> left_expiry_, right_expiry_;
+};
+
+/// The records of a side and the function that says their keys (a KeyFunction).
+template <class T, class F>
+struct JoinSide {
+  using Record = T;
+  using Function = F;
+  F function;
+};
+
+/// Calls `f` with the record that is kept, as what it was when it came.
+template <class T, class F>
+auto with_record(Owned<T>& kept, F&& f) -> decltype(auto) {
+  if constexpr (is_view<T>) {
+    const T view = OwnedRecord<T>::view(kept);
+    return f(view);
+  } else {
+    return f(std::as_const(kept));
+  }
+}
+
+/// @throws LambdaThrew  the operator's key function gave another key for a record than before
+[[noreturn]] void throw_key_changed(const plan::Operator& op);
+
+/// Subclasses say `left` and `right`, and call `drop`.
+template <class K, class Left, class Right, class Next>
+class JoinStage : public StageBase<Next> {
+ public:
+  static constexpr bool watermark_of_left = false;
+
+  JoinStage(std::shared_ptr<plan::Operator> op, Left left, Right right, Next next)
+      : StageBase<Next>(std::move(next)), op_(std::move(op)), left_(std::move(left)), right_(std::move(right)) {}
+
+  void expect_left(const std::vector<Owned<typename Left::Record>>& records) { expect<Side::left>(records); }
+  void expect_right(const std::vector<Owned<typename Right::Record>>& records) { expect<Side::right>(records); }
+
+ protected:
+  using Table = JoinTable<K, typename Left::Record, typename Right::Record>;
+  using Entry = typename StateMap<K, typename Table::Lists>::Entry;
+  template <Side side>
+  using RecordOf = typename std::conditional_t<side == Side::left, Left, Right>::Record;
+
+  template <Side side>
+  auto function() -> auto& {
+    if constexpr (side == Side::left) {
+      return left_.function;
+    } else {
+      return right_.function;
+    }
+  }
+
+  /// The hash of the key of the record that has come: of the next one of those expected.
+  template <Side side, class Key>
+  auto hash_of(const Key& key) -> std::uint64_t {
+    const std::size_t i = next_expected_++;
+    if (i >= expected_->size()) return function<side>().hash(key);
+    fetch<side>(i);
+    return (*expected_)[i];
+  }
+
+  /// Puts a record into its key's list, to be dropped at `expiry` (`never_dropped`: not at all).
+  /// @param entry  of the key, or null if it has none
+  template <Side side, class Key, class T>
+  void keep(Entry* entry, const Key& key, std::uint64_t hash, T&& record, std::int64_t time, std::int64_t expiry) {
+    if (entry == nullptr) entry = &table_->keys().find_or_make(key, hash, [] { return typename Table::Lists{}; });
+    const RecordNumber number = table_->template records<side>().insert(
+        entry->value.template of<side>(), time, OwnedRecord<RecordOf<side>>::own(std::forward<T>(record)));
+    if (expiry != never_dropped) table_->template expiry<side>().add(expiry, number);
+  }
+  static constexpr std::int64_t never_dropped = INT64_MAX;
+
+  /// Calls `f(record, time)` for the records of a key's list with a time from `from` to `to`.
+  template <Side side, class F>
+  void for_each(Entry& entry, std::int64_t from, std::int64_t to, F&& f) {
+    auto& records = table_->template records<side>();
+    for (RecordNumber i = entry.value.template of<side>().first; i != no_record;) {
+      auto& node = records.at(i);
+      if (node.time > to) break;
+      i = node.next;
+      records.prefetch(i);
+      if (node.time >= from)
+        with_record<RecordOf<side>>(node.record, [&](const auto& record) { f(record, node.time); });
+    }
+  }
+
+  /// Drops records of a side whose expiry lies before `now`, or some of them if they are many.
+  template <Side side>
+  void drop(std::int64_t now) {
+    auto& expiry = table_->template expiry<side>();
+    for (std::size_t dropped = 0; dropped < most_dropped && expiry.due(now); dropped += due_->size()) {
+      expiry.take(group, *due_);
+      drop_group<side>();
+    }
+  }
+
+  std::shared_ptr<plan::Operator> op_;
+  Fresh<Table> table_;
+
+ private:
+  // Records that are fetched ahead: so many wait for memory at the same time.
+  static constexpr std::size_t entry_ahead = 16, records_ahead = 8;
+  // A turn takes one chunk at most; it drops several times as many.
+  static constexpr std::size_t group = 128, most_dropped = 2048;
+
+  template <Side side>
+  void expect(const std::vector<Owned<RecordOf<side>>>& records) {
+    auto& hashes = *expected_;
+    hashes.clear();
+    next_expected_ = 0;
+    try {
+      for (const auto& record : records)
+        hashes.push_back(hash_of_kept<side>(const_cast<Owned<RecordOf<side>>&>(record)));
+    } catch (const LambdaThrew&) {
+      // It throws again when it is that record's turn, whose number is then known.
+    }
+    for (const auto hash : hashes) table_->keys().prefetch_slot(hash);
+    for (std::size_t i = 0; i < std::min(entry_ahead, hashes.size()); ++i) table_->keys().expected(hashes[i]);
+  }
+  template <Side side>
+  void fetch(std::size_t i) {
+    const auto& hashes = *expected_;
+    if (i + entry_ahead < hashes.size()) table_->keys().expected(hashes[i + entry_ahead]);
+    if (i + records_ahead >= hashes.size()) return;
+    if (Entry* entry = table_->keys().expected(hashes[i + records_ahead])) {
+      table_->template records<side>().prefetch(entry->value.template of<side>().last);
+      table_->template records<other_side<side>>().prefetch(entry->value.template of<other_side<side>>().first);
+    }
+  }
+
+  template <Side side>
+  auto hash_of_kept(Owned<RecordOf<side>>& kept) -> std::uint64_t {
+    return with_record<RecordOf<side>>(
+        kept, [&](const auto& record) { return function<side>().hash(function<side>().key(record)); });
+  }
+
+  template <Side side>
+  void drop_group() {
+    auto& records = table_->template records<side>();
+    auto& hashes = *due_hashes_;
+    for (const auto number : *due_) records.prefetch(number);
+    hashes.clear();
+    for (const auto number : *due_) {
+      hashes.push_back(hash_of_kept<side>(records.at(number).record));
+      table_->keys().prefetch_slot(hashes.back());
+    }
+    for (const auto hash : hashes) table_->keys().expected(hash);
+    for (std::size_t i = 0; i < due_->size(); ++i) drop_one<side>((*due_)[i], hashes[i]);
+  }
+
+  template <Side side>
+  void drop_one(RecordNumber number, std::uint64_t hash) {
+    auto& records = table_->template records<side>();
+    with_record<RecordOf<side>>(records.at(number).record, [&](const auto& record) {
+      const auto& key = function<side>().key(record);
+      Entry* entry = table_->keys().find(key, hash);
+      if (entry == nullptr || !records.may_contain(entry->value.template of<side>(), number)) throw_key_changed(*op_);
+      auto& list = entry->value.template of<side>();
+      // The key goes first: it may be a reference into the record.
+      const RecordNumber next = records.at(number).next, previous = records.at(number).previous;
+      const bool last_of_key =
+          next == no_record && previous == no_record && entry->value.template of<other_side<side>>().empty();
+      if (last_of_key) {
+        auto gone = std::exchange(list, RecordList{});
+        table_->keys().erase(key, hash);
+        records.erase(gone, number);
+      } else {
+        records.erase(list, number);
+      }
+    });
+  }
+
+  [[no_unique_address]] Left left_;
+  [[no_unique_address]] Right right_;
+  Fresh<std::vector<std::uint64_t>> expected_, due_hashes_;
+  Fresh<std::vector<RecordNumber>> due_;
+  std::size_t next_expected_ = 0;
+};
+
+}  // namespace tensair::operators

@@ -1,0 +1,143 @@
+#pragma once
+
+#include <array>
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <memory>
+#include <tensair/operators/owned.hpp>
+#include <tensair/operators/state_map.hpp>
+#include <type_traits>
+#include <utility>
+
+namespace tensair::operators {
+
+/// The number of a record that is kept, and of none.
+using RecordNumber = std::uint32_t;
+inline constexpr RecordNumber no_record = 0xffff'ffff;
+
+/// One key's records, oldest first.
+struct RecordList {
+  RecordNumber first = no_record, last = no_record;
+  auto empty() const -> bool { return first == no_record; }
+};
+
+/// More records than 32 bits can number. @throws Error
+[[noreturn]] void throw_too_many_records();
+
+/// The records of all keys, in doubly linked lists sorted by time. They lie in segments that never move, each as big as
+/// all before it together, and places are used again: so keeping a record allocates nothing once there have been as
+/// many.
+template <class T>
+class RecordLists {
+ public:
+  struct Node {
+    std::int64_t time;
+    RecordNumber next, previous;
+    Owned<T> record;
+  };
+  static_assert(alignof(Node) <= alignof(std::max_align_t), "records with a wider alignment than any number");
+
+  RecordLists() = default;
+  RecordLists(RecordLists&& other) noexcept { swap(other); }
+  auto operator=(RecordLists&& other) noexcept -> RecordLists& {
+    swap(other);
+    return *this;
+  }
+  /// Records that do not destroy themselves must have been removed.
+  ~RecordLists() {
+    for (std::size_t s = 0; s < segments_.size() && segments_[s]; ++s)
+      free_table(segments_[s], (first_segment << s) * sizeof(Node));
+  }
+
+  auto size() const -> std::size_t { return size_; }
+
+  auto at(RecordNumber number) -> Node& {
+    const std::size_t shifted = number + first_segment;
+    const auto segment = static_cast<std::size_t>(std::bit_width(shifted) - first_bits);
+    return segments_[segment][shifted - (first_segment << segment)];
+  }
+  void prefetch(RecordNumber number) {
+    if (number != no_record) __builtin_prefetch(&at(number));
+  }
+
+  /// Puts a record behind those of its list that are not newer. Costs a step for each that is.
+  auto insert(RecordList& list, std::int64_t time, Owned<T> record) -> RecordNumber {
+    const RecordNumber number = place();
+    RecordNumber before = list.last, behind = no_record;
+    while (before != no_record && at(before).time > time) {
+      behind = before;
+      before = at(before).previous;
+    }
+    ::new (static_cast<void*>(&at(number))) Node{time, behind, before, std::move(record)};
+    (before == no_record ? list.first : at(before).next) = number;
+    (behind == no_record ? list.last : at(behind).previous) = number;
+    ++size_;
+    return number;
+  }
+
+  /// Whether a record may be in this list: one at an end of its list is at the end of this one.
+  auto may_contain(const RecordList& list, RecordNumber number) -> bool {
+    const Node& node = at(number);
+    return (node.previous != no_record || list.first == number) && (node.next != no_record || list.last == number);
+  }
+
+  /// Precondition: the record is in this list.
+  void erase(RecordList& list, RecordNumber number) {
+    Node& node = at(number);
+    (node.previous == no_record ? list.first : at(node.previous).next) = node.next;
+    (node.next == no_record ? list.last : at(node.next).previous) = node.previous;
+    std::destroy_at(&node);
+    give_back(number);
+  }
+
+  /// Takes all records out of a list.
+  void clear(RecordList& list) {
+    while (!list.empty()) erase(list, list.first);
+  }
+
+  /// Forgets all records at once, when they need no destructor. Their lists must be forgotten too.
+  void clear() requires std::is_trivially_destructible_v<Owned<T>> {
+    size_ = used_ = 0;
+    free_ = no_record;
+  }
+
+ private:
+  static constexpr std::size_t first_segment = 64;
+  static constexpr int first_bits = 7;  // of 64
+
+  auto place() -> RecordNumber {
+    if (free_ != no_record) {
+      // What is left of a node that is gone: the number of the one that went before.
+      RecordNumber next;
+      std::memcpy(&next, static_cast<const void*>(&at(free_)), sizeof next);
+      return std::exchange(free_, next);
+    }
+    if (used_ == no_record - first_segment) throw_too_many_records();
+    const std::size_t shifted = used_ + first_segment;
+    const auto segment = static_cast<std::size_t>(std::bit_width(shifted) - first_bits);
+    if (!segments_[segment])
+      segments_[segment] = static_cast<Node*>(allocate_table((first_segment << segment) * sizeof(Node)));
+    return used_++;
+  }
+  void give_back(RecordNumber number) {
+    std::memcpy(static_cast<void*>(&at(number)), &free_, sizeof free_);
+    free_ = number;
+    --size_;
+  }
+
+  void swap(RecordLists& other) noexcept {
+    std::swap(segments_, other.segments_);
+    std::swap(size_, other.size_);
+    std::swap(used_, other.used_);
+    std::swap(free_, other.free_);
+  }
+
+  std::array<Node*, 32> segments_{};
+  std::size_t size_ = 0;
+  RecordNumber used_ = 0;          // places that have been used once
+  RecordNumber free_ = no_record;  // a list of those that can be used again
+};
+
+}  // namespace tensair::operators
