@@ -1,7 +1,7 @@
 #include <fmt/format.h>
 
-#include <numeric>
 #include <tensair/operators/window.hpp>
+#include <tensair/operators/window_stage.hpp>
 
 namespace tensair {
 namespace {
@@ -22,10 +22,6 @@ auto seconds(microseconds time) -> std::string {
 }
 
 }  // namespace
-
-auto SlidingWindows::slice() const -> microseconds {
-  return microseconds{std::gcd(size.count(), slide.count())};
-}
 
 auto SlidingWindows::describe() const -> std::string {
   return size == slide ? "tumbling, " + seconds(size) : "sliding, " + seconds(size) + " every " + seconds(slide);
@@ -51,4 +47,12 @@ auto session(microseconds gap) -> SessionWindows {
   return {gap};
 }
 
+namespace operators {
+
+void throw_too_remote(const plan::Operator& op) {
+  throw Error("a record's time is more than ten thousand years from 1970", op.title(),
+              "Check assign_timestamps, and its unit, in front of the window.");
+}
+
+}  // namespace operators
 }  // namespace tensair

@@ -10,7 +10,8 @@
 //
 // Tumbling and sliding windows are made of *slices* that no window's edge cuts: the windows of a record follow from
 // its slice, so records are added up by slice and never by window. (Li et al., "No pane, no gain", SIGMOD Record 2005;
-// Traub et al., "Scotty", EDBT 2019.)
+// Traub et al., "Scotty", EDBT 2019; the cut of slices
+// is that of "paired windows", Krishnamurthy et al., SIGMOD 2006.)
 
 namespace tensair {
 
@@ -30,22 +31,31 @@ struct Window {
 struct SlidingWindows {
   std::chrono::microseconds size, slide, offset;
 
-  /// The length of a slice: every window begins and ends where a slice does.
-  auto slice() const -> std::chrono::microseconds;
-  /// The start of the slice that a time lies in.
-  /// @param slice  `slice()`
-  auto slice_of(EventTime time, std::chrono::microseconds slice) const -> EventTime {
-    const auto since = (time - offset).time_since_epoch();
-    auto rest = since % slice;
-    if (rest < rest.zero()) rest += slice;
+  /// The slice that a time lies in. There are two a slide, or one if the slide divides the size.
+  auto slice_of(EventTime time) const -> Window {
+    const EventTime start = floor(time);
+    const EventTime cut = start + size % slide;
+    if (cut == start) return {start, start + slide};
+    return time < cut ? Window{start, cut} : Window{cut, start + slide};
+  }
+  /// The last window with this slice, if any has it: between windows that do not touch lie slices of none.
+  auto last_window(const Window& slice) const -> Window { return window_at(floor(slice.start)); }
+  /// The first one. The others begin `slide` after each other.
+  auto first_window(const Window& slice) const -> Window { return first_window_to(slice.end); }
+  /// The first window that ends at this time or later.
+  auto first_window_to(EventTime end) const -> Window {
+    return window_at(floor(end - size + slide - std::chrono::microseconds{1}));
+  }
+  auto window_at(EventTime start) const -> Window { return {start, start + size}; }
+
+  auto describe() const -> std::string;
+
+ private:
+  auto floor(EventTime time) const -> EventTime {
+    auto rest = (time.time_since_epoch() - offset) % slide;
+    if (rest < rest.zero()) rest += slide;
     return time - rest;
   }
-  /// The last window that a time lies in, if it lies in any. The one before begins `slide` earlier.
-  auto last_window_of(EventTime time) const -> Window {
-    const auto start = slice_of(time, slide);
-    return {start, start + size};
-  }
-  auto describe() const -> std::string;
 };
 
 /// Windows of one length that follow upon each other.
