@@ -19,6 +19,7 @@
 #include <tensair/operators/sum.hpp>
 #include <tensair/operators/top_k.hpp>
 #include <tensair/operators/with_state.hpp>
+#include <tensair/windowed_stream.hpp>
 #include <type_traits>
 #include <utility>
 
@@ -277,7 +278,30 @@ class KeyedStream {
     return use().join(std::forward<Other>(other));
   }
 
+  /// Sorts the records of each key into windows, by event time or in `processing_time`: see `tumbling`, `sliding`,
+  /// `session`, and `WindowedStream` for what may follow.
+  ///
+  /// @code
+  /// clicks.assign_timestamps(&Click::when).key_by(&Click::page).window(tensair::tumbling(10s)).count().sink(print);
+  /// @endcode
+  template <class W>
+  auto window(W windows) && {
+    static_assert(
+        operators::WindowKind<W>::processing_time || SomeChain::timed,
+        "a window in event time needs event time: call assign_timestamps first, or window(processing_time(…))");
+    static_assert(std::same_as<Lifetime, operators::Forever>,
+                  "a window says itself how long state is kept: no time_to_live");
+    return WindowedStream<KeyedStream, W>(std::move(*this), windows);
+  }
+  template <class W>
+  auto window(W windows) & {
+    return use().window(windows);
+  }
+
  private:
+  template <class, class, class>
+  friend class WindowedStream;
+
   auto use() & {
     auto stream = stream_.use();
     using Chain = typename decltype(stream)::chain_type;
@@ -373,6 +397,37 @@ class KeyedStream {
     auto op = follow(*key, std::move(kind), operators::stream_type<Out>());
     auto longer = std::move(chain).then(make(op, std::move(function)));
     return Stream<Out, decltype(longer)>(stream_.graph_, op, std::move(longer));
+  }
+
+  template <class W, class A, class LateSink>
+  auto apply_window(std::string kind, W windows, A aggregate, std::chrono::microseconds lateness, LateSink sink) && {
+    using Out = typename operators::WindowOutput<K, A>::type;
+    constexpr bool drops = std::same_as<LateSink, operators::NoLateSink>;
+    using Late = std::conditional_t<drops, operators::DropLate, operators::SendLate<T>>;
+    using Kind = operators::WindowKind<W>;
+    using Parts = operators::WindowParts<K, Function, A, Late, Kind::processing_time>;
+    auto graph = stream_.graph_;
+    const auto make = [&](auto op, auto function) {
+      op->detail = Kind::of(windows).describe();
+      auto late = [&] {
+        if constexpr (drops) {
+          return Late{op};
+        } else {
+          using Head = operators::ForkHead<T, true, EventTime>;
+          auto point = std::make_shared<operators::ForkPoint<T, EventTime>>();
+          auto late_op = graph->add("late", operators::stream_type<T>(), op->placement);
+          late_op->input = op->id;
+          late_op->edge = plan::Edge::fork;
+          late_op->parallel = op->parallel;
+          Stream<T, operators::Chain<Head, operators::NoBinder>>(graph, late_op, {Head{point}, {}})
+              .sink(std::move(sink));
+          return Late{op, point};
+        }
+      }();
+      return operators::WindowOperator<W, Parts>{
+          windows, Parts{op, std::move(function), std::move(aggregate), std::move(late), lateness}};
+    };
+    return apply<Out>("window " + kind, make);
   }
 
   template <class A>

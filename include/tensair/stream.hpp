@@ -243,6 +243,21 @@ class Stream {
     return use().key_by(std::move(f));
   }
 
+  /// Sorts the records of all nodes into windows, which are kept in one instance: see `KeyedStream::window`. The key
+  /// of the results is `AllKeys::all`.
+  ///
+  /// @code
+  /// clicks.assign_timestamps(&Click::when).window(tensair::sliding(1min, 1s)).count().sink(print);
+  /// @endcode
+  template <class W>
+  auto window(W windows) && {
+    return std::move(*this).key_by(operators::ToAllKeys{}).parallel(1).window(windows);
+  }
+  template <class W>
+  auto window(W windows) & {
+    return use().window(windows);
+  }
+
   /// One stream of the records of this one and others of the same type: all of each in order, mixed as they come. The
   /// watermark is that of the slowest.
   template <class... Chains>

@@ -1,0 +1,298 @@
+#pragma once
+
+#include <algorithm>
+#include <memory>
+#include <optional>
+#include <span>
+#include <tensair/operators/aggregate.hpp>
+#include <tensair/operators/fork.hpp>
+#include <tensair/operators/stage.hpp>
+#include <tensair/operators/window_result.hpp>
+#include <utility>
+#include <vector>
+
+// What all windows have in common: when they fire, and what becomes of records that come too late.
+//
+// A window fires when the watermark has reached its end, and each result goes before that watermark. With many results
+// the stage behind may be blocked in between; the stage then keeps where it was, says that it is blocked itself, and
+// holds the watermark back. A window in processing time has the node's clock for a watermark.
+
+namespace tensair {
+
+/// Windows in the node's processing time: see `processing_time`.
+template <class Windows>
+struct ProcessingTimeWindows {
+  Windows windows;
+};
+
+/// Windows in processing time, the time when a record arrives, by the node's clock; its axis is that of `Time`. Exact
+/// to a turn of the task, about a millisecond. The results have no event time.
+///
+/// @code
+/// clicks.key_by(&Click::page).window(tensair::processing_time(tensair::tumbling(1s))).count();
+/// @endcode
+template <class Windows>
+auto processing_time(Windows windows) -> ProcessingTimeWindows<Windows> {
+  return {windows};
+}
+
+namespace operators {
+
+/// Late records are dropped and counted.
+class DropLate {
+ public:
+  explicit DropLate(std::shared_ptr<plan::Operator> op) : op_(std::move(op)) {}
+
+  void open(StageContext& context) { count_ = context.node.counter(op_->title() + ": late records"); }
+  template <class R>
+  void take(R&&, EventTime) {
+    count_->add(1);
+  }
+  void watermark(EventTime) {}
+  void idle() {}
+  void flush() {}
+  void finish() {}
+  static constexpr auto blocked() -> bool { return false; }
+  static constexpr auto deadline() -> Time { return never; }
+  void tick(Time) {}
+
+ private:
+  std::shared_ptr<plan::Operator> op_;
+  std::shared_ptr<runtime::Counter> count_;
+};
+
+/// Late records go to a stream of their own, and are counted.
+template <class T>
+class SendLate : public ForkStage<T, EventTime> {
+ public:
+  SendLate(std::shared_ptr<plan::Operator> op, std::shared_ptr<ForkPoint<T, EventTime>> point)
+      : ForkStage<T, EventTime>(std::move(point)), op_(std::move(op)) {}
+
+  void open(StageContext& context) {
+    count_ = context.node.counter(op_->title() + ": late records");
+    ForkStage<T, EventTime>::open(context);
+  }
+  template <class R>
+  void take(R&& record, EventTime time) {
+    count_->add(1);
+    (*this)(T(std::forward<R>(record)), time);
+  }
+
+ private:
+  std::shared_ptr<plan::Operator> op_;
+  std::shared_ptr<runtime::Counter> count_;
+};
+
+/// What a window's function sees of an aggregate: the records themselves. `f(key, window, records, emit)`.
+template <class T, class Out, class F>
+struct CollectRecords {
+  using Emitted = Out;
+
+  F f;
+
+  static auto init() -> std::vector<T> { return {}; }
+  static void add(std::vector<T>& all, const T& record) { all.push_back(record); }
+  static void merge(std::vector<T>& all, std::vector<T> other) {
+    all.insert(all.end(), std::move_iterator(other.begin()), std::move_iterator(other.end()));
+  }
+  static auto result(const std::vector<T>& all) -> const std::vector<T>& { return all; }
+  template <class K, class Emit>
+  void emit(const K& key, const Window& window, const std::vector<T>& all, Emit emit) {
+    std::invoke(f, key, window, std::span<const T>(all), emit);
+  }
+};
+
+/// What an operator on windows emits.
+template <class K, class A>
+struct WindowOutput {
+  using type = WindowResult<K, AggregateResult<A>>;
+};
+template <class K, class A>
+requires requires {
+  typename A::Emitted;
+}
+struct WindowOutput<K, A> {
+  using type = typename A::Emitted;
+};
+
+// Further away from 1970 there are no windows: their edges must be times too.
+inline constexpr std::chrono::microseconds most_remote = std::chrono::hours{24 * 365 * 10'000};
+/// @throws Error
+[[noreturn]] void throw_too_remote(const plan::Operator& op);
+
+/// What a window stage is made of.
+template <class K, class SomeFunction, class SomeAggregate, class SomeLate, bool ProcessingTime>
+struct WindowParts {
+  using Key = K;
+  using Function = SomeFunction;
+  using A = SomeAggregate;
+  using State = AggregateState<A>;
+  using Late = SomeLate;
+  static constexpr bool processing_time = ProcessingTime;
+
+  std::shared_ptr<plan::Operator> op;
+  Function function;
+  A aggregate;
+  Late late;
+  std::chrono::microseconds lateness;
+};
+
+/// What the stages of all windows build on. `Self` has `take(record, time)`; `fire()`, which emits what is due by
+/// `watermark_` and returns false if the stage behind was blocked before all was done; and `due()`, the earliest time
+/// at which it has something to do.
+template <class Self, class Parts, class Next>
+class WindowStage : public StageBase<Next> {
+ public:
+  using Key = typename Parts::Key;
+  using State = typename Parts::State;
+
+  WindowStage(Parts parts, Next next) : StageBase<Next>(std::move(next)), parts_(std::move(parts)) {}
+
+  void open(StageContext& context) {
+    clock_ = &context.node.clock();
+    now_ = clock_->now();
+    parts_.late.open(context);
+    this->next_.open(context);
+  }
+
+  template <class R, class Stamp>
+  void operator()(R&& record, Stamp stamp) {
+    if constexpr (Parts::processing_time) {
+      self().take(std::forward<R>(record), event_time(now_));
+    } else {
+      self().take(std::forward<R>(record), stamp);
+    }
+  }
+
+  void watermark(EventTime time) {
+    if constexpr (!Parts::processing_time) {
+      watermark_ = time;
+      advance();
+    }
+  }
+  void idle() {
+    if constexpr (!Parts::processing_time) {
+      parts_.late.idle();
+      this->next_.idle();
+    }
+  }
+  void flush() {
+    if constexpr (Parts::processing_time) now_ = std::max(now_, clock_->now());
+    parts_.late.flush();
+    this->next_.flush();
+    if (!firing_) return;
+    advance();
+    this->next_.flush();
+  }
+  void finish() {
+    finishing_ = true;
+    watermark_ = end_of_time;
+    advance();
+  }
+  auto blocked() -> bool {
+    const bool late = parts_.late.blocked();  // asked in any case: it may go on when it is
+    return firing_ || this->next_.blocked() || late;
+  }
+  auto deadline() -> Time {
+    Time first = std::min(this->next_.deadline(), parts_.late.deadline());
+    if constexpr (Parts::processing_time) {
+      if (!firing_) first = std::min(first, time_of(self().due()));
+    }
+    return first;
+  }
+  void tick(Time now) {
+    if constexpr (Parts::processing_time) {
+      now_ = std::max(now_, now);
+      watermark_ = std::max(watermark_, event_time(now_));
+      advance();
+    }
+    if (parts_.late.deadline() <= now) parts_.late.tick(now);
+    if (this->next_.deadline() <= now) this->next_.tick(now);
+  }
+
+ protected:
+  template <class R>
+  auto key_of(const R& record) -> decltype(auto) {
+    return parts_.function.key(record);
+  }
+  auto hash_of(const auto& key) const -> std::uint64_t { return parts_.function.hash(key); }
+
+  auto new_state() -> State { return parts_.aggregate.init(); }
+  template <class R>
+  void add(State& state, const R& record) {
+    const auto run = [&] { parts_.aggregate.add(state, record); };
+    call(parts_.op, run);
+  }
+  void merge(State& state, State other) {
+    const auto run = [&] { parts_.aggregate.merge(state, std::move(other)); };
+    call(parts_.op, run);
+  }
+
+  void emit(const Owned<Key>& key, const Window& window, State& state) {
+    if constexpr (requires { typename Parts::A::Emitted; }) {
+      const auto out = [&](typename Parts::A::Emitted record) { send(std::move(record), window); };
+      const auto run = [&] { parts_.aggregate.emit(key, window, state, out); };
+      call(parts_.op, run);
+    } else {
+      using Result = AggregateResult<typename Parts::A>;
+      const auto result = [&]() -> Result { return parts_.aggregate.result(state); };
+      send(WindowResult<Key, Result>{Key(key), window, call(parts_.op, result)}, window);
+    }
+  }
+
+  /// Whether a window with this end is gone: its state is given up, and records for it are late.
+  auto gone(EventTime end) const -> bool { return end + parts_.lateness <= watermark_; }
+  template <class R>
+  void drop(R&& record, EventTime time) {
+    parts_.late.take(std::forward<R>(record), time);
+  }
+  void check_time(EventTime time) const {
+    if (time > EventTime{most_remote} || time < EventTime{-most_remote}) throw_too_remote(*parts_.op);
+  }
+
+  Parts parts_;
+  EventTime watermark_ = beginning_of_time;
+
+ private:
+  auto self() -> Self& { return static_cast<Self&>(*this); }
+
+  static auto event_time(Time time) -> EventTime {
+    return EventTime{std::chrono::floor<std::chrono::microseconds>(time.time_since_epoch())};
+  }
+  static auto time_of(EventTime time) -> Time {
+    return time >= event_time(never) ? never : Time{std::chrono::nanoseconds{time.time_since_epoch()}};
+  }
+
+  template <class Out>
+  void send(Out&& out, const Window& window) {
+    if constexpr (Parts::processing_time) {
+      this->next_(std::forward<Out>(out), Untimed{});
+    } else {
+      this->next_(std::forward<Out>(out), window.last());
+    }
+  }
+
+  void advance() {
+    firing_ = true;
+    if (self().due() <= watermark_ && !self().fire()) return;
+    firing_ = false;
+    if constexpr (!Parts::processing_time) {
+      if (watermark_ != passed_on_) {
+        passed_on_ = watermark_;
+        parts_.late.watermark(watermark_);
+        this->next_.watermark(watermark_);
+      }
+    }
+    if (!finishing_ || std::exchange(ended_, true)) return;
+    this->next_.finish();
+    parts_.late.finish();
+  }
+
+  const Clock* clock_ = nullptr;
+  Time now_{};
+  EventTime passed_on_ = beginning_of_time;
+  bool firing_ = false, finishing_ = false, ended_ = false;
+};
+
+}  // namespace operators
+}  // namespace tensair

@@ -1,0 +1,58 @@
+#include <fmt/format.h>
+
+#include <tensair/operators/window.hpp>
+#include <tensair/operators/window_stage.hpp>
+
+namespace tensair {
+namespace {
+
+using std::chrono::microseconds;
+
+// Of times before all records, as far as anything is concerned; windows around them must not overflow.
+constexpr microseconds longest = std::chrono::hours{24 * 365 * 1'000};
+
+void require_length(microseconds length, const char* what, const char* where) {
+  if (length <= microseconds::zero() || length > longest)
+    throw UsageError(fmt::format("a window's {} of {} µs", what, length.count()), where,
+                     "Give a time of more than nothing and of at most a thousand years.");
+}
+
+auto seconds(microseconds time) -> std::string {
+  return fmt::format("{:g} s", static_cast<double>(time.count()) * 1e-6);
+}
+
+}  // namespace
+
+auto SlidingWindows::describe() const -> std::string {
+  return size == slide ? "tumbling, " + seconds(size) : "sliding, " + seconds(size) + " every " + seconds(slide);
+}
+
+auto SessionWindows::describe() const -> std::string {
+  return "sessions with a gap of " + seconds(gap);
+}
+
+auto tumbling(microseconds size, microseconds offset) -> TumblingWindows {
+  require_length(size, "size", "tumbling(size, offset)");
+  return {{size, size, offset % size}};
+}
+
+auto sliding(microseconds size, microseconds slide, microseconds offset) -> SlidingWindows {
+  require_length(size, "size", "sliding(size, slide, offset)");
+  require_length(slide, "slide", "sliding(size, slide, offset)");
+  return {size, slide, offset % slide};
+}
+
+auto session(microseconds gap) -> SessionWindows {
+  require_length(gap, "gap", "session(gap)");
+  return {gap};
+}
+
+namespace operators {
+
+void throw_too_remote(const plan::Operator& op) {
+  throw Error("a record's time is more than ten thousand years from 1970", op.title(),
+              "Check assign_timestamps, and its unit, in front of the window.");
+}
+
+}  // namespace operators
+}  // namespace tensair
