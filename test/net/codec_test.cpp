@@ -74,6 +74,32 @@ TEST_CASE("values come back as they were", "[codec]") {
         std::unordered_map<int, std::string>{{1, "a"}, {2, "b"}});
 }
 
+namespace {
+
+/// Travels as something else: vectors that live as long as `serialize` does.
+struct Members {
+  std::set<int> values;
+  std::vector<std::vector<int>> rows;
+
+  template <class Archive>
+  void serialize(Archive& archive, unsigned) {
+    std::vector<int> some(values.begin(), values.end());
+    auto copy = rows;
+    archive& some& copy;
+    values = {some.begin(), some.end()};
+    rows = copy;
+  }
+  friend auto operator==(const Members&, const Members&) -> bool = default;
+};
+
+}  // namespace
+
+TEST_CASE("what serialize makes for the occasion need not outlive it", "[codec]") {
+  const Members members{{1, 2, 3}, {{4, 5}, {}, {6}}};
+  CHECK(round_trip(members) == members);
+  CHECK(round_trip(std::vector{members, members}) == std::vector{members, members});
+}
+
 TEST_CASE("a vector of plain values is referred to, not copied, and lies at a multiple of 16", "[codec]") {
   const std::vector<float> values(1'000, 1.0F);
   net::Writer writer{7};

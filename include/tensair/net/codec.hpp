@@ -59,6 +59,16 @@ class Writer {
   /// Copies bytes that do not outlive this call into the bulk.
   void refer_copy(std::span<const std::byte> bytes);
 
+  /// Refers to bytes of the record being written, or copies them where they may be a local variable of its
+  /// `serialize`.
+  void refer_if_kept(std::span<const std::byte> bytes) {
+    if (in_serialize_) {
+      refer_copy(bytes);
+    } else {
+      refer(bytes);
+    }
+  }
+
   template <class T>
   void write(const T& value) {
     static_assert(Encodable<T>,
@@ -73,7 +83,11 @@ class Writer {
 
  private:
   std::unique_ptr<Message> message_;
+  template <class>
+  friend struct Codec;
+
   std::vector<std::unique_ptr<std::vector<std::byte>>> copies_;
+  bool in_serialize_ = false;
 };
 
 /// Takes a message apart, never reaching outside it.
@@ -152,6 +166,13 @@ concept HasSerialize = std::default_initializable<T> && requires(T& value, Write
   value.serialize(in, 0U);
 };
 
+/// A type that says that its `serialize` names nothing but its own members, so that vectors among them need not be
+/// copied.
+template <class T>
+inline constexpr bool serializes_members = requires {
+  requires T::serializes_members;
+};
+
 /// Trivially copyable and without pointers that would mean nothing elsewhere, as far as the compiler can tell.
 template <class T>
 concept Plain = std::is_trivially_copyable_v<T> && !std::is_pointer_v<T> && !std::is_member_pointer_v<T> &&
@@ -173,8 +194,10 @@ template <detail::HasSerialize T>
 struct Codec<T> {
   static void write(Writer& out, const T& value) {
     auto archive = detail::WriteArchive{out};
+    const bool before = std::exchange(out.in_serialize_, !detail::serializes_members<T>);
     // serialize() is one function for both ways, so it takes a mutable reference even when it only reads.
     const_cast<T&>(value).serialize(archive, 0U);
+    out.in_serialize_ = before;
   }
   static auto read(Reader& in) -> T {
     auto archive = detail::ReadArchive{in};
@@ -204,7 +227,7 @@ struct Codec<std::vector<T>> {
   static void write(Writer& out, const std::vector<T>& values) {
     out.write(static_cast<std::uint64_t>(values.size()));
     if constexpr (raw) {
-      out.refer(std::as_bytes(std::span{values}));
+      out.refer_if_kept(std::as_bytes(std::span{values}));
     } else {
       for (const T& value : values) out.write(value);
     }

@@ -29,6 +29,8 @@ struct TimedChunk {
   std::uint32_t sender = 0;  ///< whose watermark this is: the sender's number among the receiver's
   bool idle = false;         ///< nothing has come since for a while
 
+  static constexpr bool serializes_members = true;
+
   template <class Archive>
   requires net::Encodable<T>
   void serialize(Archive& archive, unsigned) { archive& records& times& watermark& sender& idle; }
