@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
 # Makes this machine ready to build tensair: compilers, libraries, a LibTorch.
 #
-#   scripts/setup.sh [--torch=auto|wheel|debian|none] [--optional]
+#   scripts/setup.sh [--torch=auto|wheel|debian|none] [--optional] [--tests]
 #
 # --torch=auto    (default) a LibTorch that is given (Torch_DIR, CMAKE_PREFIX_PATH) or was set up before; else the wheel
 # --torch=wheel   torch==2.13.0 from pip, in .venv
 # --torch=debian  Debian's libtorch-dev (1.13, several times slower)
 # --torch=none    only what tensair::stream needs
+# --tests         also what only tests need: DuckDB from pip, which results are compared with
 # --optional      also what only some contributors need: clang, clang-format, clang-tidy, doxygen
 #
 # Idempotent, non-interactive, and quick when there is nothing to do. Root (or sudo) is asked for only if a package is
@@ -29,10 +30,12 @@ say() { printf 'setup: %s\n' "$*"; }
 die() { printf 'setup: %s\n' "$*" >&2; exit 1; }
 
 torch=auto
+tests=0
 for arg in "$@"; do
   case $arg in
     --torch=auto | --torch=wheel | --torch=debian | --torch=none) torch=${arg#--torch=} ;;
     --optional) packages+=("${optional_packages[@]}") ;;
+    --tests) tests=1 ;;
     -h | --help) sed -n '2,/^set -/{/^set -/d;s/^# \{0,1\}//;p}' "${BASH_SOURCE[0]}"; exit 0 ;;
     *) die "unknown argument '$arg' (see --help)" ;;
   esac
@@ -174,4 +177,13 @@ Torch_DIR, or use --torch=debian"
     rm -f "$root/.venv/tensair-torch-debian"
     ;;
 esac
+# --- What tests compare with ----------------------------------------------------------------------------------------
+duckdb_version=2.0.1
+if ((tests)) && [[ -x $root/.venv/bin/python && ! -f $root/.venv/tensair-duckdb-$duckdb_version ]]; then
+  if "$root/.venv/bin/python" -m pip install --quiet --no-input --disable-pip-version-check "duckdb==$duckdb_version"; then
+    touch "$root/.venv/tensair-duckdb-$duckdb_version"
+  else
+    say "pip could not install duckdb==$duckdb_version: tests that compare with it are skipped"
+  fi
+fi
 say "ready"

@@ -22,9 +22,9 @@ while (($#)); do
   shift
 done
 
-setup_flags=()
+setup_flags=(--tests)
 for flag in "${cmake_flags[@]}"; do
-  [[ $flag != -DTENSAIR_MODEL=OFF ]] || setup_flags=(--torch=none)
+  [[ $flag != -DTENSAIR_MODEL=OFF ]] || setup_flags=(--torch=none --tests)
 done
 "$root/scripts/setup.sh" "${setup_flags[@]}"
 

@@ -1,4 +1,5 @@
 #include <map>
+#include <set>
 #include <string>
 #include <tensair/net/codec.hpp>
 #include <tuple>
