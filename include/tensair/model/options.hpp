@@ -26,7 +26,7 @@ struct ModelOptions {
                            ///< time: replicas that step together learn better (see `Pace`); 0: never
   bool anticipate = true;  ///< take a gradient where the parameters will be when it is applied, judging by what came
                            ///< too late for the last step; `updates` only
-  int threads = 1;  ///< LibTorch's threads inside one replica's operations
+  int threads = 1;         ///< LibTorch's threads inside one replica's operations
   std::filesystem::path
       load{};  ///< a file with the parameters to start from, on every node (see `save`); empty: the factory's
   std::filesystem::path save{};  ///< node 0 writes the final parameters here: a dictionary that Python's `torch.load`
