@@ -186,6 +186,9 @@ struct Codec<T> {
   static auto read(Reader& in) -> T {
     std::array<std::byte, sizeof(T)> bytes;
     std::memcpy(bytes.data(), in.take(sizeof(T)).data(), sizeof(T));
+    if constexpr (std::same_as<T, bool>) {
+      if (bytes[0] > std::byte{1}) throw Malformed("a byte that is neither true nor false");
+    }
     return std::bit_cast<T>(bytes);
   }
 };
