@@ -1,10 +1,18 @@
 #pragma once
 
+#include <concepts>
 #include <functional>
 #include <memory>
 #include <string>
+#include <tensair/operators/aggregate.hpp>
+#include <tensair/operators/count.hpp>
+#include <tensair/operators/mean.hpp>
+#include <tensair/operators/min_max.hpp>
+#include <tensair/operators/reduce.hpp>
 #include <tensair/operators/session_window.hpp>
 #include <tensair/operators/sliding_window.hpp>
+#include <tensair/operators/sum.hpp>
+#include <tensair/operators/top_k.hpp>
 #include <tensair/operators/window.hpp>
 #include <utility>
 
