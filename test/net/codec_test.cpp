@@ -93,12 +93,34 @@ struct Members {
   friend auto operator==(const Members&, const Members&) -> bool = default;
 };
 
+/// Promises to name only its members, and is a local variable of somebody else's `serialize`.
+struct Row {
+  static constexpr bool serializes_members = true;
+  std::vector<int> values;
+
+  template <class Archive>
+  void serialize(Archive& archive, unsigned) {
+    archive& values;
+  }
+};
+struct Sent {
+  std::set<int> values;
+
+  template <class Archive>
+  void serialize(Archive& archive, unsigned) {
+    Row row{{values.begin(), values.end()}};
+    archive& row;
+    values = {row.values.begin(), row.values.end()};
+  }
+};
+
 }  // namespace
 
 TEST_CASE("what serialize makes for the occasion need not outlive it", "[codec]") {
   const Members members{{1, 2, 3}, {{4, 5}, {}, {6}}};
   CHECK(round_trip(members) == members);
   CHECK(round_trip(std::vector{members, members}) == std::vector{members, members});
+  CHECK(round_trip(Sent{{7, 8, 9}}).values == std::set{7, 8, 9});
 }
 
 TEST_CASE("a vector of plain values is referred to, not copied, and lies at a multiple of 16", "[codec]") {

@@ -197,7 +197,7 @@ template <detail::HasSerialize T>
 struct Codec<T> {
   static void write(Writer& out, const T& value) {
     auto archive = detail::WriteArchive{out};
-    const bool before = std::exchange(out.in_serialize_, !detail::serializes_members<T>);
+    const bool before = std::exchange(out.in_serialize_, out.in_serialize_ || !detail::serializes_members<T>);
     // serialize() is one function for both ways, so it takes a mutable reference even when it only reads.
     const_cast<T&>(value).serialize(archive, 0U);
     out.in_serialize_ = before;
