@@ -215,15 +215,15 @@ void Replica::evaluate(const TensorBatch& batch, Use& use) {
 // comes from a replica that knows no rounds, is late.
 auto Replica::is_late(const Delta& delta) const -> bool {
   return std::all_of(delta.contributions.begin(), delta.contributions.end(),
-                     [this](const Contribution& one) { return one.round != midst_round_; });
+                     [this](const Contribution& one) { return one.round != pace_.round(); });
 }
 
 // The gradient of a batch. By the time it is applied, the others will have changed the parameters, most likely as they
 // did during the last step: so it is taken where the parameters will be then (Hakimi et al., "Taming momentum in a
 // distributed asynchronous environment", 2019, predict it from momentum).
 auto Replica::compute(const TensorBatch& batch) -> Score {
-  const bool ahead = in_midst_ && model_.options().anticipate && !before_.empty() && is_late(*in_midst_);
-  if (ahead) add(learner_->parameters(), in_midst_->values);
+  const bool ahead = late_ && model_.options().anticipate && !before_.empty();
+  if (ahead) add(learner_->parameters(), late_->values);
   const auto score = on_batch(batch, [&] { return learner_->compute(batch); });
   if (ahead) std::copy(before_.begin(), before_.end(), learner_->parameters().begin());
   return score;
@@ -234,15 +234,15 @@ void Replica::step(const TensorBatch& batch, Use& use) {
   const auto core_before = node_.clock().core_time();
   const auto score = compute(batch);
   // What came while this was computed is too late for it, and is what to expect during the next step.
-  in_midst_ = exchange_->collect(number_);
-  midst_round_ = pace_.round();
+  const auto in_midst = exchange_->collect(number_);
+  late_ = in_midst && is_late(*in_midst) ? in_midst : nullptr;
   if (!std::isfinite(score.loss))
     fail("has a loss that is not finite", batch, "Look for NaN in the input, or lower the learning rate.");
   optimizer_->step(learner_->parameters(), learner_->gradient());
   if (!all_finite(learner_->parameters()))
     fail("has parameters that are not finite", batch, "Lower the learning rate, or look for NaN in the gradient.");
   publish(batch);
-  if (in_midst_) apply(*in_midst_);
+  if (in_midst) apply(*in_midst);
   const Time ended = node_.clock().now();
   const auto core = node_.clock().core_time() - core_before;
   pace_.stepped(began, ended, ended > began ? std::min(1.0, Seconds(core) / Seconds(ended - began)) : 1);

@@ -6,6 +6,7 @@
 #include <tensair/testing/cluster.hpp>
 
 #include "catch.hpp"
+#include "support/dealt.hpp"
 #include "support/streams.hpp"
 
 using namespace tensair;
@@ -42,25 +43,6 @@ auto events(const std::vector<std::pair<int, int>>& keys_and_steps, int keys, in
   }
   return all;
 }
-
-/// Deals events out to the parts of a source that can be split; in each part they stay in order.
-class Dealt {
- public:
-  using value_type = Event;
-  explicit Dealt(std::vector<Event> all) : all_(std::move(all)) {}
-  void split(int part, int parts) {
-    next_ = static_cast<std::size_t>(part);
-    step_ = static_cast<std::size_t>(parts);
-  }
-  auto next() -> std::optional<Event> {
-    if (next_ >= all_.size()) return std::nullopt;
-    return all_[std::exchange(next_, next_ + step_)];
-  }
-
- private:
-  std::vector<Event> all_;
-  std::size_t next_ = 0, step_ = 1;
-};
 
 /// The nodes and instances that a property is tried with.
 struct Shape {

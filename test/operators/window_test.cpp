@@ -5,6 +5,7 @@
 #include <tuple>
 
 #include "catch.hpp"
+#include "support/dealt.hpp"
 #include "support/streams.hpp"
 
 using namespace tensair;
@@ -85,33 +86,12 @@ auto naive_sessions(std::vector<Event> all, std::int64_t gap) -> Sums {
   return sums;
 }
 
-/// Every node reads its part of the events in turn.
-class SharedEvents {
- public:
-  using value_type = Event;
-  explicit SharedEvents(std::vector<Event> all) : all_(std::move(all)) {}
-  void split(int part, int parts) {
-    next_ = static_cast<std::size_t>(part);
-    step_ = static_cast<std::size_t>(parts);
-  }
-  auto next() -> std::optional<Event> {
-    if (next_ >= all_.size()) return std::nullopt;
-    return all_[std::exchange(next_, next_ + step_)];
-  }
-
- private:
-  std::vector<Event> all_;
-  std::size_t next_ = 0, step_ = 1;
-};
-
 auto some_topologies() -> std::vector<Topology> {
   return {{1, 1, false}, {2, 1, false}, {2, 2, false}, {5, 1, false}, {5, 2, false}, {2, 1, true}};
 }
 
 auto timed(Pipeline& pipeline, const std::vector<Event>& all, int parallel, std::chrono::microseconds disorder) {
-  return pipeline.source(SharedEvents{all})
-      .parallel(parallel)
-      .assign_timestamps(time_of, bounded_out_of_orderness(disorder));
+  return pipeline.source(Dealt{all}).parallel(parallel).assign_timestamps(time_of, bounded_out_of_orderness(disorder));
 }
 
 /// The sums by key and window that a pipeline emits; each must come once, in time, and with the right time.

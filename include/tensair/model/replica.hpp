@@ -82,8 +82,7 @@ class Replica final : public runtime::Task {
   std::shared_ptr<DeltaBuffers> buffers_;
   std::vector<float> before_;  // the parameters as the others know them: what an update is the difference to
   Pace pace_;
-  SharedDelta in_midst_;                 // what arrived while the last gradient was computed
-  std::uint64_t midst_round_ = 0;        // the round of that step
+  SharedDelta late_;                     // what came too late for the last gradient
   VersionVector clock_;                  // steps of each replica that the parameters contain
   std::vector<std::uint64_t> examples_;  // and examples
   std::uint64_t last_staleness_ = 0;

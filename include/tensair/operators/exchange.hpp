@@ -4,6 +4,7 @@
 #include <optional>
 #include <tensair/operators/chunk.hpp>
 #include <tensair/operators/instances.hpp>
+#include <tensair/operators/may_leave_node.hpp>
 #include <tensair/operators/stage.hpp>
 #include <tensair/runtime/edge_channels.hpp>
 #include <tensair/runtime/queue_task.hpp>
@@ -89,12 +90,7 @@ struct ExchangePlan {
     fused = shape.one_to_one(node.count());
     instances_left = fused ? shape.senders_on(node.rank()) : shape.receivers_on(node.rank());
     if (fused) return;
-    if constexpr (!net::Encodable<Owned<T>>) {
-      if (node.count() > 1 && reach != runtime::Reach::own_node) {
-        throw UsageError("records of " + stream_type<T>() + " cannot be sent to another node", {},
-                         "Give the type a member template serialize(archive, version) { archive & a & b; }.");
-      }
-    }
+    if (reach != runtime::Reach::own_node) check_may_leave_node<T>(node);
     channels.emplace(node, channel_of(*to), shape, chunk_credits);
     int index = 0;
     for (const auto& inlet : channels->inlets()) {

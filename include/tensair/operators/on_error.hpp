@@ -61,7 +61,7 @@ auto dead_letter(K sink) -> DeadLetters<T, K> {
 namespace operators {
 
 /// Leaves failed records out.
-class SkipHandler {
+class SkipHandler : public LastStage {
  public:
   static constexpr bool keeps_record = false;
 
@@ -72,11 +72,6 @@ class SkipHandler {
   void handle(const T&, const char*) {
     count_->add(1);
   }
-  void flush() {}
-  void finish() {}
-  static constexpr auto blocked() -> bool { return false; }
-  static constexpr auto deadline() -> Time { return never; }
-  void tick(Time) {}
 
  private:
   std::shared_ptr<plan::Operator> op_;

@@ -4,6 +4,7 @@
 #include <optional>
 #include <tensair/operators/chunk.hpp>
 #include <tensair/operators/instances.hpp>
+#include <tensair/operators/may_leave_node.hpp>
 #include <tensair/operators/stage.hpp>
 #include <tensair/runtime/edge_channels.hpp>
 #include <tensair/runtime/two_input_task.hpp>
@@ -94,17 +95,6 @@ class InputStage : public LastStage {
   [[no_unique_address]] Routing routing_;
   Fresh<std::vector<ChunkSender<T, Stamp>>> senders_;
 };
-
-/// @throws UsageError  the pipeline has several nodes, and records of this type cannot travel
-template <class T>
-void check_may_leave_node(const runtime::Node& node) {
-  if constexpr (!net::Encodable<Owned<T>>) {
-    if (node.count() > 1) {
-      throw UsageError("records of " + stream_type<T>() + " cannot be sent to another node", {},
-                       "Give the type a member template serialize(archive, version) { archive & a & b; }.");
-    }
-  }
-}
 
 /// Records come from two chains, and the first stage behind is that of `Operator`, which takes both.
 template <class Left, class Right, class Operator, bool Everywhere, StampType StampOf>

@@ -24,9 +24,7 @@ struct WindowResult {
   requires(net::Encodable<K>&& net::Encodable<V> &&
            !(std::is_trivially_copyable_v<K> && std::is_trivially_copyable_v<V>)) void serialize(Archive& archive,
                                                                                                  unsigned) {
-    auto start = window.start.time_since_epoch().count(), end = window.end.time_since_epoch().count();
-    archive& key& start& end& value;
-    window = {EventTime{std::chrono::microseconds{start}}, EventTime{std::chrono::microseconds{end}}};
+    archive& key& window& value;
   }
 
   friend auto operator==(const WindowResult&, const WindowResult&) -> bool = default;

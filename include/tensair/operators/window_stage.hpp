@@ -39,7 +39,7 @@ auto processing_time(Windows windows) -> ProcessingTimeWindows<Windows> {
 namespace operators {
 
 /// Late records are dropped and counted.
-class DropLate {
+class DropLate : public LastStage {
  public:
   explicit DropLate(std::shared_ptr<plan::Operator> op) : op_(std::move(op)) {}
 
@@ -48,13 +48,6 @@ class DropLate {
   void take(R&&, EventTime) {
     count_->add(1);
   }
-  void watermark(EventTime) {}
-  void idle() {}
-  void flush() {}
-  void finish() {}
-  static constexpr auto blocked() -> bool { return false; }
-  static constexpr auto deadline() -> Time { return never; }
-  void tick(Time) {}
 
  private:
   std::shared_ptr<plan::Operator> op_;
