@@ -279,19 +279,24 @@ class KeyedStream {
   }
 
   /// Sorts the records of each key into windows, by event time or in `processing_time`: see `tumbling`, `sliding`,
-  /// `session`, and `WindowedStream` for what may follow.
+  /// `session`, `tumbling_count`, `sliding_count`, and `WindowedStream` for what may follow.
   ///
   /// @code
   /// clicks.assign_timestamps(&Click::when).key_by(&Click::page).window(tensair::tumbling(10s)).count().sink(print);
   /// @endcode
   template <class W>
   auto window(W windows) && {
+    constexpr bool counts = operators::WindowKind<W>::counts;
     static_assert(
-        operators::WindowKind<W>::processing_time || SomeChain::timed,
+        operators::WindowKind<W>::processing_time || SomeChain::timed || counts,
         "a window in event time needs event time: call assign_timestamps first, or window(processing_time(…))");
     static_assert(std::same_as<Lifetime, operators::Forever>,
                   "a window says itself how long state is kept: no time_to_live");
-    return WindowedStream<KeyedStream, W>(std::move(*this), windows);
+    if constexpr (counts && !SomeChain::timed && !operators::WindowKind<W>::processing_time) {
+      return std::move(*this).window(processing_time(windows));
+    } else {
+      return WindowedStream<KeyedStream, W>(std::move(*this), windows);
+    }
   }
   template <class W>
   auto window(W windows) & {
@@ -299,7 +304,7 @@ class KeyedStream {
   }
 
  private:
-  template <class, class, class>
+  template <class, class, class, class>
   friend class WindowedStream;
 
   auto use() & {
@@ -399,13 +404,13 @@ class KeyedStream {
     return Stream<Out, decltype(longer)>(stream_.graph_, op, std::move(longer));
   }
 
-  template <class W, class A, class LateSink>
-  auto apply_window(std::string kind, W windows, A aggregate, std::chrono::microseconds lateness, LateSink sink) && {
-    using Out = typename operators::WindowOutput<K, A>::type;
-    constexpr bool drops = std::same_as<LateSink, operators::NoLateSink>;
-    using Late = std::conditional_t<drops, operators::DropLate, operators::SendLate<T>>;
+  template <class W, class A, class Settings>
+  auto apply_window(std::string kind, W windows, A aggregate, Settings settings) && {
     using Kind = operators::WindowKind<W>;
-    using Parts = operators::WindowParts<K, Function, A, Late, Kind::processing_time>;
+    using Out = typename Kind::template Output<K, A>;
+    constexpr bool drops = std::same_as<typename Settings::LateSink, operators::NoLateSink>;
+    using Late = std::conditional_t<drops, operators::DropLate, operators::SendLate<T>>;
+    using Parts = operators::WindowParts<K, T, Function, A, Late, typename Settings::Trigger, Kind::processing_time>;
     auto graph = stream_.graph_;
     const auto make = [&](auto op, auto function) {
       op->detail = Kind::of(windows).describe();
@@ -420,12 +425,13 @@ class KeyedStream {
           late_op->edge = plan::Edge::fork;
           late_op->parallel = op->parallel;
           Stream<T, operators::Chain<Head, operators::NoBinder>>(graph, late_op, {Head{point}, {}})
-              .sink(std::move(sink));
+              .sink(std::move(settings.late));
           return Late{op, point};
         }
       }();
       return operators::WindowOperator<W, Parts>{
-          windows, Parts{op, std::move(function), std::move(aggregate), std::move(late), lateness}};
+          windows, Parts{op, std::move(function), std::move(aggregate), std::move(late), settings.lateness,
+                         settings.trigger, settings.discarding}};
     };
     return apply<Out>("window " + kind, make);
   }
