@@ -7,6 +7,7 @@
 #include <string>
 #include <tensair/joined_streams.hpp>
 #include <tensair/key_value.hpp>
+#include <tensair/lookup_streams.hpp>
 #include <tensair/operators/aggregate.hpp>
 #include <tensair/operators/chain.hpp>
 #include <tensair/operators/count.hpp>
@@ -278,6 +279,42 @@ class KeyedStream {
     return use().join(std::forward<Other>(other));
   }
 
+  /// Looks up each record's key in a table, which is what another stream says last of each key: `f(record, row)` gets
+  /// the row by pointer, null if there is none. See `LookupStreams` for what else can be said.
+  ///
+  /// @code
+  /// clicks.key_by(&Click::user).lookup(profiles.key_by(&Profile::user), [](const Click& click, const Profile* who) {
+  ///   return std::pair(click.page, who ? who->country : "?");
+  /// });
+  /// trades.key_by(&Trade::share).lookup(quotes.key_by(&Quote::share), tensair::as_of_event_time, spread);
+  /// @endcode
+  /// @throws UserError  (stops the pipeline) when `f` throws
+  template <class Table>
+  auto lookup(Table&& table) && {
+    auto other = as_side(std::forward<Table>(table));
+    return LookupStreams<KeyedStream, decltype(other)>(std::move(*this), std::move(other));
+  }
+  template <class Table>
+  auto lookup(Table&& table) & {
+    return use().lookup(std::forward<Table>(table));
+  }
+  template <class Table, class Look>
+  auto lookup(Table&& table, Look f) && {
+    return std::move(*this).lookup(std::forward<Table>(table)).with(std::move(f));
+  }
+  template <class Table, class Look>
+  auto lookup(Table&& table, Look f) & {
+    return use().lookup(std::forward<Table>(table), std::move(f));
+  }
+  template <class Table, class Look>
+  auto lookup(Table&& table, AsOfEventTime, Look f) && {
+    return std::move(*this).lookup(std::forward<Table>(table)).as_of_event_time().with(std::move(f));
+  }
+  template <class Table, class Look>
+  auto lookup(Table&& table, AsOfEventTime when, Look f) & {
+    return use().lookup(std::forward<Table>(table), when, std::move(f));
+  }
+
   /// Sorts the records of each key into windows, by event time or in `processing_time`: see `tumbling`, `sliding`,
   /// `session`, and `WindowedStream` for what may follow.
   ///
@@ -370,6 +407,8 @@ class KeyedStream {
   friend class JoinedStreams;
   template <class, class>
   friend class IntervalJoinedStreams;
+  template <class, class, class, bool>
+  friend class LookupStreams;
   template <class, class, class, operators::Unmatched, class, class>
   friend class WindowJoinedStreams;
 
