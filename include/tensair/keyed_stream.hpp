@@ -7,6 +7,7 @@
 #include <string>
 #include <tensair/joined_streams.hpp>
 #include <tensair/key_value.hpp>
+#include <tensair/lookup_streams.hpp>
 #include <tensair/operators/aggregate.hpp>
 #include <tensair/operators/chain.hpp>
 #include <tensair/operators/count.hpp>
@@ -278,6 +279,42 @@ class KeyedStream {
     return use().join(std::forward<Other>(other));
   }
 
+  /// Looks up each record's key in a table, which is what another stream says last of each key: `f(record, row)` gets
+  /// the row by pointer, null if there is none. See `LookupStreams` for what else can be said.
+  ///
+  /// @code
+  /// clicks.key_by(&Click::user).lookup(profiles.key_by(&Profile::user), [](const Click& click, const Profile* who) {
+  ///   return std::pair(click.page, who ? who->country : "?");
+  /// });
+  /// trades.key_by(&Trade::share).lookup(quotes.key_by(&Quote::share), tensair::as_of_event_time, spread);
+  /// @endcode
+  /// @throws UserError  (stops the pipeline) when `f` throws
+  template <class Table>
+  auto lookup(Table&& table) && {
+    auto other = as_side(std::forward<Table>(table));
+    return LookupStreams<KeyedStream, decltype(other)>(std::move(*this), std::move(other));
+  }
+  template <class Table>
+  auto lookup(Table&& table) & {
+    return use().lookup(std::forward<Table>(table));
+  }
+  template <class Table, class Look>
+  auto lookup(Table&& table, Look f) && {
+    return std::move(*this).lookup(std::forward<Table>(table)).with(std::move(f));
+  }
+  template <class Table, class Look>
+  auto lookup(Table&& table, Look f) & {
+    return use().lookup(std::forward<Table>(table), std::move(f));
+  }
+  template <class Table, class Look>
+  auto lookup(Table&& table, AsOfEventTime, Look f) && {
+    return std::move(*this).lookup(std::forward<Table>(table)).as_of_event_time().with(std::move(f));
+  }
+  template <class Table, class Look>
+  auto lookup(Table&& table, AsOfEventTime when, Look f) & {
+    return use().lookup(std::forward<Table>(table), when, std::move(f));
+  }
+
   /// Sorts the records of each key into windows, by event time or in `processing_time`: see `tumbling`, `sliding`,
   /// `session`, `tumbling_count`, `sliding_count`, and `WindowedStream` for what may follow.
   ///
@@ -343,21 +380,9 @@ class KeyedStream {
         operators::JoinSide<T, Function>{Function{key, std::move(f_), lifetime_}});
   }
 
-  // The stream of what `make(op, left, right, f)`, an operator with two inputs, emits: f(left record, right record).
-  template <class OutStamp, class Right, class Combine, class Make>
-  auto join_with(std::string kind, Right right, Combine f, Make make) && {
-    using U = typename Right::value_type;
-    static_assert(std::invocable<Combine&, const T&, const U&>,
-                  "with(f): f takes a record of the left stream and one of the right stream");
-    using Out = std::remove_cvref_t<std::invoke_result_t<Combine&, const T&, const U&>>;
-    static_assert(!std::is_void_v<Out>, "with(f): f returns what becomes of a pair");
-    return two_inputs<Out, OutStamp>(std::move(kind), std::move(right), [&](auto op, auto left_side, auto right_side) {
-      return make(std::move(op), std::move(left_side), std::move(right_side), std::move(f));
-    });
-  }
-
-  template <class Out, class OutStamp, class Right, class Make>
-  auto two_inputs(std::string kind, Right right, Make make) {
+  // The stream of an operator with two inputs, `make(op, left, right)`, and of `make_last(op)` behind it.
+  template <class Out, class OutStamp, class Right, class Make, class MakeLast>
+  auto two_inputs(std::string kind, Right right, Make make, MakeLast make_last) && {
     auto [left_input, left_side] = side();
     auto [right_input, right_side] = right.side();
     auto op = stream_.graph_->add(std::move(kind), operators::stream_type<Out>(), plan::Placement::every_node);
@@ -365,16 +390,35 @@ class KeyedStream {
     op->more_inputs = {right_input.from->id};
     op->edge = plan::Edge::key;
     op->parallel = std::max(parallel_, right.parallel_);
-    auto last = make(op, std::move(left_side), std::move(right_side));
-    using Head = operators::TwoInputHead<decltype(left_input), decltype(right_input), decltype(last), true, OutStamp>;
+    auto first = make(op, std::move(left_side), std::move(right_side));
+    using Head = operators::TwoInputHead<decltype(left_input), decltype(right_input), decltype(first), true, OutStamp>;
     using Chain = operators::Chain<Head, operators::NoBinder>;
-    return Stream<Out, Chain>(stream_.graph_, op,
-                              {Head{std::move(left_input), std::move(right_input), op, std::move(last)}, {}});
+    auto chain = Chain{Head{std::move(left_input), std::move(right_input), op, std::move(first)}, {}};
+    auto longer = std::move(chain).then(make_last(op));
+    return Stream<Out, decltype(longer)>(stream_.graph_, op, std::move(longer));
+  }
+
+  // The same of a join: `f(left record, right record)` is behind it.
+  template <operators::Unmatched emitted, class OutStamp, class Right, class Combine, class Make>
+  auto join_with(std::string kind, Right right, Combine f, Make make) && {
+    using U = typename Right::value_type;
+    using Out = operators::JoinResult<Combine, emitted, T, U>;
+    static_assert(!std::is_void_v<Out>, "with(f): f returns what becomes of records that meet");
+    return std::move(*this).template two_inputs<Out, OutStamp>(
+        std::move(kind), std::move(right), std::move(make), [&](auto op) {
+          return operators::Combine<emitted, Combine>{std::move(op), std::move(f)};
+        });
   }
   template <class, class>
   friend class JoinedStreams;
   template <class, class>
   friend class IntervalJoinedStreams;
+  template <class, class, class, bool>
+  friend class LookupStreams;
+  template <class, class, class, operators::Unmatched, class, class>
+  friend class WindowJoinedStreams;
+
+  auto graph() const -> const std::shared_ptr<plan::Graph>& { return stream_.graph_; }
 
   // The operator key_by itself, and what a keyed operator is built with.
   auto key_op() {
@@ -406,29 +450,14 @@ class KeyedStream {
 
   template <class W, class A, class Settings>
   auto apply_window(std::string kind, W windows, A aggregate, Settings settings) && {
+    using Late = operators::LateRecords<T, typename Settings::LateSink>;
     using Kind = operators::WindowKind<W>;
     using Out = typename Kind::template Output<K, A>;
-    constexpr bool drops = std::same_as<typename Settings::LateSink, operators::NoLateSink>;
-    using Late = std::conditional_t<drops, operators::DropLate, operators::SendLate<T>>;
     using Parts = operators::WindowParts<K, T, Function, A, Late, typename Settings::Trigger, Kind::processing_time>;
     auto graph = stream_.graph_;
     const auto make = [&](auto op, auto function) {
       op->detail = Kind::of(windows).describe();
-      auto late = [&] {
-        if constexpr (drops) {
-          return Late{op};
-        } else {
-          using Head = operators::ForkHead<T, true, EventTime>;
-          auto point = std::make_shared<operators::ForkPoint<T, EventTime>>();
-          auto late_op = graph->add("late", operators::stream_type<T>(), op->placement);
-          late_op->input = op->id;
-          late_op->edge = plan::Edge::fork;
-          late_op->parallel = op->parallel;
-          Stream<T, operators::Chain<Head, operators::NoBinder>>(graph, late_op, {Head{point}, {}})
-              .sink(std::move(settings.late));
-          return Late{op, point};
-        }
-      }();
+      auto late = detail::late_records<T>(graph, op, std::move(settings.late));
       return operators::WindowOperator<W, Parts>{
           windows, Parts{op, std::move(function), std::move(aggregate), std::move(late), settings.lateness,
                          settings.trigger, settings.discarding}};

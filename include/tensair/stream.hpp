@@ -1,19 +1,23 @@
 #pragma once
 
 #include <concepts>
-#include <iterator>
 #include <memory>
 #include <string>
+#include <tensair/collected.hpp>
+#include <tensair/concepts.hpp>
 #include <tensair/keyed_stream.hpp>
 #include <tensair/operators/assign_timestamps.hpp>
 #include <tensair/operators/async_map.hpp>
 #include <tensair/operators/batch.hpp>
+#include <tensair/operators/broadcast_join.hpp>
 #include <tensair/operators/chain.hpp>
 #include <tensair/operators/guard.hpp>
 #include <tensair/operators/inspect.hpp>
 #include <tensair/operators/merge.hpp>
 #include <tensair/operators/project.hpp>
+#include <tensair/operators/two_inputs.hpp>
 #include <tensair/runtime/node.hpp>
+#include <tensair/split_stream.hpp>
 #include <utility>
 #include <vector>
 
@@ -21,81 +25,9 @@ namespace tensair {
 
 template <class T, class SomeChain>
 class ModelStream;
-template <class T, class SomeChain, class F>
-class SplitStream;
 template <class T, class SomeChain, class Collate>
 class CollatedModelStream;
 class ModelHandle;
-
-/// What `collect()` gives: after the run, on node 0, everything the stream held (on other nodes, and in the launcher of
-/// `--local`: nothing).
-template <class T>
-class Collected {
- public:
-  auto records() const -> const std::vector<T>& { return *records_; }
-  auto begin() const { return records_->begin(); }
-  auto end() const { return records_->end(); }
-  auto size() const -> std::size_t { return records_->size(); }
-  auto operator[](std::size_t i) const -> const T& { return (*records_)[i]; }
-
- private:
-  template <class, class>
-  friend class Stream;
-  std::shared_ptr<std::vector<T>> records_ = std::make_shared<std::vector<T>>();
-};
-
-/// A function from records of type T to something.
-template <class F, class T>
-concept Mapping = std::move_constructible<F> && std::invocable<F&, T> && !std::is_void_v<std::invoke_result_t<F&, T>>;
-
-/// A function from records of type T to yes or no.
-template <class F, class T>
-concept Predicate = std::move_constructible<F> && std::predicate<F&, const T&>;
-
-namespace detail {
-
-using std::begin;
-template <class Range>
-auto begin_of(Range& range) -> decltype(begin(range));
-
-/// What a range is over. (The header `<ranges>` has a word for it, and costs each unit half a second.)
-template <class Range>
-using RangeValue = std::iter_value_t<decltype(begin_of(std::declval<Range&>()))>;
-
-}  // namespace detail
-
-/// A function from records of type T to a range: each element becomes a record.
-template <class F, class T>
-concept Expansion = std::move_constructible<F> && std::invocable<F&, T> && requires {
-  typename detail::RangeValue<std::invoke_result_t<F&, T>>;
-};
-
-/// A place where records of type T end: a function, or an object that may also have `open(node)`, `flush()`,
-/// `finish()`, `blocked()`, `deadline()` with `tick(now)`, and `watermark(EventTime)` (see `operators::SinkStage`).
-/// Where records have event time (Stamp is `EventTime`), it may take that as a second argument.
-template <class K, class T, class Stamp = operators::Untimed>
-concept Sink = std::move_constructible<K> &&
-    (std::invocable<K&, T> || (operators::is_timed<Stamp> && std::invocable<K&, T, EventTime>));
-
-/// The outputs of `stream.split(tag)`. Each output is a stream; a record goes to every output of its tag, and to none
-/// if there is none for it. `tag` is called once for each output.
-template <class T, class SomeChain, class F>
-class SplitStream {
- public:
-  using Tag = std::remove_cvref_t<std::invoke_result_t<F&, const T&>>;
-
-  SplitStream(Stream<T, SomeChain> stream, F tag) : stream_(std::move(stream)), tag_(std::move(tag)) {}
-
-  /// The records with this tag.
-  auto output(Tag value) {
-    return stream_.filter(
-        [tag = tag_, value = std::move(value)](const T& record) mutable { return std::invoke(tag, record) == value; });
-  }
-
- private:
-  Stream<T, SomeChain> stream_;
-  F tag_;
-};
 
 /// A stream of records of type T, as far as it has been written down: nothing flows before `Pipeline::run`.
 ///
@@ -285,6 +217,45 @@ class Stream {
   auto broadcast() && { return over<T>("broadcast", operators::ToAll{}, op_->parallel); }
   auto broadcast() & { return use().broadcast(); }
 
+  /// Each record becomes `f(record, known)`, where `known` is a `const std::vector<Rule>&` of all records of another
+  /// stream that have come until then. Every instance on every node gets all of these; this stream's records stay where
+  /// they are. What comes before a rule does not wait for it. The rules need no event time.
+  ///
+  /// @code
+  /// payments.broadcast_join(rules, [](const Payment& payment, const std::vector<Rule>& rules) {
+  ///   return std::pair(payment, std::ranges::any_of(rules, [&](const Rule& rule) { return rule.forbids(payment); }));
+  /// });
+  /// @endcode
+  /// @throws UserError  (stops the pipeline) when `f` throws
+  template <class Rules, class F>
+  auto broadcast_join(Rules&& rules, F f) && {
+    using State = std::vector<Owned<typename std::remove_cvref_t<Rules>::value_type>>;
+    return std::move(*this).template inform<State>(std::forward<Rules>(rules), operators::KeepAll{}, std::move(f));
+  }
+  template <class Rules, class F>
+  auto broadcast_join(Rules&& rules, F f) & {
+    return use().broadcast_join(std::forward<Rules>(rules), std::move(f));
+  }
+  /// The same with a state of one's own, which begins as `State{}`: `update(State&, Rule)` is called with each record
+  /// of the other stream, `f(record, const State&)` with those of this one. Each instance has a state of its own; with
+  /// the same updates they are the same if the order of updates from different instances does not matter.
+  ///
+  /// @code
+  /// using Limits = std::map<std::string, long>;
+  /// orders.broadcast_join<Limits>(limits, [](Limits& all, const Limit& one) { all[one.country] = one.cents; },
+  ///                               [](const Order& order, const Limits& all) { return all.contains(order.country); });
+  /// @endcode
+  template <class State, class Rules, class Update, class F>
+  auto broadcast_join(Rules&& rules, Update update, F f) && {
+    static_assert(std::invocable<Update&, State&, typename std::remove_cvref_t<Rules>::value_type>,
+                  "broadcast_join<State>(rules, update, f): update takes a State& and a record of the other stream");
+    return std::move(*this).template inform<State>(std::forward<Rules>(rules), std::move(update), std::move(f));
+  }
+  template <class State, class Rules, class Update, class F>
+  auto broadcast_join(Rules&& rules, Update update, F f) & {
+    return use().template broadcast_join<State>(std::forward<Rules>(rules), std::move(update), std::move(f));
+  }
+
   /// Calls `look(record)` for each record and passes it on as it is.
   /// @throws UserError  (stops the pipeline) when `look` throws
   template <class F>
@@ -472,6 +443,35 @@ class Stream {
   auto expand(F f) {
     auto op = follow("flat_map", operators::stream_type<Out>());
     return then<Out>(op, operators::FlatMap<F>{op, std::move(f)});
+  }
+
+  template <class State, class Rules, class Update, class F>
+  auto inform(Rules&& given, Update update, F f) && {
+    auto rules = [&] {
+      if constexpr (std::is_lvalue_reference_v<Rules>) {
+        return given.use();
+      } else {
+        return std::move(given);
+      }
+    }();
+    using Rule = typename decltype(rules)::value_type;
+    static_assert(std::invocable<F&, const T&, const State&>,
+                  "broadcast_join(rules, f): f takes a record and a const reference to what is known");
+    using Out = std::remove_cvref_t<std::invoke_result_t<F&, const T&, const State&>>;
+    static_assert(!std::is_void_v<Out>, "broadcast_join(rules, f): f returns what becomes of a record");
+    auto from = rules.follow("broadcast", operators::stream_type<Rule>());
+    auto op = follow("broadcast_join", operators::stream_type<Out>());
+    if (!forked_) op->edge = plan::Edge::local;
+    op->more_inputs = {from->id};
+    using Left = operators::TwoInputSide<SomeChain, T, operators::ToOwnNode>;
+    using Right = operators::TwoInputSide<typename decltype(rules)::chain_type, Rule, operators::ToAll>;
+    using Join = operators::BroadcastJoin<T, Rule, State, Update>;
+    using Head = operators::TwoInputHead<Left, Right, Join, SomeChain::everywhere, typename SomeChain::Stamp>;
+    auto head = Head{Left{std::move(chain_), op_, {}, op}, Right{std::move(rules.chain_), from, {}}, op,
+                     Join{op, std::move(update)}};
+    auto chain = operators::Chain<Head, operators::NoBinder>{std::move(head), {}}.then(
+        operators::InformedMap<F>{op, std::move(f)});
+    return Stream<Out, decltype(chain)>(graph_, std::move(op), std::move(chain));
   }
 
   template <class Handler>

@@ -5,6 +5,7 @@
 #include <memory>
 #include <string>
 #include <tensair/operators/aggregate.hpp>
+#include <tensair/operators/chain.hpp>
 #include <tensair/operators/count.hpp>
 #include <tensair/operators/count_window.hpp>
 #include <tensair/operators/key_window.hpp>
@@ -19,6 +20,8 @@
 
 namespace tensair {
 
+template <class T, class SomeChain>
+class Stream;
 template <class K, class T, class SomeChain, class F, class Lifetime>
 class KeyedStream;
 
@@ -93,7 +96,33 @@ struct WindowSettings {
   bool discarding = false;
 };
 
+/// Where the late records of a window go, with this sink for them.
+template <class T, class LateSink>
+using LateRecords = std::conditional_t<std::same_as<LateSink, NoLateSink>, DropLate, SendLate<T>>;
+
 }  // namespace operators
+
+namespace detail {
+
+// Ends the stream of an operator's late records, if there is one, in a sink.
+template <class T, class LateSink>
+auto late_records(const std::shared_ptr<plan::Graph>& graph, const std::shared_ptr<plan::Operator>& op, LateSink sink)
+    -> operators::LateRecords<T, LateSink> {
+  if constexpr (std::same_as<LateSink, operators::NoLateSink>) {
+    return operators::DropLate{op};
+  } else {
+    using Head = operators::ForkHead<T, true, EventTime>;
+    auto point = std::make_shared<operators::ForkPoint<T, EventTime>>();
+    auto late = graph->add("late", operators::stream_type<T>(), op->placement);
+    late->input = op->id;
+    late->edge = plan::Edge::fork;
+    late->parallel = op->parallel;
+    Stream<T, operators::Chain<Head, operators::NoBinder>>(graph, late, {Head{point}, {}}).sink(std::move(sink));
+    return operators::SendLate<T>{op, point};
+  }
+}
+
+}  // namespace detail
 
 /// The windows of a stream: what `window(…)` returns. An operator on it emits a `WindowResult<K, V>` for each key and
 /// window that has records, when the watermark has passed the window's end; those of a window in no particular order,
@@ -124,9 +153,7 @@ class WindowedStream {
   auto allowed_lateness(std::chrono::microseconds lateness) && -> WindowedStream {
     static_assert(!Kind::processing_time, "nothing is late in processing time");
     static_assert(!Kind::counts, "a window of a number of records is full once and for all: no allowed_lateness");
-    if (lateness < lateness.zero() || lateness > std::chrono::hours{24 * 365 * 1'000})
-      throw UsageError("allowed_lateness", "after window", "Give a time of 0 to a thousand years.");
-    settings_.lateness = lateness;
+    settings_.lateness = operators::checked_lateness(lateness);
     return std::move(*this);
   }
 

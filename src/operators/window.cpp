@@ -66,6 +66,12 @@ auto sliding_count(std::uint64_t size, std::uint64_t slide) -> CountWindows {
 
 namespace operators {
 
+auto checked_lateness(microseconds lateness) -> microseconds {
+  if (lateness < microseconds::zero() || lateness > longest)
+    throw UsageError("allowed_lateness", "after window", "Give a time of 0 to a thousand years.");
+  return lateness;
+}
+
 void throw_too_remote(const plan::Operator& op) {
   throw Error("a record's time is more than ten thousand years from 1970", op.title(),
               "Check assign_timestamps, and its unit, in front of the window.");

@@ -5,6 +5,7 @@
 #include <memory>
 #include <tensair/operators/expiry.hpp>
 #include <tensair/operators/key_by.hpp>
+#include <tensair/operators/matched.hpp>
 #include <tensair/operators/record_lists.hpp>
 #include <tensair/operators/stage.hpp>
 #include <type_traits>
@@ -167,6 +168,17 @@ class JoinStage : public StageBase<Next> {
       records.prefetch(i);
       if (node.time >= from)
         with_record<RecordOf<side>>(node.record, [&](const auto& record) { f(record, node.time); });
+    }
+  }
+
+  /// Passes on a record of this side and one of the other.
+  template <Side side, class Stamp>
+  void emit(const RecordOf<side>& record, const RecordOf<other_side<side>>& other, Stamp stamp) {
+    using Pair = Matched<typename Left::Record, typename Right::Record>;
+    if constexpr (side == Side::left) {
+      this->next_(Pair{&record, &other}, stamp);
+    } else {
+      this->next_(Pair{&other, &record}, stamp);
     }
   }
 

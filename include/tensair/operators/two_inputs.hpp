@@ -28,8 +28,9 @@ struct TwoInputSide {
   using TaskInput = runtime::TaskInput<T, Stamp>;
 
   SomeChain chain;
-  std::shared_ptr<plan::Operator> from;  // the last operator in front; the edge's channels have its number
+  std::shared_ptr<plan::Operator> from;  // the last operator in front
   Routing routing;
+  std::shared_ptr<plan::Operator> numbered = from;  // the edge's channels have its number, and no other's
 };
 
 /// One node's end of the edge of one input.
@@ -114,14 +115,15 @@ struct TwoInputHead {
     auto left_edge = std::make_shared<TwoInputEdge<typename Left::Item>>();
     auto right_edge = std::make_shared<TwoInputEdge<typename Right::Item>>();
     auto prototype = std::make_shared<std::optional<First>>(std::move(two_input_operator).bind(std::move(fused)));
-    graph.on_build([=, op = op, left_from = left.from, right_from = right.from](runtime::Node& node) {
-      check_may_leave_node<typename Left::Record>(node);
-      check_may_leave_node<typename Right::Record>(node);
+    graph.on_build([=, op = op, left_from = left.from, right_from = right.from, left_number = left.numbered,
+                    right_number = right.numbered](runtime::Node& node) {
+      if (Left::Routing::reach != runtime::Reach::own_node) check_may_leave_node<typename Left::Record>(node);
+      if (Right::Routing::reach != runtime::Reach::own_node) check_may_leave_node<typename Right::Record>(node);
       left_edge->build(
-          node, *left_from,
+          node, *left_number,
           {Left::Routing::reach, Left::Upstream::everywhere, everywhere, left_from->parallel, op->parallel});
       right_edge->build(
-          node, *right_from,
+          node, *right_number,
           {Right::Routing::reach, Right::Upstream::everywhere, everywhere, right_from->parallel, op->parallel});
       const int here = left_edge->shape.receivers_on(node.rank());
       for (int i = 0; i < here; ++i) {

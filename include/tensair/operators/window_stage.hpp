@@ -119,6 +119,9 @@ inline constexpr std::chrono::microseconds most_remote = std::chrono::hours{24 *
 /// @throws Error
 [[noreturn]] void throw_too_remote(const plan::Operator& op);
 
+/// @throws UsageError  the lateness is negative, or more than a thousand years
+auto checked_lateness(std::chrono::microseconds lateness) -> std::chrono::microseconds;
+
 /// What a window stage is made of.
 template <class K, class T, class SomeFunction, class SomeAggregate, class SomeLate, class SomeTrigger,
           bool ProcessingTime>
