@@ -119,8 +119,8 @@ class JoinStage : public StageBase<Next> {
   JoinStage(std::shared_ptr<plan::Operator> op, Left left, Right right, Next next)
       : StageBase<Next>(std::move(next)), op_(std::move(op)), left_(std::move(left)), right_(std::move(right)) {}
 
-  void expect_left(const std::vector<Owned<typename Left::Record>>& records) { expect<Side::left>(records); }
-  void expect_right(const std::vector<Owned<typename Right::Record>>& records) { expect<Side::right>(records); }
+  void expect_left(std::vector<Owned<typename Left::Record>>& records) { expect<Side::left>(records); }
+  void expect_right(std::vector<Owned<typename Right::Record>>& records) { expect<Side::right>(records); }
 
  protected:
   using Table = JoinTable<K, typename Left::Record, typename Right::Record>;
@@ -202,13 +202,19 @@ class JoinStage : public StageBase<Next> {
   static constexpr std::size_t group = 128, most_dropped = 2048;
 
   template <Side side>
-  void expect(const std::vector<Owned<RecordOf<side>>>& records) {
+  void expect(std::vector<Owned<RecordOf<side>>>& records) {
     auto& hashes = *expected_;
     hashes.clear();
     next_expected_ = 0;
     try {
-      for (const auto& record : records)
-        hashes.push_back(hash_of_kept<side>(const_cast<Owned<RecordOf<side>>&>(record)));
+      for (auto&& record : records) {
+        if constexpr (std::same_as<Owned<RecordOf<side>>, bool>) {
+          bool copy = record;
+          hashes.push_back(hash_of_kept<side>(copy));
+        } else {
+          hashes.push_back(hash_of_kept<side>(record));
+        }
+      }
     } catch (const LambdaThrew&) {
       // It throws again when it is that record's turn, whose number is then known.
     }
