@@ -6,6 +6,7 @@
 #include <span>
 #include <tensair/operators/aggregate.hpp>
 #include <tensair/operators/fork.hpp>
+#include <tensair/operators/record_row.hpp>
 #include <tensair/operators/stage.hpp>
 #include <tensair/operators/trigger.hpp>
 #include <tensair/operators/window_partial.hpp>
@@ -90,14 +91,12 @@ struct CollectRecords {
 
   F f;
 
-  static auto init() -> std::vector<T> { return {}; }
-  static void add(std::vector<T>& all, const T& record) { all.push_back(record); }
-  static void merge(std::vector<T>& all, std::vector<T> other) {
-    all.insert(all.end(), std::move_iterator(other.begin()), std::move_iterator(other.end()));
-  }
-  static auto result(const std::vector<T>& all) -> const std::vector<T>& { return all; }
+  static auto init() -> RecordRow<T> { return {}; }
+  static void add(RecordRow<T>& all, const T& record) { all.push_back(record); }
+  static void merge(RecordRow<T>& all, RecordRow<T> other) { append(all, std::move(other)); }
+  static auto result(const RecordRow<T>& all) -> const RecordRow<T>& { return all; }
   template <class K, class Emit>
-  void emit(const K& key, const Window& window, const std::vector<T>& all, Emit emit) {
+  void emit(const K& key, const Window& window, const RecordRow<T>& all, Emit emit) {
     std::invoke(f, key, window, std::span<const T>(all), emit);
   }
   template <class K, class Emit>

@@ -67,12 +67,11 @@ class QueueTask final : public Task {
         if (fused_.blocked()) return Turn::wait();
       }
       ++records_;
-      auto& record = records()[next_];
+      const std::size_t i = next_++;
       if constexpr (timed) {
-        fused_(OwnedRecord<T>::view(record), chunk_.times[next_++]);
+        fused_(view_of<T>(records(), i), chunk_.times[i]);
       } else {
-        ++next_;
-        fused_(OwnedRecord<T>::view(record), operators::Untimed{});
+        fused_(view_of<T>(records(), i), operators::Untimed{});
       }
     }
     if constexpr (timed) pass_on_watermark();

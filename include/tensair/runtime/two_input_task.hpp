@@ -125,7 +125,7 @@ class TwoInputTask final : public Task {
       ++records_;
       typename Input::Stamp stamp{};
       if constexpr (Input::timed) stamp = input.chunk.times[input.next];
-      auto&& record = OwnedRecord<typename Input::Record>::view(records[input.next++]);
+      auto&& record = view_of<typename Input::Record>(records, input.next++);
       if constexpr (is_left) {
         fused_.left(std::forward<decltype(record)>(record), stamp);
       } else {
