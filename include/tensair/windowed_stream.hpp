@@ -25,10 +25,7 @@ namespace operators {
 
 /// What is known of an operator's windows from their type.
 template <class W>
-struct WindowKind {
-  static_assert(!std::same_as<W, W>,
-                "window(w): w is tumbling(…), sliding(…) or session(…), or processing_time of one");
-};
+struct WindowKind;
 template <>
 struct WindowKind<TumblingWindows> {
   static constexpr bool processing_time = false;
@@ -54,6 +51,11 @@ template <class W>
 struct WindowKind<ProcessingTimeWindows<W>> : WindowKind<W> {
   static constexpr bool processing_time = true;
   static auto of(ProcessingTimeWindows<W> windows) -> W { return windows.windows; }
+};
+
+template <class W>
+concept is_window = requires {
+  WindowKind<W>::processing_time;
 };
 
 /// The operator before it is bound to the stage behind it.
