@@ -69,6 +69,7 @@ class LookupStreams {
     if constexpr (AsOf) {
       static_assert(Left::timed && Table::timed,
                     "a lookup as of event time needs event time on both sides: call assign_timestamps before key_by");
+      left_.refuse_in_loop("a look-up as of event time");
       return join<operators::TemporalLookup, K, Stamp>("lookup_as_of", std::move(f));
     } else {
       return join<operators::Lookup, K, Stamp>("lookup", std::move(f));

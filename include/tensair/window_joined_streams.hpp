@@ -123,7 +123,8 @@ class WindowJoinedStreams {
   template <class, class, class, operators::Unmatched, class, class>
   friend class WindowJoinedStreams;
 
-  static void check() {
+  void check() const {
+    if constexpr (!Kind::processing_time) left_.refuse_in_loop("a window in event time");
     static_assert(!Kind::counts, "streams meet in windows of time: a number of records is no window for two streams");
     static_assert(Kind::processing_time || (Left::timed && Right::timed),
                   "a window in event time needs event time on both sides: call assign_timestamps before key_by, or "

@@ -29,11 +29,7 @@ namespace operators {
 
 /// What is known of an operator's windows from their type.
 template <class W>
-struct WindowKind {
-  static_assert(!std::same_as<W, W>,
-                "window(w): w is tumbling(…), sliding(…), session(…), tumbling_count(…) or sliding_count(…), or "
-                "processing_time of one");
-};
+struct WindowKind;
 /// Windows of time.
 template <class W>
 struct TimeWindowKind {
@@ -65,6 +61,11 @@ template <class W>
 struct WindowKind<ProcessingTimeWindows<W>> : WindowKind<W> {
   static constexpr bool processing_time = true;
   static auto of(ProcessingTimeWindows<W> windows) -> W { return windows.windows; }
+};
+
+template <class W>
+concept is_window = requires {
+  WindowKind<W>::processing_time;
 };
 
 /// The operator before it is bound to the stage behind it.

@@ -76,6 +76,13 @@ struct ProcessState {
   std::vector<Time> timers{};
 };
 
+/// Whether a process function asks for timers in event time.
+template <class P, class K>
+concept has_event_timers = requires(P process, EventTime time, typename P::State& state,
+                                    ProcessContext<K, typename P::Output>& context) {
+  process.on_event_time(time, state, context);
+};
+
 /// The stage of `process(p)`.
 template <class K, class T, class Stamp, class Function, class P, class Next>
 class ProcessStage : public KeyedStage<K, Function, ProcessState<typename P::State>, Next> {
@@ -83,15 +90,10 @@ class ProcessStage : public KeyedStage<K, Function, ProcessState<typename P::Sta
   using Entry = typename Base::Entry;
   using Out = typename P::Output;
   using ContextBase = ProcessContext<K, Out>;
-  static constexpr bool has_event_timers =
-      requires(P process, EventTime time, typename P::State& state, ContextBase& context) {
-    process.on_event_time(time, state, context);
-  };
+  static constexpr bool has_event_timers = operators::has_event_timers<P, K>;
   static constexpr bool has_timers = requires(P process, Time time, typename P::State& state, ContextBase& context) {
     process.on_processing_time(time, state, context);
   };
-  static_assert(!has_event_timers || is_timed<Stamp>,
-                "a process function with on_event_time needs event time: call assign_timestamps before key_by");
 
  public:
   ProcessStage(std::shared_ptr<plan::Operator> op, Function function, P process, Next next)
