@@ -3,6 +3,7 @@
 #include <limits>
 #include <memory>
 #include <optional>
+#include <tensair/operators/exchange.hpp>
 #include <tensair/operators/instances.hpp>
 #include <tensair/operators/stage.hpp>
 #include <tensair/operators/two_inputs.hpp>
