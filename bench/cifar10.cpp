@@ -3,9 +3,7 @@
 // Both sides work in turns within one run, in short windows (cifar10_window.hpp), each process kept on one core: a
 // ratio holds where single runs differ by 15 %. All processes are this program again (cifar10_worker.hpp).
 
-#include <arpa/inet.h>
 #include <fmt/ranges.h>
-#include <sys/socket.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
@@ -14,6 +12,7 @@
 
 #include "child.hpp"
 #include "cifar10_worker.hpp"
+#include "listener.hpp"
 #include "report.hpp"
 #include "statistics.hpp"
 
@@ -77,31 +76,13 @@ auto parse(int argc, char** argv, Arguments& arguments) -> std::optional<int> {
 
 // --- Processes side by side -----------------------------------------------------------------------------------------
 
-struct Listener {
-  int socket;
-  std::string address;
-};
-
-auto listen_anywhere() -> Listener {
-  const int socket = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t size = sizeof address;
-  if (socket < 0 || ::bind(socket, reinterpret_cast<sockaddr*>(&address), size) != 0 || ::listen(socket, 64) != 0 ||
-      ::getsockname(socket, reinterpret_cast<sockaddr*>(&address), &size) != 0) {
-    throw tensair::Error{"no loopback port to be had", "bench"};
-  }
-  return {socket, fmt::format("127.0.0.1:{}", ntohs(address.sin_port))};
-}
-
 /// As many processes of a role, each on a core of its own from `first_core` on (-1: on any).
 auto start(const Arguments& arguments, const std::string& role, int count, int first_core, std::uint64_t seed)
     -> std::vector<Child> {
-  auto listeners = std::vector<Listener>{};
+  auto listeners = std::vector<bench::Listener>{};
   auto addresses = std::string{};
   for (auto i = 0; i < count; ++i) {
-    listeners.push_back(listen_anywhere());
+    listeners.push_back(bench::listen_anywhere());
     addresses += (i == 0 ? "" : ",") + listeners.back().address;
   }
   auto children = std::vector<Child>{};

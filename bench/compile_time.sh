@@ -1,20 +1,22 @@
 #!/usr/bin/env bash
 # Measures what a program that uses tensair costs to compile: processor seconds at -O2, median of several runs.
 #
-#   bench/compile_time.sh [--runs N] [--json FILE]
+#   bench/compile_time.sh [--runs N] [--json FILE] [--streams]
 #
-# N is 3 by default. CXX names the compiler (g++), Torch_DIR the folder of TorchConfig.cmake (default: the one of .venv).
+# N is 3 by default. --streams leaves out what needs LibTorch. CXX names the compiler (g++), Torch_DIR the folder of TorchConfig.cmake (default: the one of .venv).
 # The precompiled header is made here (once, unmeasured, 0.7 GB in TMPDIR), because it fits one set of flags only.
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
 runs=3
 json=
+only_streams=
 while (($#)); do
   case $1 in
     -h | --help) sed -n '2,/^set -/{/^set -/d;s/^# \{0,1\}//;p}' "${BASH_SOURCE[0]}"; exit 0 ;;
     --runs) runs=${2:?compile_time: --runs needs a number}; shift ;;
     --json) json=${2:?compile_time: --json needs a file}; shift ;;
+    --streams) only_streams=yes ;;
     *) echo "compile_time: unknown flag $1" >&2; exit 2 ;;
   esac
   shift
@@ -22,7 +24,7 @@ done
 
 compiler=${CXX:-g++}
 torch_config=${Torch_DIR:-$(echo "$root"/.venv/lib/python3*/site-packages/torch/share/cmake/Torch)}
-torch=$(cd "$torch_config/../../.." 2>/dev/null && pwd) || { echo "compile_time: no LibTorch in $torch_config; run scripts/setup.sh or set Torch_DIR" >&2; exit 1; }
+torch=$(cd "$torch_config/../../.." 2>/dev/null && pwd) || [[ -n $only_streams ]] || { echo "compile_time: no LibTorch in $torch_config; run scripts/setup.sh or set Torch_DIR" >&2; exit 1; }
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
@@ -50,6 +52,66 @@ int main(int argc, char** argv) {
       .batch(16)
       .sink([](const tensair::Batch<std::size_t>& batch) { std::printf("%zu\n", batch.size()); });
   words.filter([](const std::string& word) { return word != "two"; }).sink([](const std::string& word) { std::puts(word.c_str()); });
+  return pipeline.run();
+}
+CODE
+
+# Ten operators of all kinds behind a source, and four times as many, with functions of their own.
+cat >"$work/operators.hpp" <<'CODE'
+#include <chrono>
+#include <cstdio>
+#include <string>
+#include <tensair/pipeline.hpp>
+#include <vector>
+
+using namespace std::chrono_literals;
+
+struct Event {
+  std::string user;
+  long cents = 0;
+  tensair::EventTime when;
+
+  template <class Archive>
+  void serialize(Archive& archive, unsigned) {
+    archive& user& cents& when;
+  }
+};
+
+// 10 operators: flat_map, filter, map, assign_timestamps, key_by, window, map, key_by, sum, sink.
+#define TEN(n)                                                                                                     \
+  void build_##n(tensair::Pipeline& pipeline) {                                                                    \
+    pipeline.source(std::vector<std::string>{"a", "b"})                                                            \
+        .flat_map([](const std::string& text) { return std::vector<std::string>(n + 1, text); })                   \
+        .filter([](const std::string& text) { return text.size() > n; })                                           \
+        .map([](const std::string& text) { return Event{text, n, {}}; })                                           \
+        .assign_timestamps([](const Event& event) { return event.when; }, tensair::bounded_out_of_orderness(5s))   \
+        .key_by(&Event::user)                                                                                      \
+        .window(tensair::tumbling(10s))                                                                            \
+        .sum([](const Event& event) { return event.cents + n; })                                                   \
+        .map([](const auto& result) { return std::pair(std::string(result.key), result.value); })                  \
+        .key_by([](const auto& pair) { return pair.second; })                                                      \
+        .count()                                                                                                   \
+        .sink([](const auto& counted) { std::printf("%ld\n", long(counted.key) + n); });                           \
+  }
+CODE
+cat >"$work/ten.cpp" <<'CODE'
+#include "operators.hpp"
+TEN(0)
+int main(int argc, char** argv) {
+  tensair::Pipeline pipeline{argc, argv};
+  build_0(pipeline);
+  return pipeline.run();
+}
+CODE
+cat >"$work/forty.cpp" <<'CODE'
+#include "operators.hpp"
+TEN(0)
+TEN(1)
+TEN(2)
+TEN(3)
+int main(int argc, char** argv) {
+  tensair::Pipeline pipeline{argc, argv};
+  build_0(pipeline), build_1(pipeline), build_2(pipeline), build_3(pipeline);
   return pipeline.run();
 }
 CODE
@@ -96,6 +158,12 @@ compile() {
 rows=()
 printf '%-52s%18s%13s\n' "compiling one translation unit, $($compiler -dumpfullversion), -O2" "CPU s" "of limit"
 compile "streams only" 6 "$work/stream.cpp" "${stream_flags[@]}"
+compile "streams only, ten operators" 8 "$work/ten.cpp" "${stream_flags[@]}"
+compile "streams only, forty operators" 20 "$work/forty.cpp" "${stream_flags[@]}"
+if [[ -n $only_streams ]]; then
+  [[ -z $json ]] || (IFS=,; printf '[%s]\n' "${rows[*]}") >"$json"
+  exit
+fi
 compile "with the model operator" 35 "$work/model.cpp" "${model_flags[@]}"
 echo '#include <torch/torch.h>' >"$work/torch_pch.hpp"
 "$compiler" "${model_flags[@]}" -x c++-header "$work/torch_pch.hpp" -o "$work/torch_pch.hpp.gch"

@@ -21,6 +21,7 @@ function(tensair_warnings target)
             # g++ 12 sees overflows and uninitialised values across inlined standard containers that are not there.
             $<$<CXX_COMPILER_ID:GNU>:-Wno-error=stringop-overflow>
             $<$<CXX_COMPILER_ID:GNU>:-Wno-error=maybe-uninitialized>
+            $<$<CXX_COMPILER_ID:GNU>:-Wno-error=uninitialized>
             $<$<BOOL:${TENSAIR_WERROR}>:-Werror>)
 endfunction()
 

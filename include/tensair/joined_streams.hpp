@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 #include <tensair/error.hpp>
+#include <tensair/mistake.hpp>
 #include <tensair/operators/chain.hpp>
 #include <tensair/operators/interval_join.hpp>
 #include <tensair/operators/regular_join.hpp>
@@ -31,19 +32,24 @@ class IntervalJoinedStreams {
   /// @throws UserError  (stops the pipeline) when `f` throws
   template <class F>
   auto with(F f) && {
-    static_assert(Left::timed && Right::timed,
-                  "an interval join needs event time on both sides: call assign_timestamps before key_by");
+    constexpr bool has_time = Left::timed && Right::timed;
+    static_assert(has_time, "an interval join needs event time on both sides: call assign_timestamps before key_by");
     static_assert(!Left::expires && !Right::expires,
                   "an interval join keeps records as long as its bounds say: no time_to_live");
-    static_assert(operators::JoinFunction<F, operators::Unmatched::none, typename Left::value_type,
-                                          typename Right::value_type>,
-                  "with(f): f takes a record of the left stream and one of the right stream");
-    return std::move(left_).template join_with<operators::Unmatched::none, EventTime>(
-        "interval_join", std::move(right_), std::move(f), [&](auto op, auto left, auto right) {
-          op->detail = operators::describe(interval_);
-          using Operator = operators::IntervalJoin<typename Left::key_type, decltype(left), decltype(right)>;
-          return Operator{std::move(op), std::move(left), std::move(right), interval_};
-        });
+    constexpr bool fits =
+        operators::JoinFunction<F, operators::Unmatched::none, typename Left::value_type, typename Right::value_type>;
+    static_assert(fits, "with(f): f takes a record of the left stream and one of the right stream");
+    if constexpr (has_time && fits) {
+      left_.refuse_in_loop("an interval join");
+      return std::move(left_).template join_with<operators::Unmatched::none, EventTime>(
+          "interval_join", std::move(right_), std::move(f), [&](auto op, auto left, auto right) {
+            op->detail = operators::describe(interval_);
+            using Operator = operators::IntervalJoin<typename Left::key_type, decltype(left), decltype(right)>;
+            return Operator{std::move(op), std::move(left), std::move(right), interval_};
+          });
+    } else {
+      return detail::Mistake{};
+    }
   }
 
  private:
@@ -115,9 +121,9 @@ class JoinedStreams {
     static_assert(Left::timed == Right::timed,
                   "streams with event time join with such only: call assign_timestamps on both sides, or on none");
     using Stamp = typename Left::Stamp;
-    static_assert(operators::JoinFunction<F, operators::Unmatched::none, typename Left::value_type,
-                                          typename Right::value_type>,
-                  "with(f): f takes a record of the left stream and one of the right stream");
+    static_assert(
+        operators::JoinFunction<F, operators::Unmatched::none, typename Left::value_type, typename Right::value_type>,
+        "with(f): f takes a record of the left stream and one of the right stream");
     return std::move(left_).template join_with<operators::Unmatched::none, Stamp>(
         "join", std::move(right_), std::move(f), [](auto op, auto left, auto right) {
           using Operator = operators::RegularJoin<typename Left::key_type, decltype(left), decltype(right), Stamp>;

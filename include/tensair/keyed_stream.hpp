@@ -8,6 +8,7 @@
 #include <tensair/joined_streams.hpp>
 #include <tensair/key_value.hpp>
 #include <tensair/lookup_streams.hpp>
+#include <tensair/mistake.hpp>
 #include <tensair/operators/aggregate.hpp>
 #include <tensair/operators/chain.hpp>
 #include <tensair/operators/count.hpp>
@@ -15,6 +16,7 @@
 #include <tensair/operators/key_by.hpp>
 #include <tensair/operators/mean.hpp>
 #include <tensair/operators/min_max.hpp>
+#include <tensair/operators/pre_window.hpp>
 #include <tensair/operators/process.hpp>
 #include <tensair/operators/reduce.hpp>
 #include <tensair/operators/sum.hpp>
@@ -126,10 +128,15 @@ class KeyedStream {
   /// @endcode
   /// @throws UserError  (stops the pipeline) when `f` throws
   template <class R, class When = EachRecord>
-  requires std::convertible_to<std::invoke_result_t<R&, T, const T&>, T>
   auto reduce(R f, When when = {}) && {
+    constexpr bool fits = std::is_invocable_r_v<T, R&, T, const T&>;
+    static_assert(fits, "reduce(f): f takes two records of this stream and returns one");
     static_assert(!is_view<T>, "reduce keeps records, and these only refer to something: make them own it first");
-    return apply_aggregate("reduce", operators::Reduce<T, R>{std::move(f)}, when);
+    if constexpr (fits) {
+      return apply_aggregate("reduce", operators::Reduce<T, R>{std::move(f)}, when);
+    } else {
+      return detail::Mistake{};
+    }
   }
   template <class R, class When = EachRecord>
   auto reduce(R f, When when = {}) & {
@@ -228,16 +235,22 @@ class KeyedStream {
   /// @endcode
   /// @throws UserError  (stops the pipeline) when `f` throws
   template <class S, class M>
-  requires std::invocable<M&, S&, T>
   auto with_state(M f) && {
-    using Out = std::remove_cvref_t<std::invoke_result_t<M&, S&, T>>;
-    return apply<Out>("with_state", [&](auto op, auto function) {
-      return operators::WithState<K, Function, S, M>{std::move(op), std::move(function), std::move(f)};
-    });
+    constexpr bool fits = std::invocable<M&, S&, T>;
+    static_assert(fits, "with_state<S>(f): f takes a state S& and a record of this stream");
+    if constexpr (fits) {
+      using Out = std::remove_cvref_t<std::invoke_result_t<M&, S&, T>>;
+      return apply<Out>("with_state", [&](auto op, auto function) {
+        return operators::WithState<K, Function, S, M>{std::move(op), std::move(function), std::move(f)};
+      });
+    } else {
+      return detail::Mistake{};
+    }
   }
   template <class S, class M>
-  requires std::invocable<M&, S&, T>
-  auto with_state(M f) & { return use().template with_state<S>(std::move(f)); }
+  auto with_state(M f) & {
+    return use().template with_state<S>(std::move(f));
+  }
 
   /// Calls a function with state and timers for each key, which emits what it wants: see `ProcessFunction` and
   /// `ProcessContext`.
@@ -256,13 +269,26 @@ class KeyedStream {
   /// clicks.assign_timestamps(&Click::when).key_by(&Click::user).process(Gone{});
   /// @endcode
   /// @throws UserError  (stops the pipeline) when one of its functions throws
-  template <ProcessFunction<K, T> P>
+  template <class P>
   auto process(P process) && {
-    return apply<typename P::Output>("process", [&](auto op, auto function) {
-      return operators::Process<K, T, Stamp, Function, P>{std::move(op), std::move(function), std::move(process)};
-    });
+    constexpr bool fits = ProcessFunction<P, K, T>;
+    static_assert(fits, "process(p): p has State and Output and is called as p(record, state, context)");
+    if constexpr (fits) {
+      constexpr bool has_time = timed || !operators::has_event_timers<P, K>;
+      static_assert(has_time,
+                    "a process function with on_event_time needs event time: call assign_timestamps before key_by");
+      if constexpr (has_time) {
+        return apply<typename P::Output>("process", [&](auto op, auto function) {
+          return operators::Process<K, T, Stamp, Function, P>{std::move(op), std::move(function), std::move(process)};
+        });
+      } else {
+        return detail::Mistake{};
+      }
+    } else {
+      return detail::Mistake{};
+    }
   }
-  template <ProcessFunction<K, T> P>
+  template <class P>
   auto process(P function) & {
     return use().process(std::move(function));
   }
@@ -271,8 +297,13 @@ class KeyedStream {
   /// `.between(lower, upper)` or all, and `.with(f)` what becomes of a pair. See `JoinedStreams`.
   template <class Other>
   auto join(Other&& other) && {
-    auto right = as_side(std::forward<Other>(other));
-    return JoinedStreams<KeyedStream, decltype(right)>(std::move(*this), std::move(right));
+    constexpr bool fits = can_meet<std::remove_cvref_t<Other>>();
+    if constexpr (fits) {
+      auto right = as_side(std::forward<Other>(other));
+      return JoinedStreams<KeyedStream, decltype(right)>(std::move(*this), std::move(right));
+    } else {
+      return detail::Mistake{};
+    }
   }
   template <class Other>
   auto join(Other&& other) & {
@@ -316,19 +347,35 @@ class KeyedStream {
   }
 
   /// Sorts the records of each key into windows, by event time or in `processing_time`: see `tumbling`, `sliding`,
-  /// `session`, and `WindowedStream` for what may follow.
+  /// `session`, `tumbling_count`, `sliding_count`, and `WindowedStream` for what may follow.
   ///
   /// @code
   /// clicks.assign_timestamps(&Click::when).key_by(&Click::page).window(tensair::tumbling(10s)).count().sink(print);
   /// @endcode
   template <class W>
   auto window(W windows) && {
-    static_assert(
-        operators::WindowKind<W>::processing_time || SomeChain::timed,
-        "a window in event time needs event time: call assign_timestamps first, or window(processing_time(…))");
-    static_assert(std::same_as<Lifetime, operators::Forever>,
-                  "a window says itself how long state is kept: no time_to_live");
-    return WindowedStream<KeyedStream, W>(std::move(*this), windows);
+    constexpr bool is_window = operators::is_window<W>;
+    static_assert(is_window,
+                  "window(w): w is tumbling(…), sliding(…), session(…), tumbling_count(…) or sliding_count(…), or "
+                  "processing_time of one");
+    if constexpr (is_window) {
+      using Kind = operators::WindowKind<W>;
+      constexpr bool has_time = Kind::processing_time || Kind::counts || SomeChain::timed;
+      static_assert(
+          has_time,
+          "a window in event time needs event time: call assign_timestamps first, or window(processing_time(…))");
+      static_assert(!expires, "a window says itself how long state is kept: no time_to_live");
+      if constexpr (Kind::counts && !Kind::processing_time && !SomeChain::timed) {
+        return std::move(*this).window(processing_time(windows));
+      } else if constexpr (has_time && !expires) {
+        if constexpr (!Kind::processing_time) refuse_in_loop("a window in event time");
+        return WindowedStream<KeyedStream, W>(std::move(*this), windows);
+      } else {
+        return detail::Mistake{};
+      }
+    } else {
+      return detail::Mistake{};
+    }
   }
   template <class W>
   auto window(W windows) & {
@@ -336,7 +383,7 @@ class KeyedStream {
   }
 
  private:
-  template <class, class, class>
+  template <class, class, class, class>
   friend class WindowedStream;
 
   auto use() & {
@@ -350,14 +397,21 @@ class KeyedStream {
   template <class, class, class, class, class>
   friend class KeyedStream;
 
+  // Whether another stream can be the other one of an operator with two.
+  template <class Other>
+  static constexpr auto can_meet() -> bool {
+    static_assert(detail::is_keyed<Other>, "the other stream has no keys: call key_by on it too");
+    if constexpr (detail::is_keyed<Other>) {
+      constexpr bool same_key = std::same_as<Owned<K>, Owned<typename Other::key_type>>;
+      static_assert(same_key, "both streams must have keys of one type: let key_by convert those of one side");
+      return same_key;
+    }
+    return false;
+  }
+
   // The other stream of an operator with two: one that has a name is used once more.
   template <class Other>
   static auto as_side(Other&& other) {
-    static_assert(detail::is_keyed<std::remove_cvref_t<Other>>, "the other stream has no keys: call key_by on it too");
-    if constexpr (detail::is_keyed<std::remove_cvref_t<Other>>) {
-      static_assert(std::same_as<Owned<K>, Owned<typename std::remove_cvref_t<Other>::key_type>>,
-                    "both streams must have keys of one type: let key_by convert those of one side");
-    }
     if constexpr (std::is_lvalue_reference_v<Other>) {
       return other.use();
     } else {
@@ -385,6 +439,7 @@ class KeyedStream {
     op->more_inputs = {right_input.from->id};
     op->edge = plan::Edge::key;
     op->parallel = std::max(parallel_, right.parallel_);
+    op->loop = std::max(left_input.from->loop, right_input.from->loop);
     auto first = make(op, std::move(left_side), std::move(right_side));
     using Head = operators::TwoInputHead<decltype(left_input), decltype(right_input), decltype(first), true, OutStamp>;
     using Chain = operators::Chain<Head, operators::NoBinder>;
@@ -400,8 +455,9 @@ class KeyedStream {
     using Out = operators::JoinResult<Combine, emitted, T, U>;
     static_assert(!std::is_void_v<Out>, "with(f): f returns what becomes of records that meet");
     return std::move(*this).template two_inputs<Out, OutStamp>(
-        std::move(kind), std::move(right), std::move(make),
-        [&](auto op) { return operators::Combine<emitted, Combine>{std::move(op), std::move(f)}; });
+        std::move(kind), std::move(right), std::move(make), [&](auto op) {
+          return operators::Combine<emitted, Combine>{std::move(op), std::move(f)};
+        });
   }
   template <class, class>
   friend class JoinedStreams;
@@ -413,6 +469,12 @@ class KeyedStream {
   friend class WindowJoinedStreams;
 
   auto graph() const -> const std::shared_ptr<plan::Graph>& { return stream_.graph_; }
+
+  void refuse_in_loop(const std::string& what) const {
+    if (stream_.op_->loop >= 0)
+      throw UsageError(what + " in a loop", "after " + stream_.op_->title(),
+                       "A loop has no event time and ends last: emit when a record comes.");
+  }
 
   // The operator key_by itself, and what a keyed operator is built with.
   auto key_op() {
@@ -427,6 +489,7 @@ class KeyedStream {
     op->input = key_op.id;
     op->edge = plan::Edge::fused;
     op->parallel = parallel_;
+    op->loop = key_op.loop;
     return op;
   }
 
@@ -438,24 +501,52 @@ class KeyedStream {
     auto chain =
         operators::exchange<T>(std::move(stream_.chain_), stream_.op_, key, operators::ByKey<F>{{key, function.f}});
     auto op = follow(*key, std::move(kind), operators::stream_type<Out>());
-    auto longer = std::move(chain).then(make(op, std::move(function)));
+    auto longer = std::move(chain).template then<T>(make(op, std::move(function)));
     return Stream<Out, decltype(longer)>(stream_.graph_, op, std::move(longer));
   }
 
-  template <class W, class A, class LateSink>
-  auto apply_window(std::string kind, W windows, A aggregate, std::chrono::microseconds lateness, LateSink sink) && {
-    using Out = typename operators::WindowOutput<K, A>::type;
-    using Late = operators::LateRecords<T, LateSink>;
+  template <class W, class A, class Settings>
+  auto apply_window(std::string kind, W windows, A aggregate, Settings settings) && {
+    constexpr bool drops_late = std::same_as<typename Settings::LateSink, operators::NoLateSink>;
+    using Late = operators::LateRecords<T, typename Settings::LateSink>;
     using Kind = operators::WindowKind<W>;
-    using Parts = operators::WindowParts<K, Function, A, Late, Kind::processing_time>;
+    using Out = typename Kind::template Output<K, A>;
+    using Parts = operators::WindowParts<K, T, Function, A, Late, typename Settings::Trigger, Kind::processing_time>;
+    constexpr bool in_two_steps = drops_late && !Kind::processing_time && !Settings::Trigger::is_early &&
+                                  operators::adds_in_front<W, A, T> && std::copy_constructible<F>;
     auto graph = stream_.graph_;
     const auto make = [&](auto op, auto function) {
       op->detail = Kind::of(windows).describe();
-      auto late = detail::late_records<T>(graph, op, std::move(sink));
+      auto late = detail::late_records<T>(graph, op, std::move(settings.late));
       return operators::WindowOperator<W, Parts>{
-          windows, Parts{op, std::move(function), std::move(aggregate), std::move(late), lateness}};
+          windows, Parts{op, std::move(function), std::move(aggregate), std::move(late), settings.lateness,
+                         settings.trigger, settings.discarding}};
     };
-    return apply<Out>("window " + kind, make);
+    if constexpr (in_two_steps) {
+      return apply_in_two_steps<Out>("window " + kind, windows, aggregate, make);
+    } else {
+      return apply<Out>("window " + kind, make);
+    }
+  }
+
+  /// The same for windows that take parts of values as well: each instance in front adds up what it sees.
+  template <class Out, class W, class A, class Make>
+  auto apply_in_two_steps(std::string kind, W windows, A aggregate, Make make) {
+    using Part = operators::WindowPartial<K, operators::AggregateState<A>>;
+    if constexpr (!net::Encodable<Owned<Part>>) {
+      return apply<Out>(std::move(kind), std::move(make));
+    } else {
+      using Route = decltype(&Part::key);
+      auto key = key_op();
+      auto function = Function{key, std::move(f_), lifetime_};
+      auto front = std::move(stream_.chain_)
+                       .then(operators::PreWindow<K, Function, W, A>{function, windows, std::move(aggregate)});
+      auto chain =
+          operators::exchange<Part>(std::move(front), stream_.op_, key, operators::ByKey<Route>{{key, &Part::key}});
+      auto op = follow(*key, std::move(kind), operators::stream_type<Out>());
+      auto longer = std::move(chain).then(make(op, std::move(function)));
+      return Stream<Out, decltype(longer)>(stream_.graph_, op, std::move(longer));
+    }
   }
 
   template <class A>
@@ -471,6 +562,7 @@ class KeyedStream {
     static_assert(std::copy_constructible<A> && std::copy_constructible<F>,
                   "at_end adds up on both sides of an exchange, so its functions must be copyable");
     static_assert(std::same_as<Lifetime, operators::Forever>, "at_end keeps every key until the end: no time_to_live");
+    refuse_in_loop("at_end");
     using Out = KeyValue<K, operators::AggregateResult<A>>;
     using Partial = operators::Partial<K, operators::AggregateState<A>>;
     auto key = key_op();

@@ -69,6 +69,7 @@ class LookupStreams {
     if constexpr (AsOf) {
       static_assert(Left::timed && Table::timed,
                     "a lookup as of event time needs event time on both sides: call assign_timestamps before key_by");
+      left_.refuse_in_loop("a look-up as of event time");
       return join<operators::TemporalLookup, K, Stamp>("lookup_as_of", std::move(f));
     } else {
       return join<operators::Lookup, K, Stamp>("lookup", std::move(f));
@@ -81,7 +82,7 @@ class LookupStreams {
     return std::move(left_).template join_with<operators::Unmatched::left, Stamp>(
         std::move(kind), std::move(table_), std::move(f), [&](auto op, auto left, auto table) {
           return Operator<K, decltype(left), decltype(table), Deletes>{std::move(op), std::move(left), std::move(table),
-                                                                      std::move(deletes_)};
+                                                                       std::move(deletes_)};
         });
   }
 

@@ -4,8 +4,9 @@
 #include <memory>
 #include <string>
 #include <tensair/collected.hpp>
-#include <tensair/concepts.hpp>
+#include <tensair/iteration.hpp>
 #include <tensair/keyed_stream.hpp>
+#include <tensair/mistake.hpp>
 #include <tensair/operators/assign_timestamps.hpp>
 #include <tensair/operators/async_map.hpp>
 #include <tensair/operators/batch.hpp>
@@ -18,6 +19,7 @@
 #include <tensair/operators/two_inputs.hpp>
 #include <tensair/runtime/node.hpp>
 #include <tensair/split_stream.hpp>
+#include <tensair/stream_functions.hpp>
 #include <utility>
 #include <vector>
 
@@ -50,39 +52,61 @@ class Stream {
       : graph_(std::move(graph)), op_(std::move(op)), chain_(std::move(chain)) {}
   Stream(Stream&&) = default;
   auto operator=(Stream&&) -> Stream& = default;
+  /// Use the stream itself once more, or move it.
+  Stream(const Stream&) = delete;
+  auto operator=(const Stream&) -> Stream& = delete;
+  ~Stream() = default;
 
   /// Each record becomes `f(record)`.
   /// @throws UserError  (stops the pipeline) when `f` throws
-  template <Mapping<T> F>
+  template <class F>
   auto map(F f) && {
-    using Out = std::remove_cvref_t<std::invoke_result_t<F&, T>>;
-    auto op = follow("map", operators::stream_type<Out>());
-    return then<Out>(op, operators::Map<F>{op, std::move(f)});
+    constexpr bool fits = Mapping<F, T>;
+    static_assert(fits, "map(f): f takes a record of this stream and returns what becomes of it");
+    if constexpr (fits) {
+      using Out = std::remove_cvref_t<std::invoke_result_t<F&, T>>;
+      auto op = follow("map", operators::stream_type<Out>());
+      return then<Out>(op, operators::Map<F>{op, std::move(f)});
+    } else {
+      return detail::Mistake{};
+    }
   }
-  template <Mapping<T> F>
+  template <class F>
   auto map(F f) & {
     return use().map(std::move(f));
   }
 
   /// Keeps the records for which `keep(record)` is true.
   /// @throws UserError  (stops the pipeline) when `keep` throws
-  template <Predicate<T> F>
+  template <class F>
   auto filter(F keep) && {
-    auto op = follow("filter", operators::stream_type<T>());
-    return then<T>(op, operators::Filter<F>{op, std::move(keep)});
+    constexpr bool fits = Predicate<F, T>;
+    static_assert(fits, "filter(keep): keep takes a record of this stream and returns true or false");
+    if constexpr (fits) {
+      auto op = follow("filter", operators::stream_type<T>());
+      return then<T>(op, operators::Filter<F>{op, std::move(keep)});
+    } else {
+      return detail::Mistake{};
+    }
   }
-  template <Predicate<T> F>
+  template <class F>
   auto filter(F keep) & {
     return use().filter(std::move(keep));
   }
 
   /// Each record becomes every element of the range `f(record)`, in order.
   /// @throws UserError  (stops the pipeline) when `f` throws
-  template <Expansion<T> F>
+  template <class F>
   auto flat_map(F f) && {
-    return expand<detail::RangeValue<std::invoke_result_t<F&, T>>>(std::move(f));
+    constexpr bool fits = Expansion<F, T>;
+    static_assert(fits, "flat_map(f): f takes a record of this stream and returns a range, such as a std::vector");
+    if constexpr (fits) {
+      return expand<detail::RangeValue<std::invoke_result_t<F&, T>>>(std::move(f));
+    } else {
+      return detail::Mistake{};
+    }
   }
-  template <Expansion<T> F>
+  template <class F>
   auto flat_map(F f) & {
     return use().flat_map(std::move(f));
   }
@@ -115,13 +139,18 @@ class Stream {
   /// @endcode
   template <class Out, class F>
   auto async_map(F f, AsyncOptions options = {}) && {
-    using Kept = Owned<T>;
-    static_assert(std::invocable<F&, Kept, Reply<Out>>, "async_map<Out>(f): f takes a record and a Reply<Out>");
-    if (options.concurrency == 0)
-      throw UsageError("async_map without calls under way", "after " + op_->title(), "Its concurrency is at least 1.");
-    auto op = follow("async_map", operators::stream_type<Out>());
-    using Stamp = typename SomeChain::Stamp;
-    return then<Out>(op, operators::AsyncMap<T, Stamp, Out, F>{op, std::move(f), options});
+    constexpr bool fits = std::invocable<F&, Owned<T>, Reply<Out>>;
+    static_assert(fits, "async_map<Out>(f): f takes a record and a Reply<Out>");
+    if constexpr (fits) {
+      if (options.concurrency == 0)
+        throw UsageError("async_map without calls under way", "after " + op_->title(),
+                         "Its concurrency is at least 1.");
+      auto op = follow("async_map", operators::stream_type<Out>());
+      using Stamp = typename SomeChain::Stamp;
+      return then<Out>(op, operators::AsyncMap<T, Stamp, Out, F>{op, std::move(f), options});
+    } else {
+      return detail::Mistake{};
+    }
   }
   template <class Out, class F>
   auto async_map(F f, AsyncOptions options = {}) & {
@@ -134,7 +163,7 @@ class Stream {
     if (n == 0) throw UsageError("batch(0)", "after " + op_->title(), "A batch holds at least one record.");
     using Kept = Batch<Owned<T>>;
     auto op = follow("batch", operators::stream_type<Kept>());
-    return then<Kept>(op, operators::BatchOf<T, typename SomeChain::Stamp>{n});
+    return then<Kept>(op, operators::BatchOf<T, typename SomeChain::Stamp>{n, op->loop >= 0});
   }
   auto batch(std::size_t n) & { return use().batch(n); }
 
@@ -147,13 +176,17 @@ class Stream {
   /// @endcode
   /// @throws UserError  (stops the pipeline) when `f` throws
   template <class F, class Advance = operators::Monotonous>
-  requires operators::Timing<F, T>
   auto assign_timestamps(F f, WatermarkStrategy<Advance> strategy = {}) && {
-    auto op = follow("assign_timestamps", operators::stream_type<T>());
-    return then<T>(op, operators::AssignTimestamps<F, Advance>{op, std::move(f), std::move(strategy)});
+    constexpr bool fits = operators::Timing<F, T>;
+    static_assert(fits, "assign_timestamps(f): f takes a record of this stream and returns a time of the system clock");
+    if constexpr (fits) {
+      auto op = follow("assign_timestamps", operators::stream_type<T>());
+      return then<T>(op, operators::AssignTimestamps<F, Advance>{op, std::move(f), std::move(strategy)});
+    } else {
+      return detail::Mistake{};
+    }
   }
   template <class F, class Advance = operators::Monotonous>
-  requires operators::Timing<F, T>
   auto assign_timestamps(F f, WatermarkStrategy<Advance> strategy = {}) & {
     return use().assign_timestamps(std::move(f), std::move(strategy));
   }
@@ -165,12 +198,18 @@ class Stream {
   /// clicks.key_by(&Click::user).count().sink(print);
   /// @endcode
   /// @throws UserError  (stops the pipeline) when `f` or the key's hash throws
-  template <Keying<T> F>
+  template <class F>
   auto key_by(F f) && {
-    using K = std::remove_cvref_t<std::invoke_result_t<F&, const T&>>;
-    return KeyedStream<K, T, SomeChain, F>(std::move(*this), std::move(f));
+    constexpr bool fits = Keying<F, T>;
+    static_assert(fits, "key_by(f): f takes a record of this stream and returns its key, which has == and a std::hash");
+    if constexpr (fits) {
+      using K = std::remove_cvref_t<std::invoke_result_t<F&, const T&>>;
+      return KeyedStream<K, T, SomeChain, F>(std::move(*this), std::move(f));
+    } else {
+      return detail::Mistake{};
+    }
   }
-  template <Keying<T> F>
+  template <class F>
   auto key_by(F f) & {
     return use().key_by(std::move(f));
   }
@@ -192,21 +231,61 @@ class Stream {
 
   /// One stream of the records of this one and others of the same type: all of each in order, mixed as they come. The
   /// watermark is that of the slowest.
-  template <class... Chains>
-  auto merge(Stream<T, Chains>... others) && {
-    static_assert(((Chains::timed == SomeChain::timed) && ...),
+  template <class... U, class... Chains>
+  auto merge(Stream<U, Chains>... others) && {
+    constexpr bool same_type = (std::same_as<T, U> && ...);
+    constexpr bool same_time = ((Chains::timed == SomeChain::timed) && ...);
+    static_assert(same_type, "merge(others): all streams have records of one type; map those of the others to it");
+    static_assert(same_time,
                   "streams with event time merge with such only: call assign_timestamps on all of them, or on none");
-    using Head = operators::MergeHead<T, SomeChain, Chains...>;
-    auto op = follow("merge", operators::stream_type<T>());
-    op->edge = plan::Edge::merge;
-    op->placement = Head::everywhere ? plan::Placement::every_node : plan::Placement::first_node;
-    (op->more_inputs.push_back(others.op_->id), ...);
-    auto head = Head{{std::move(chain_), std::move(others.chain_)...}, {op_, others.op_...}, op};
-    return Stream<T, operators::Chain<Head, operators::NoBinder>>(graph_, op, {std::move(head), {}});
+    if constexpr (same_type && same_time) {
+      using Head = operators::MergeHead<T, SomeChain, Chains...>;
+      auto op = follow("merge", operators::stream_type<T>());
+      op->edge = plan::Edge::merge;
+      op->placement = Head::everywhere ? plan::Placement::every_node : plan::Placement::first_node;
+      (others.must_be_unused(), ...);
+      (op->more_inputs.push_back(others.op_->id), ...);
+      auto head = Head{{std::move(chain_), std::move(others.chain_)...}, {op_, others.op_...}, op};
+      return Stream<T, operators::Chain<Head, operators::NoBinder>>(graph_, op, {std::move(head), {}});
+    } else {
+      return detail::Mistake{};
+    }
   }
-  template <class... Chains>
-  auto merge(Stream<T, Chains>... others) & {
+  template <class... U, class... Chains>
+  auto merge(Stream<U, Chains>... others) & {
     return use().merge(std::move(others)...);
+  }
+
+  /// A loop: `body(loop)` is given a stream of this one's records and of those that go round, and returns an
+  /// `Iteration{feedback, output}`: records of `feedback`, which have the type of this stream, go through the body
+  /// again, and `output` goes on. The loop ends when the input has and nothing goes round any more, on any node. The
+  /// body may have exchanges (`key_by`, `rebalance`, …) and more than one task; what it feeds back stays on its node.
+  ///
+  /// Other streams that the body needs are given to `iterate` and come to the body as arguments behind the first.
+  ///
+  /// Records that go round wait without a bound, so a loop never blocks itself; while any wait, no new input is taken.
+  /// A body that makes more of each record faster than they leave needs the memory for them.
+  ///
+  /// There is no event time in a loop nor behind it: times of records in it are the library's, to find out when it has
+  /// ended. In the body, operators emit when a record comes. `at_end` and windows in event time are refused; what a
+  /// timer feeds back after the loop has ended is an error; a `batch` is shorter where else the loop would wait for it.
+  ///
+  /// @code
+  /// pipeline.source(starts).iterate([](auto loop) {
+  ///   auto steps = std::move(loop).map([](Walk w) { return Walk{w.start, w.n % 2 == 0 ? w.n / 2 : 3 * w.n + 1, w.steps
+  ///   + 1}; }); return tensair::Iteration{steps.filter([](const Walk& w) { return w.n != 1; }),
+  ///                             steps.filter([](const Walk& w) { return w.n == 1; })};
+  /// }).sink(print);
+  /// @endcode
+  /// @throws UsageError  a loop in a loop, or a feedback that does not come from this loop
+  /// @throws Error       (stops the pipeline) when something is fed back after the loop has ended
+  template <class Body, class... Others>
+  auto iterate(Body body, Others&&... others) && {
+    return detail::Loop::around(std::move(*this), std::move(body), std::forward<Others>(others)...);
+  }
+  template <class Body, class... Others>
+  auto iterate(Body body, Others&&... others) & {
+    return use().iterate(std::move(body), std::forward<Others>(others)...);
   }
 
   /// Shares the records out again, in turn, among all instances on all nodes.
@@ -236,9 +315,9 @@ class Stream {
   auto broadcast_join(Rules&& rules, F f) & {
     return use().broadcast_join(std::forward<Rules>(rules), std::move(f));
   }
-  /// The same with a state of one's own, which begins as `State{}`: `update(State&, Rule)` is called with each record of
-  /// the other stream, `f(record, const State&)` with those of this one. Each instance has a state of its own; with the
-  /// same updates they are the same if the order of updates from different instances does not matter.
+  /// The same with a state of one's own, which begins as `State{}`: `update(State&, Rule)` is called with each record
+  /// of the other stream, `f(record, const State&)` with those of this one. Each instance has a state of its own; with
+  /// the same updates they are the same if the order of updates from different instances does not matter.
   ///
   /// @code
   /// using Limits = std::map<std::string, long>;
@@ -259,14 +338,20 @@ class Stream {
   /// Calls `look(record)` for each record and passes it on as it is.
   /// @throws UserError  (stops the pipeline) when `look` throws
   template <class F>
-  requires std::invocable<F&, const T&>
   auto inspect(F look) && {
-    auto op = follow("inspect", operators::stream_type<T>());
-    return then<T>(op, operators::Inspect<F>{op, std::move(look)});
+    constexpr bool fits = std::invocable<F&, const T&>;
+    static_assert(fits, "inspect(look): look takes a record of this stream, to look at only");
+    if constexpr (fits) {
+      auto op = follow("inspect", operators::stream_type<T>());
+      return then<T>(op, operators::Inspect<F>{op, std::move(look)});
+    } else {
+      return detail::Mistake{};
+    }
   }
   template <class F>
-  requires std::invocable<F&, const T&>
-  auto inspect(F look) & { return use().inspect(std::move(look)); }
+  auto inspect(F look) & {
+    return use().inspect(std::move(look));
+  }
 
   /// Each record becomes some of its members: one itself, several as a `std::tuple`.
   ///
@@ -274,16 +359,21 @@ class Stream {
   /// clicks.project(&Click::user, &Click::page);  // a stream of std::tuple<std::string, int>
   /// @endcode
   template <class... Member>
-  requires(sizeof...(Member) > 0 && (std::is_member_pointer_v<Member> && ...) &&
-           (std::invocable<Member, const T&> && ...)) auto project(Member... members) && {
-    auto pick = operators::Projection<Member...>{{members...}};
-    using Out = std::remove_cvref_t<std::invoke_result_t<decltype(pick)&, const T&>>;
-    auto op = follow("project", operators::stream_type<Out>());
-    return then<Out>(op, operators::Map<decltype(pick)>{op, pick});
+  auto project(Member... members) && {
+    constexpr bool fits =
+        sizeof...(Member) > 0 && (std::is_member_pointer_v<Member> && ...) && (std::invocable<Member, const T&> && ...);
+    static_assert(fits, "project(members…): each is a pointer to a member of this stream's records");
+    if constexpr (fits) {
+      auto pick = operators::Projection<Member...>{{members...}};
+      using Out = std::remove_cvref_t<std::invoke_result_t<decltype(pick)&, const T&>>;
+      auto op = follow("project", operators::stream_type<Out>());
+      return then<Out>(op, operators::Map<decltype(pick)>{op, pick});
+    } else {
+      return detail::Mistake{};
+    }
   }
   template <class... Member>
-  requires(sizeof...(Member) > 0 && (std::is_member_pointer_v<Member> && ...) &&
-           (std::invocable<Member, const T&> && ...)) auto project(Member... members) & {
+  auto project(Member... members) & {
     return use().project(members...);
   }
 
@@ -295,11 +385,19 @@ class Stream {
   /// orders.output(Kind::ask).sink(sell);
   /// @endcode
   template <class F>
-  requires std::equality_comparable<std::remove_cvref_t<std::invoke_result_t<F&, const T&>>>
-  auto split(F tag) && { return SplitStream<T, SomeChain, F>(std::move(*this), std::move(tag)); }
+  auto split(F tag) && {
+    constexpr bool fits = Tagging<F, T>;
+    static_assert(fits, "split(tag): tag takes a record of this stream and returns something that has ==");
+    if constexpr (fits) {
+      return SplitStream<T, SomeChain, F>(std::move(*this), std::move(tag));
+    } else {
+      return detail::Mistake{};
+    }
+  }
   template <class F>
-  requires std::equality_comparable<std::remove_cvref_t<std::invoke_result_t<F&, const T&>>>
-  auto split(F tag) & { return use().split(std::move(tag)); }
+  auto split(F tag) & {
+    return use().split(std::move(tag));
+  }
 
   /// From here on n parallel instances of the operators run on every node, as tasks of their own; without it there is
   /// one. Directly behind a source that can be split, the source itself is read by n tasks a node, each its part. Else
@@ -349,30 +447,40 @@ class Stream {
   }
   template <class Record, class K>
   auto on_error(DeadLetters<Record, K> letters) && {
-    using Letter = DeadLetter<Record>;
-    using Head = operators::ForkHead<Letter, SomeChain::everywhere>;
-    auto op = follow("dead_letter", operators::stream_type<Letter>());
-    op->edge = plan::Edge::fork;
-    auto point = std::make_shared<operators::ForkPoint<Letter, operators::Untimed>>();
-    Stream<Letter, operators::Chain<Head, operators::NoBinder>>(graph_, op, {Head{point}, {}})
-        .sink(std::move(letters.sink));
-    return guarded(operators::LetterHandler<Record>{op_, operators::ForkStage<Letter>(point)});
+    constexpr bool fits = operators::can_be_letter<SomeChain, Record>;
+    static_assert(fits, "dead_letter<T>(sink): T is what the operator takes (of a source: std::string)");
+    if constexpr (fits && DeadLetters<Record, K>::fits) {
+      using Letter = DeadLetter<Record>;
+      using Head = operators::ForkHead<Letter, SomeChain::everywhere>;
+      auto op = follow("dead_letter", operators::stream_type<Letter>());
+      op->edge = plan::Edge::fork;
+      auto point = std::make_shared<operators::ForkPoint<Letter, operators::Untimed>>();
+      Stream<Letter, operators::Chain<Head, operators::NoBinder>>(graph_, op, {Head{point}, {}})
+          .sink(std::move(letters.sink));
+      return guarded(operators::LetterHandler<Record>{op_, operators::ForkStage<Letter>(point)});
+    } else {
+      return detail::Mistake{};
+    }
   }
 
   /// Ends the stream: calls `sink(record)` for each record, on node 0, from one thread, in order for records that were
   /// in order.
   /// @throws UserError  (stops the pipeline) when `sink` throws
-  template <Sink<T, typename SomeChain::Stamp> K>
+  template <class K>
   void sink(K sink) && {
-    auto op = follow("sink", "");
-    auto last = operators::SinkStage<K>(op, std::move(sink));
-    if constexpr (SomeChain::everywhere) {
-      operators::end_on_first_node<T>(*graph_, std::move(chain_), op_, op, std::move(last));
-    } else {
-      std::move(chain_).end(*graph_, std::move(last));
+    constexpr bool fits = Sink<K, T, typename SomeChain::Stamp>;
+    static_assert(fits, "sink(sink): sink takes a record of this stream (and with event time, if it wants, its time)");
+    if constexpr (fits) {
+      auto op = follow("sink", "");
+      auto last = operators::SinkStage<K>(op, std::move(sink));
+      if constexpr (SomeChain::everywhere) {
+        operators::end_on_first_node<T>(*graph_, std::move(chain_), op_, op, std::move(last));
+      } else {
+        std::move(chain_).end(*graph_, std::move(last));
+      }
     }
   }
-  template <Sink<T, typename SomeChain::Stamp> K>
+  template <class K>
   void sink(K sink) & {
     use().sink(std::move(sink));
   }
@@ -411,22 +519,33 @@ class Stream {
  private:
   template <class, class>
   friend class Stream;
+  friend struct detail::UseOrMove;
+  friend struct detail::Loop;
   template <class, class, class>
   friend class CollatedModelStream;
   template <class, class, class, class, class>
   friend class KeyedStream;
 
   auto follow(std::string kind, std::string output) const -> std::shared_ptr<plan::Operator> {
+    must_be_unused();
     auto op = graph_->add(std::move(kind), std::move(output), op_->placement);
     op->input = op_->id;
     op->edge = forked_ ? plan::Edge::fork : plan::Edge::fused;
     op->parallel = op_->parallel;
+    op->loop = op_->loop;
     return op;
+  }
+
+  // Once the stream has been used by name, its chain has ended and cannot go on.
+  void must_be_unused() const {
+    if (!fork_) return;
+    throw UsageError("a stream that has been used is moved into another use", "after " + op_->title(),
+                     "Use it by its name each time: s.map(…), not std::move(s).map(…).");
   }
 
   template <class Out, class Last>
   auto then(std::shared_ptr<plan::Operator> op, Last last) {
-    auto chain = std::move(chain_).then(std::move(last));
+    auto chain = std::move(chain_).template then<T>(std::move(last));
     return Stream<Out, decltype(chain)>(graph_, std::move(op), std::move(chain));
   }
 

@@ -123,12 +123,13 @@ class WindowJoinedStreams {
   template <class, class, class, operators::Unmatched, class, class>
   friend class WindowJoinedStreams;
 
-  static void check() {
+  void check() const {
+    if constexpr (!Kind::processing_time) left_.refuse_in_loop("a window in event time");
+    static_assert(!Kind::counts, "streams meet in windows of time: a number of records is no window for two streams");
     static_assert(Kind::processing_time || (Left::timed && Right::timed),
                   "a window in event time needs event time on both sides: call assign_timestamps before key_by, or "
                   "window(processing_time(…))");
-    static_assert(!Left::expires && !Right::expires,
-                  "a window says itself how long records are kept: no time_to_live");
+    static_assert(!Left::expires && !Right::expires, "a window says itself how long records are kept: no time_to_live");
     static_assert(std::copy_constructible<Owned<L>> && std::copy_constructible<Owned<R>>,
                   "a window keeps copies of the records of both streams: make them copyable");
   }
@@ -136,9 +137,8 @@ class WindowJoinedStreams {
   template <operators::Unmatched which>
   auto with_unmatched() && {
     static_assert(emitted == operators::Unmatched::none, "left_outer, right_outer or full_outer: one of them");
-    return WindowJoinedStreams<Left, Right, W, which, LateLeft, LateRight>(std::move(left_), std::move(right_), windows_,
-                                                                          std::move(late_left_),
-                                                                          std::move(late_right_), lateness_);
+    return WindowJoinedStreams<Left, Right, W, which, LateLeft, LateRight>(
+        std::move(left_), std::move(right_), windows_, std::move(late_left_), std::move(late_right_), lateness_);
   }
 
   // What makes the operator in front of the user's function.
@@ -147,13 +147,13 @@ class WindowJoinedStreams {
     return [this, kind](auto op, auto left, auto right) {
       using Function = operators::KeyOfEither<decltype(left.function), decltype(right.function)>;
       using Late = operators::LateOfEither<operators::LateRecords<L, LateLeft>, operators::LateRecords<R, LateRight>>;
-      using Parts = operators::WindowParts<K, Function, A, Late, Kind::processing_time>;
+      using Parts = operators::WindowParts<K, void, Function, A, Late, operators::AtEndOfWindow, Kind::processing_time>;
       op->detail = kind + (kind.empty() ? "" : ", ") + Kind::of(windows_).describe();
       auto late = Late{detail::late_records<L>(left_.graph(), op, std::move(late_left_)),
                        detail::late_records<R>(left_.graph(), op, std::move(late_right_))};
       return operators::TwoSidedWindow<L, R, operators::WindowOperator<W, Parts>>{
-          {windows_, Parts{op, Function{std::move(left.function), std::move(right.function)}, A{}, std::move(late),
-                           lateness_}}};
+          {windows_,
+           Parts{op, Function{std::move(left.function), std::move(right.function)}, A{}, std::move(late), lateness_}}};
     };
   }
 

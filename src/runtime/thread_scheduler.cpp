@@ -1,9 +1,8 @@
 #include <algorithm>
 #include <condition_variable>
-#include <deque>
 #include <functional>
-#include <map>
 #include <mutex>
+#include <tensair/runtime/ring.hpp>
 #include <tensair/runtime/thread_scheduler.hpp>
 #include <thread>
 #include <unordered_map>
@@ -11,7 +10,12 @@
 
 // One mutex guards who runs what. A task is idle, queued, running, or done; a wake that meets a running task is
 // remembered in `woken`, so that no wake is lost between a task's last look at its inputs and its return. A turn does a
-// chunk's worth of work, so the lock is taken once a chunk and not once a record.
+// chunk's worth of work, so the lock is taken once a chunk and not once a record. Nothing is allocated between start
+// and end: neither by a turn nor by a wake nor by a deadline.
+//
+// Of the workers with nothing to do one, the watcher, sleeps until the soonest deadline; the others sleep until they
+// are needed. A worker that begins a turn first sees to it that somebody takes what else there is, or watches the
+// deadlines: so no deadline is missed because the one who watched is at work.
 
 namespace tensair::runtime {
 
@@ -25,13 +29,23 @@ struct ThreadScheduler::State {
     Time deadline = never;
     std::unique_ptr<std::condition_variable> own;  // a task with a thread of its own waits here
   };
+  struct Timer {
+    Time deadline;
+    Entry* entry;
+    friend auto operator<(const Timer& a, const Timer& b) -> bool { return b.deadline < a.deadline; }
+  };
 
   std::mutex mutex;
-  std::condition_variable work;      // workers wait here
+  std::condition_variable work;   // workers wait here, but for the watcher
+  std::condition_variable alarm;  // the watcher waits here
+  int sleeping = 0;               // workers at `work`
+  Time watched = never;           // what the watcher sleeps until
+  bool has_watcher = false;
   std::condition_variable finished;  // `run` waits here
   std::unordered_map<Task*, Entry> entries;
-  std::deque<Task*> queue;
-  std::multimap<Time, Task*> timers;  // of tasks that share workers
+  Ring<Entry*> queue;
+  std::vector<Timer>
+      timers;  // a heap, soonest first, of tasks that share workers; one that its task has left is skipped
   std::size_t unfinished = 0;
   bool stopping = false;
   std::exception_ptr error;
@@ -52,6 +66,7 @@ struct ThreadScheduler::State {
 
   void wake_everybody() {
     work.notify_all();
+    alarm.notify_all();
     finished.notify_all();
     for (auto& [task, entry] : entries) {
       if (entry.own) entry.own->notify_all();
@@ -60,25 +75,42 @@ struct ThreadScheduler::State {
 
   // Caller holds the lock.
   void enqueue(Entry& entry) {
-    if (entry.deadline != never && !entry.own) forget_timer(entry);
+    entry.deadline = never;
     entry.status = Status::queued;
     if (entry.own) {
       entry.own->notify_one();
     } else {
-      queue.push_back(entry.task.get());
-      work.notify_one();
+      queue.push_back(&entry);
+      call_worker();
     }
   }
 
-  void forget_timer(Entry& entry) {
-    auto [first, last] = timers.equal_range(entry.deadline);
-    for (; first != last; ++first) {
-      if (first->second == entry.task.get()) {
-        timers.erase(first);
-        break;
-      }
+  void call_worker() {
+    if (sleeping > 0) {
+      work.notify_one();
+    } else if (has_watcher) {
+      alarm.notify_one();
     }
-    entry.deadline = never;
+  }
+
+  void add_timer(Entry& entry) {
+    // Timers that tasks have left are many when they are woken before each deadline: then they go all at once.
+    if (timers.size() >= 64 && timers.size() >= 2 * entries.size()) {
+      std::erase_if(timers, [](const Timer& timer) { return left(timer); });
+      std::make_heap(timers.begin(), timers.end());
+    }
+    timers.push_back({entry.deadline, &entry});
+    std::push_heap(timers.begin(), timers.end());
+  }
+  static auto left(const Timer& timer) -> bool { return timer.entry->deadline != timer.deadline; }
+  void pop_timer() {
+    std::pop_heap(timers.begin(), timers.end());
+    timers.pop_back();
+  }
+  // The soonest deadline of a task that still waits for it.
+  auto next_deadline() -> Time {
+    while (!timers.empty() && left(timers.front())) pop_timer();
+    return timers.empty() ? never : timers.front().deadline;
   }
 
   void finish(Entry& entry) {
@@ -109,13 +141,13 @@ struct ThreadScheduler::State {
       // Nobody is woken for it: this thread takes the next task of the queue itself.
       entry.deadline = never;
       entry.status = Status::queued;
-      if (!entry.own) queue.push_back(entry.task.get());
+      if (!entry.own) queue.push_back(&entry);
     } else {
       entry.status = Status::idle;
       entry.deadline = turn.deadline;
       if (turn.deadline != never && !entry.own) {
-        timers.emplace(turn.deadline, entry.task.get());
-        work.notify_one();  // somebody must wait for the new deadline
+        add_timer(entry);
+        if (has_watcher && entry.deadline < watched) alarm.notify_one();
       }
     }
     return !stopping;
@@ -124,17 +156,26 @@ struct ThreadScheduler::State {
   void work_shared() {
     std::unique_lock lock{mutex};
     while (!stopping) {
-      const Time now = clock.now();
-      while (!timers.empty() && timers.begin()->first <= now) enqueue(entries.at(timers.begin()->second));
+      const Time now = timers.empty() ? Time{} : clock.now();
+      while (next_deadline() <= now) {
+        auto& entry = *timers.front().entry;
+        pop_timer();
+        enqueue(entry);
+      }
       if (!queue.empty()) {
-        Entry& entry = entries.at(queue.front());
+        Entry& entry = *queue.front();
         queue.pop_front();
+        if (!queue.empty() || (!timers.empty() && !has_watcher)) call_worker();
         turn(entry, lock);
-      } else if (timers.empty()) {
+      } else if (timers.empty() || has_watcher) {
+        ++sleeping;
         work.wait(lock);
+        --sleeping;
       } else {
-        const Time deadline = timers.begin()->first;
-        work.wait_until(lock, deadline);
+        has_watcher = true;
+        watched = timers.front().deadline;
+        alarm.wait_until(lock, Time{watched});
+        has_watcher = false;
       }
     }
   }

@@ -1,5 +1,7 @@
-# COMPILER FLAGS FILE: succeeds if FILE does not compile, for the reason that its first line gives: // error: REGEX
+# COMPILER FLAGS FILE: succeeds if FILE does not compile, for the reason that its first line gives (// error: REGEX), and
+# the compiler says so in at most 15 lines, for nobody reads more.
 cmake_policy(VERSION 3.25)
+set(most_lines 15)
 file(STRINGS "${FILE}" first LIMIT_COUNT 1)
 if(NOT first MATCHES "^// error: (.+)$")
   message(FATAL_ERROR "${FILE}: its first line must be: // error: REGEX")
@@ -15,4 +17,9 @@ if(result EQUAL 0)
 endif()
 if(NOT output MATCHES "${regex}")
   message(FATAL_ERROR "${FILE}: no line of the compiler's output matches: ${regex}\n${output}")
+endif()
+string(REGEX MATCHALL "\n" ends "${output}")
+list(LENGTH ends lines)
+if(lines GREATER most_lines)
+  message(FATAL_ERROR "${FILE}: an error of ${lines} lines, more than ${most_lines}:\n${output}")
 endif()

@@ -1,4 +1,4 @@
-// error: T is the type of the records that the operator takes
+// error: T is what the operator takes
 #include <string>
 #include <tensair/pipeline.hpp>
 

@@ -1,4 +1,4 @@
-// error: Predicate
+// error: filter\(keep\): keep takes a record of this stream and returns true or false
 #include <string>
 #include <tensair/pipeline.hpp>
 

@@ -1,4 +1,4 @@
-// error: Expansion
+// error: flat_map\(f\): f takes a record of this stream and returns a range
 #include <tensair/pipeline.hpp>
 
 void build(tensair::Pipeline& pipeline) {

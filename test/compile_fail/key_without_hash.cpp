@@ -1,4 +1,4 @@
-// error: Keying
+// error: key_by\(f\): f takes a record of this stream and returns its key, which has == and a std::hash
 #include <tensair/pipeline.hpp>
 
 struct Unhashed {

@@ -1,4 +1,4 @@
-// error: Mapping
+// error: map\(f\): f takes a record of this stream
 #include <string>
 #include <tensair/pipeline.hpp>
 

@@ -1,4 +1,4 @@
-// error: Sink
+// error: sink\(sink\): sink takes a record of this stream
 #include <string>
 #include <tensair/pipeline.hpp>
 

@@ -1,4 +1,4 @@
-// error: Timing
+// error: f takes a record of this stream and returns a time
 #include <tensair/pipeline.hpp>
 
 void build(tensair::Pipeline& pipeline) {

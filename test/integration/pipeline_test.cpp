@@ -243,6 +243,11 @@ TEST_CASE("graphs that cannot run are refused before anything starts", "[integra
           pipeline.source(numbers(3)).map([](int n) { return n; });
         }).find("the stream of map #1 goes nowhere") == 0);
   CHECK(error_of([](Pipeline& pipeline) { pipeline.source(numbers(3)).batch(0).collect(); }).find("batch(0)") == 0);
+  CHECK(error_of([](Pipeline& pipeline) {
+          auto used = pipeline.source(numbers(3));
+          used.collect();
+          std::move(used).collect();
+        }).find("a stream that has been used is moved into another use (after source #0)") == 0);
 }
 
 TEST_CASE("records with serialize() cross nodes", "[integration]") {

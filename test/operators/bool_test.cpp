@@ -65,7 +65,8 @@ TEST_CASE("bools are keys, and are counted, remembered and put into windows", "[
       keyed.count(at_end).sink([&](const auto& one) { counts.emplace_back(one.key, one.value); });
       keyed.distinct().sink([&](bool) { ++distinct; });
       keyed.window(tumbling(10us))
-          .process<std::size_t>([](bool, const Window&, std::span<const bool> records, auto emit) { emit(records.size()); })
+          .process<std::size_t>(
+              [](bool, const Window&, std::span<const bool> records, auto emit) { emit(records.size()); })
           .sink([&](std::size_t n) { in_windows += n; });
       keyed.window(tumbling(1s)).max().sink([&](const auto& one) { most += one.value ? 1 : 0; });
     });

@@ -4,9 +4,9 @@
 #include "support/on_schedule.hpp"
 #include "support/streams.hpp"
 
-// Joins under many seeds of the simulated scheduler, which decide who is next and how long messages take. A run in which
-// nothing can happen any more is an error, which names the tasks that wait. One side has more records than its channels
-// hold (8 chunks of 256) while the other has none yet.
+// Joins under many seeds of the simulated scheduler, which decide who is next and how long messages take. A run in
+// which nothing can happen any more is an error, which names the tasks that wait. One side has more records than its
+// channels hold (8 chunks of 256) while the other has none yet.
 
 using namespace tensair;
 using namespace tensair::test;
@@ -92,7 +92,8 @@ TEST_CASE("a stream broadcast to itself never blocks itself", "[operators][broad
   check_seeds(records, many, [&](Pipeline& pipeline, int parallel) {
     auto stream = pipeline.source(numbers(many)).parallel(parallel);
     stream
-        .broadcast_join<int>(stream.rebalance(), [](int& seen, int) { ++seen; }, [](int n, const int&) { return n; })
+        .broadcast_join<int>(
+            stream.rebalance(), [](int& seen, int) { ++seen; }, [](int n, const int&) { return n; })
         .sink([&](int) { ++records; });
   });
 }

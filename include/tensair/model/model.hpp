@@ -166,22 +166,34 @@ class CollatedModelStream {
   /// batches come back as batches; in order on each node.
   /// @throws UserError  (stops the pipeline) when `collate` throws
   auto predict(PredictOptions options = {}) && {
-    require_collatable();
-    using Head = operators::PredictHead<T, SomeChain::everywhere, Collate>;
-    auto op = stream_.follow("predict", operators::stream_type<Prediction<T>>());
-    op->edge = plan::Edge::local;
-    const auto use = net_.runtime()->add_use(use_of(detail::ModelUse::Kind::predict, op));
-    auto head = Head{op, net_.runtime(), use, options, std::move(collate_)};
-    one_instance().end(*stream_.graph_, operators::LocalStage<T>(head.inlet));
-    return Stream<Prediction<T>, operators::Chain<Head, operators::NoBinder>>(stream_.graph_, op,
-                                                                              {std::move(head), {}});
+    constexpr bool fits = is_collatable();
+    if constexpr (fits) {
+      using Head = operators::PredictHead<T, SomeChain::everywhere, Collate>;
+      auto op = stream_.follow("predict", operators::stream_type<Prediction<T>>());
+      op->edge = plan::Edge::local;
+      const auto use = net_.runtime()->add_use(use_of(detail::ModelUse::Kind::predict, op));
+      auto head = Head{op, net_.runtime(), use, options, std::move(collate_)};
+      one_instance().end(*stream_.graph_, operators::LocalStage<T>(head.inlet));
+      return Stream<Prediction<T>, operators::Chain<Head, operators::NoBinder>>(stream_.graph_, op,
+                                                                                {std::move(head), {}});
+    } else {
+      return detail::Mistake{};
+    }
   }
 
  private:
-  static constexpr void require_collatable() {
-    static_assert(std::invocable<Collate&, std::span<const Record>>,
+  static constexpr auto is_collatable() -> bool {
+    constexpr bool fits = std::invocable<Collate&, std::span<const Record>>;
+    static_assert(fits,
                   "a model needs tensors: give the record's namespace a function collate(std::span<const Record>), or "
                   "stream.model(net, collate) one");
+    return fits;
+  }
+  static constexpr auto can_be_learnt() -> bool {
+    if constexpr (is_batch<T>) return is_collatable();
+    constexpr bool fits = std::same_as<T, TensorBatch> || is_batch<T>;
+    static_assert(fits, "a model learns from batches: write .batch(n) before .model(net)");
+    return fits;
   }
 
   // A model has one stream of records from each node: parallel instances meet before it.
@@ -207,9 +219,7 @@ class CollatedModelStream {
   template <class R>
   auto learn(std::string kind, detail::ModelUse::Kind use_kind, detail::ResultInlet<R> detail::ModelUse::*results,
              std::uint64_t every = 0) -> Results<R> {
-    static_assert(is_batch<T> || std::same_as<T, TensorBatch>,
-                  "a model learns from batches: write .batch(n) before .model(net)");
-    if constexpr (is_batch<T>) require_collatable();
+    constexpr bool fits = can_be_learnt();
     auto op = stream_.follow(std::move(kind), operators::stream_type<R>());
     op->edge = plan::Edge::route;
     op->may_be_unused = true;
@@ -220,9 +230,11 @@ class CollatedModelStream {
     use.*results = head.inlet();
     if (use_kind == detail::ModelUse::Kind::validate) op->placement = plan::Placement::first_node;
     const auto number = net_.runtime()->add_use(std::move(use));
-    one_instance()
-        .then(operators::CollateBatches<Record, Collate>{op, std::move(collate_)})
-        .end(*stream_.graph_, RouterStage(net_.runtime(), number));
+    if constexpr (fits) {
+      one_instance()
+          .then(operators::CollateBatches<Record, Collate>{op, std::move(collate_)})
+          .end(*stream_.graph_, RouterStage(net_.runtime(), number));
+    }
     return {stream_.graph_, op, {std::move(head), {}}};
   }
 

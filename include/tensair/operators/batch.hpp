@@ -40,7 +40,8 @@ namespace operators {
 template <class T, class Stamp, class Next>
 class BatchStage : public StageBase<Next> {
  public:
-  BatchStage(std::size_t size, Next next) : StageBase<Next>(std::move(next)), size_(size) {}
+  /// @param cut  a watermark behind its records ends a batch: in a loop, which else would wait for it
+  BatchStage(std::size_t size, bool cut, Next next) : StageBase<Next>(std::move(next)), size_(size), cut_(cut) {}
 
   void operator()(T record, Stamp stamp) {
     auto& records = batch_->records;
@@ -55,6 +56,7 @@ class BatchStage : public StageBase<Next> {
 
   void watermark(EventTime time) {
     watermark_ = time;
+    if (cut_ && latest_ < time && !batch_->records.empty()) emit();
     this->next_.watermark(std::min(time, earliest_));
   }
 
@@ -76,6 +78,7 @@ class BatchStage : public StageBase<Next> {
   }
 
   std::size_t size_;
+  bool cut_;
   Fresh<Batch<Owned<T>>> batch_;
   EventTime earliest_ = end_of_time, latest_ = beginning_of_time, watermark_ = beginning_of_time;
 };
@@ -84,10 +87,11 @@ class BatchStage : public StageBase<Next> {
 template <class T, class Stamp>
 struct BatchOf {
   std::size_t size;
+  bool cut = false;
 
   template <class Next>
   auto bind(Next next) && -> BatchStage<T, Stamp, Next> {
-    return {size, std::move(next)};
+    return {size, cut, std::move(next)};
   }
 };
 

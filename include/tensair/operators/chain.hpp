@@ -135,8 +135,10 @@ struct StampBehind<Operator, Before> {
   using type = typename Operator::StampBehind;
 };
 
-template <class SomeHead, class SomeBinder, StampType StampAtEnd = typename SomeHead::Stamp>
+/// @tparam LastInput  the records that the last operator takes; void where that is not known
+template <class SomeHead, class SomeBinder, StampType StampAtEnd = typename SomeHead::Stamp, class LastInput = void>
 struct Chain {
+  using Input = LastInput;
   using Head = SomeHead;
   using Binder = SomeBinder;
   static constexpr bool everywhere = Head::everywhere;
@@ -152,10 +154,10 @@ struct Chain {
     head.end(graph, std::move(binder).bind(std::move(last)));
   }
 
-  /// The chain with one operator more.
-  template <class Operator>
+  /// The chain with one operator more, which takes records of type In.
+  template <class In = void, class Operator>
   auto then(Operator last) && {
-    using Longer = Chain<Head, Then<Binder, Operator>, typename StampBehind<Operator, Stamp>::type>;
+    using Longer = Chain<Head, Then<Binder, Operator>, typename StampBehind<Operator, Stamp>::type, In>;
     return Longer{std::move(head), {std::move(binder), std::move(last)}};
   }
 };

@@ -1,7 +1,6 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <optional>
 #include <tensair/operators/batch.hpp>
 #include <tensair/operators/event_time.hpp>
@@ -28,6 +27,17 @@ struct TimedChunk {
   EventTime watermark = beginning_of_time;
   std::uint32_t sender = 0;  ///< whose watermark this is: the sender's number among the receiver's
   bool idle = false;         ///< nothing has come since for a while
+
+  /// Leaves nothing in it but memory.
+  void clear() {
+    records.clear();
+    times.clear();
+    watermark = beginning_of_time;
+    sender = 0;
+    idle = false;
+  }
+
+  auto capacity() const -> std::size_t { return records.capacity(); }
 
   static constexpr bool serializes_members = true;
 
@@ -56,16 +66,13 @@ class ChunkSender {
 
   void push(T record, Stamp stamp) {
     if constexpr (is_timed<Stamp>) {
-      if (chunk_.records.empty()) {
-        chunk_.records.reserve(chunk_size<T>);
-        chunk_.times.reserve(chunk_size<T>);
-      }
+      if (chunk_.records.empty()) make_room();
       chunk_.records.push_back(OwnedRecord<T>::own(std::move(record)));
       chunk_.times.push_back(stamp);
       idle_ = false;
       if (chunk_.records.size() >= chunk_size<T>) flush();
     } else {
-      if (chunk_.empty()) chunk_.reserve(chunk_size<T>);
+      if (chunk_.empty()) make_room();
       chunk_.push_back(OwnedRecord<T>::own(std::move(record)));
       if (chunk_.size() >= chunk_size<T>) flush();
     }
@@ -108,9 +115,21 @@ class ChunkSender {
   auto blocked() const -> bool { return !waiting_.empty() || (finishing_ && !ended_); }
 
  private:
+  // Before a chunk's first record.
+  [[gnu::noinline]] void make_room() {
+    if constexpr (is_timed<Stamp>) {
+      if (chunk_.records.capacity() < chunk_size<T>) chunk_ = outlet_->spare();
+      chunk_.records.reserve(chunk_size<T>);
+      chunk_.times.reserve(chunk_size<T>);
+    } else {
+      if (chunk_.capacity() < chunk_size<T>) chunk_ = outlet_->spare();
+      chunk_.reserve(chunk_size<T>);
+    }
+  }
+
   std::optional<runtime::Outlet<Chunk<T, Stamp>>> outlet_;
   Chunk<T, Stamp> chunk_;
-  std::deque<Chunk<T, Stamp>> waiting_;
+  runtime::Ring<Chunk<T, Stamp>> waiting_;
   std::uint32_t number_ = 0;
   EventTime watermark_ = beginning_of_time, sent_watermark_ = beginning_of_time;
   bool idle_ = false, sent_idle_ = false;

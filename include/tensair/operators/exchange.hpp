@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <memory>
 #include <optional>
 #include <tensair/operators/chunk.hpp>
@@ -146,12 +147,15 @@ class BoundaryStage {
   auto is_fused() const -> bool { return next_->has_value(); }
   /// Passes something to a fused stage that is no record of this edge. Precondition: `is_fused()`
   template <class Other>
-  void pass(Other&& other, Stamp stamp) {
+  [[gnu::always_inline]] void pass(Other&& other, Stamp stamp) {
     (**next_)(std::forward<Other>(other), stamp);
   }
 
-  void watermark(EventTime time) {
-    if (next_->has_value()) (*next_)->watermark(time);
+  [[gnu::always_inline]] void watermark(EventTime time) {
+    if (next_->has_value()) [[likely]] {
+      (*next_)->watermark(time);
+      return;
+    }
     for (auto& sender : *senders_) sender.watermark(time);
   }
   void idle() {
@@ -161,17 +165,17 @@ class BoundaryStage {
   void flush() {
     if (next_->has_value()) (*next_)->flush();
     for (auto& sender : *senders_) sender.flush();
+    any_blocked_ = ask_senders();
   }
   void finish() {
     if (next_->has_value()) (*next_)->finish();
     for (auto& sender : *senders_) sender.finish();
+    any_blocked_ = ask_senders();
   }
-  auto blocked() -> bool {
-    if (next_->has_value()) return (*next_)->blocked();
-    for (const auto& sender : *senders_) {
-      if (sender.blocked()) return true;
-    }
-    return false;
+  [[gnu::always_inline]] auto blocked() -> bool {
+    if (next_->has_value()) [[likely]]
+      return (*next_)->blocked();
+    return any_blocked_;
   }
   auto deadline() -> Time { return next_->has_value() ? (*next_)->deadline() : never; }
   void tick(Time now) {
@@ -184,16 +188,22 @@ class BoundaryStage {
     if constexpr (requires { Routing::to_all; }) {
       static_assert(std::copy_constructible<T>, "broadcast needs records that can be copied");
       for (auto& sender : *senders_) sender.push(record, stamp);
+      any_blocked_ = ask_senders();
     } else {
-      const std::size_t to = routing_(std::as_const(record), senders_->size());
-      (*senders_)[to].push(std::move(record), stamp);
+      auto& sender = (*senders_)[routing_(std::as_const(record), senders_->size())];
+      sender.push(std::move(record), stamp);
+      any_blocked_ = any_blocked_ || sender.blocked();
     }
+  }
+  auto ask_senders() const -> bool {
+    return std::any_of(senders_->begin(), senders_->end(), [](const auto& sender) { return sender.blocked(); });
   }
 
   std::shared_ptr<ExchangePlan<T, Stamp, Fused>> plan_;
   [[no_unique_address]] Routing routing_;
   Fresh<std::optional<Fused>> next_;
   Fresh<std::vector<ChunkSender<T, Stamp>>> senders_;
+  bool any_blocked_ = false;  // of the senders; asked for each record in front, so it is not looked for each time
 };
 
 /// Records come over an exchange from the chain `Upstream`.

@@ -16,9 +16,9 @@
 // What joins that keep records of both sides build on.
 //
 // A key's entry has a list of records for each side, sorted by time. A record that comes looks through the other side's
-// list and is put into its own. It is dropped when its time has come, in one of two ways. If records of a side go in the
-// order of their times, all entries are looked at in turn, a few with each step of the watermark: what is due is at the
-// front of its list, and the entries lie side by side (`sweep`). Else an expiry knows the records, a record its key
+// list and is put into its own. It is dropped when its time has come, in one of two ways. If records of a side go in
+// the order of their times, all entries are looked at in turn, a few with each step of the watermark: what is due is at
+// the front of its list, and the entries lie side by side (`sweep`). Else an expiry knows the records, a record its key
 // (`drop`). A key without records leaves the table. Each turn drops a bounded number, more than can come in it, so
 // however much falls due at once nothing stalls.
 //
@@ -268,8 +268,8 @@ class JoinStage : public StageBase<Next> {
       table_->template records<side>().erase_first(list);
     return dropped;
   }
-  // Of an entry with records that are due: what dropping them will need. If most likely the key goes, returns true; then
-  // entry `last` will take its place.
+  // Of an entry with records that are due: what dropping them will need. If most likely the key goes, returns true;
+  // then entry `last` will take its place.
   auto fetch_due(Entry& entry, std::size_t last) -> bool {
     auto& keys = table_->keys();
     const RecordList &left = entry.value.left, &right = entry.value.right;

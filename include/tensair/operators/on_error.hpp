@@ -46,6 +46,8 @@ struct DeadLetter {
 /// What `dead_letter` makes.
 template <class T, class K>
 struct DeadLetters {
+  static constexpr bool fits = std::invocable<K&, DeadLetter<T>>;
+
   K sink;
 };
 
@@ -54,7 +56,8 @@ struct DeadLetters {
 /// @tparam T  the records that the operator takes; behind a source `std::string`: the text that was read
 template <class T, class K>
 auto dead_letter(K sink) -> DeadLetters<T, K> {
-  static_assert(std::invocable<K&, DeadLetter<T>>, "dead_letter<T>(sink): the sink takes a DeadLetter<T>");
+  constexpr bool fits = DeadLetters<T, K>::fits;
+  static_assert(fits, "dead_letter<T>(sink): the sink takes a DeadLetter<T>");
   return {std::move(sink)};
 }
 
@@ -94,11 +97,10 @@ class LetterHandler {
   }
   template <class Record>
   void handle(const Record& record, const char* error) {
-    static_assert(
-        std::is_constructible_v<T, const Record&>,
-        "dead_letter<T>(sink): T is the type of the records that the operator takes (of a source: std::string)");
+    constexpr bool fits = std::is_constructible_v<T, const Record&>;
+    static_assert(fits, "dead_letter<T>(sink): T is what the operator takes (of a source: std::string)");
     count_->add(1);
-    letters_(DeadLetter<T>{T(record), error, op_->title(), node_}, Untimed{});
+    if constexpr (fits) letters_(DeadLetter<T>{T(record), error, op_->title(), node_}, Untimed{});
   }
   void flush() { letters_.flush(); }
   void finish() { letters_.finish(); }

@@ -4,6 +4,7 @@
 #include <memory>
 #include <stdexcept>
 #include <tensair/operators/key_by.hpp>
+#include <tensair/operators/timers.hpp>
 #include <utility>
 #include <vector>
 
@@ -67,39 +68,19 @@ concept ProcessFunction = std::move_constructible<P> && std::default_initializab
 
 namespace operators {
 
-/// Timers of one kind of time, soonest first.
-template <class TimeType, class K>
-class Timers {
- public:
-  struct Timer {
-    TimeType time;
-    Owned<K> key;
-  };
-
-  void add(TimeType time, const Owned<K>& key) {
-    heap_.push_back({time, key});
-    std::push_heap(heap_.begin(), heap_.end(), later);
-  }
-  auto first() const -> TimeType { return heap_.empty() ? TimeType::max() : heap_.front().time; }
-  auto due(TimeType now) const -> bool { return !heap_.empty() && heap_.front().time <= now; }
-  auto take() -> Timer {
-    std::pop_heap(heap_.begin(), heap_.end(), later);
-    Timer timer = std::move(heap_.back());
-    heap_.pop_back();
-    return timer;
-  }
-
- private:
-  static auto later(const Timer& a, const Timer& b) -> bool { return b.time < a.time; }
-  std::vector<Timer> heap_;
-};
-
 /// A key's state and the timers it waits for.
 template <class State>
 struct ProcessState {
   State state{};
   std::vector<EventTime> event_timers{};
   std::vector<Time> timers{};
+};
+
+/// Whether a process function asks for timers in event time.
+template <class P, class K>
+concept has_event_timers = requires(P process, EventTime time, typename P::State& state,
+                                    ProcessContext<K, typename P::Output>& context) {
+  process.on_event_time(time, state, context);
 };
 
 /// The stage of `process(p)`.
@@ -109,15 +90,10 @@ class ProcessStage : public KeyedStage<K, Function, ProcessState<typename P::Sta
   using Entry = typename Base::Entry;
   using Out = typename P::Output;
   using ContextBase = ProcessContext<K, Out>;
-  static constexpr bool has_event_timers =
-      requires(P process, EventTime time, typename P::State& state, ContextBase& context) {
-    process.on_event_time(time, state, context);
-  };
+  static constexpr bool has_event_timers = operators::has_event_timers<P, K>;
   static constexpr bool has_timers = requires(P process, Time time, typename P::State& state, ContextBase& context) {
     process.on_processing_time(time, state, context);
   };
-  static_assert(!has_event_timers || is_timed<Stamp>,
-                "a process function with on_event_time needs event time: call assign_timestamps before key_by");
 
  public:
   ProcessStage(std::shared_ptr<plan::Operator> op, Function function, P process, Next next)

@@ -53,7 +53,6 @@ class RecordLists {
       free_table(segments_[s], (first_segment << s) * sizeof(Node));
   }
 
-
   auto at(RecordNumber number) -> Node& {
     const std::size_t shifted = number + first_segment;
     const auto segment = static_cast<std::size_t>(std::bit_width(shifted) - first_bits);
@@ -157,8 +156,8 @@ class RecordLists {
   }
 
   std::array<Node*, 32> segments_{};
-  RecordNumber used_ = 0;            // places that have been used once
-  std::vector<RecordNumber> free_;   // those that can be used again; not in the places, which are far from each other
+  RecordNumber used_ = 0;           // places that have been used once
+  std::vector<RecordNumber> free_;  // those that can be used again; not in the places, which are far from each other
 };
 
 }  // namespace tensair::operators

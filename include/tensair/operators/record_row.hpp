@@ -12,9 +12,7 @@ namespace tensair::operators {
 class BoolRow {
  public:
   void push_back(bool value) { values_.push_back({value}); }
-  void append(const BoolRow& others) {
-    values_.insert(values_.end(), others.values_.begin(), others.values_.end());
-  }
+  void append(const BoolRow& others) { values_.insert(values_.end(), others.values_.begin(), others.values_.end()); }
   auto empty() const -> bool { return values_.empty(); }
   auto begin() -> bool* { return empty() ? nullptr : &values_.front().value; }
   auto end() -> bool* { return empty() ? nullptr : &values_.back().value + 1; }

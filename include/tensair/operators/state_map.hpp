@@ -69,9 +69,10 @@ class StateMap {
     return segments_[segment][shifted - (first_segment << segment)];
   }
 
-  /// The entry of a key, or null.
+  /// The entry of a key, or null. Always inlined: it is most of what a keyed operator does with a record, and a unit
+  /// with many of them would call it.
   template <class Like>
-  auto find(const Like& key, std::uint64_t hash) -> Entry* {
+  [[gnu::always_inline]] auto find(const Like& key, std::uint64_t hash) -> Entry* {
     const std::uint64_t tag = hash >> 32;
     for (std::size_t slot = tag & mask_; slots_[slot] != 0; slot = (slot + 1) & mask_) {
       if (slots_[slot] >> 32 != tag) continue;
@@ -99,7 +100,7 @@ class StateMap {
 
   /// The entry of a key; a new one gets the state `make()`.
   template <class Like, class Make>
-  auto find_or_make(const Like& key, std::uint64_t hash, Make&& make) -> Entry& {
+  [[gnu::always_inline]] auto find_or_make(const Like& key, std::uint64_t hash, Make&& make) -> Entry& {
     if (Entry* found = find(key, hash)) [[likely]]
       return *found;
     return insert(Owned<K>(key), hash, std::forward<Make>(make));

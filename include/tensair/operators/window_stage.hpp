@@ -8,6 +8,8 @@
 #include <tensair/operators/fork.hpp>
 #include <tensair/operators/record_row.hpp>
 #include <tensair/operators/stage.hpp>
+#include <tensair/operators/trigger.hpp>
+#include <tensair/operators/window_partial.hpp>
 #include <tensair/operators/window_result.hpp>
 #include <utility>
 #include <vector>
@@ -46,8 +48,12 @@ class DropLate : public LastStage {
 
   void open(StageContext& context) { count_ = context.node.counter(op_->title() + ": late records"); }
   template <class R>
-  void take(R&&, EventTime) {
-    count_->add(1);
+  void take(R&& record, EventTime) {
+    if constexpr (is_window_partial<std::remove_cvref_t<R>>) {
+      count_->add(record.value.records);
+    } else {
+      count_->add(1);
+    }
   }
 
  private:
@@ -77,7 +83,8 @@ class SendLate : public ForkStage<T, EventTime> {
   std::shared_ptr<runtime::Counter> count_;
 };
 
-/// What a window's function sees of an aggregate: the records themselves. `f(key, window, records, emit)`.
+/// What a window's function sees of an aggregate: the records themselves. `f(key, window, records, emit)`, or where a
+/// window is no stretch of time `f(key, records, emit)`.
 template <class T, class Out, class F>
 struct CollectRecords {
   using Emitted = Out;
@@ -92,18 +99,22 @@ struct CollectRecords {
   void emit(const K& key, const Window& window, const RecordRow<T>& all, Emit emit) {
     std::invoke(f, key, window, std::span<const T>(all), emit);
   }
+  template <class K, class Emit>
+  void emit(const K& key, const std::vector<T>& all, Emit emit) {
+    std::invoke(f, key, std::span<const T>(all), emit);
+  }
 };
 
-/// What an operator on windows emits.
-template <class K, class A>
+/// What an operator on windows emits: what its aggregate does, or `Result<K, V>`.
+template <template <class, class> class Result, class K, class A>
 struct WindowOutput {
-  using type = WindowResult<K, AggregateResult<A>>;
+  using type = Result<K, AggregateResult<A>>;
 };
-template <class K, class A>
+template <template <class, class> class Result, class K, class A>
 requires requires {
   typename A::Emitted;
 }
-struct WindowOutput<K, A> {
+struct WindowOutput<Result, K, A> {
   using type = typename A::Emitted;
 };
 
@@ -116,13 +127,16 @@ inline constexpr std::chrono::microseconds most_remote = std::chrono::hours{24 *
 auto checked_lateness(std::chrono::microseconds lateness) -> std::chrono::microseconds;
 
 /// What a window stage is made of.
-template <class K, class SomeFunction, class SomeAggregate, class SomeLate, bool ProcessingTime>
+template <class K, class T, class SomeFunction, class SomeAggregate, class SomeLate, class SomeTrigger,
+          bool ProcessingTime>
 struct WindowParts {
   using Key = K;
+  using Record = T;
   using Function = SomeFunction;
   using A = SomeAggregate;
   using State = AggregateState<A>;
   using Late = SomeLate;
+  using Trigger = SomeTrigger;
   static constexpr bool processing_time = ProcessingTime;
 
   std::shared_ptr<plan::Operator> op;
@@ -130,11 +144,14 @@ struct WindowParts {
   A aggregate;
   Late late;
   std::chrono::microseconds lateness;
+  [[no_unique_address]] Trigger trigger{};
+  bool discarding = false;  // what has been emitted early is not in the window's later results
 };
 
 /// What the stages of all windows build on. `Self` has `take(record, time)`; `fire()`, which emits what is due by
 /// `watermark_` and returns false if the stage behind was blocked before all was done; and `due()`, the earliest time
-/// at which it has something to do.
+/// at which it has something to do. With a trigger that has a timer also `fire_early(now)` and `early_due()`, the same
+/// in processing time.
 template <class Self, class Parts, class Next>
 class WindowStage : public StageBase<Next> {
  public:
@@ -151,7 +168,7 @@ class WindowStage : public StageBase<Next> {
   }
 
   template <class R, class Stamp>
-  void operator()(R&& record, Stamp stamp) {
+  [[gnu::always_inline]] void operator()(R&& record, Stamp stamp) {
     if constexpr (Parts::processing_time) {
       self().take(std::forward<R>(record), event_time(now_));
     } else {
@@ -159,10 +176,16 @@ class WindowStage : public StageBase<Next> {
     }
   }
 
-  void watermark(EventTime time) {
+  // There is one for each record where times only rise, and mostly nothing is due.
+  [[gnu::always_inline]] void watermark(EventTime time) {
     if constexpr (!Parts::processing_time) {
       watermark_ = time;
-      advance();
+      if (firing_ || self().due() <= time) {
+        advance();
+      } else if (std::exchange(passed_on_, time) != time) {
+        parts_.late.watermark(time);
+        this->next_.watermark(time);
+      }
     }
   }
   void idle() {
@@ -172,7 +195,7 @@ class WindowStage : public StageBase<Next> {
     }
   }
   void flush() {
-    if constexpr (Parts::processing_time) now_ = std::max(now_, clock_->now());
+    if constexpr (reads_clock) now_ = std::max(now_, clock_->now());
     parts_.late.flush();
     this->next_.flush();
     if (!firing_) return;
@@ -184,21 +207,21 @@ class WindowStage : public StageBase<Next> {
     watermark_ = end_of_time;
     advance();
   }
-  auto blocked() -> bool {
+  [[gnu::always_inline]] auto blocked() -> bool {
     const bool late = parts_.late.blocked();  // asked in any case: it may go on when it is
     return firing_ || this->next_.blocked() || late;
   }
   auto deadline() -> Time {
     Time first = std::min(this->next_.deadline(), parts_.late.deadline());
-    if constexpr (Parts::processing_time) {
-      if (!firing_) first = std::min(first, time_of(self().due()));
-    }
+    if (firing_) return first;
+    if constexpr (Parts::processing_time) first = std::min(first, time_of(self().due()));
+    if constexpr (Parts::Trigger::has_timer) first = std::min(first, time_of(self().early_due()));
     return first;
   }
   void tick(Time now) {
-    if constexpr (Parts::processing_time) {
+    if constexpr (reads_clock) {
       now_ = std::max(now_, now);
-      watermark_ = std::max(watermark_, event_time(now_));
+      if constexpr (Parts::processing_time) watermark_ = std::max(watermark_, event_time(now_));
       advance();
     }
     if (parts_.late.deadline() <= now) parts_.late.tick(now);
@@ -208,14 +231,24 @@ class WindowStage : public StageBase<Next> {
  protected:
   template <class R>
   auto key_of(const R& record) -> decltype(auto) {
-    return parts_.function.key(record);
+    if constexpr (is_window_partial<R>) {
+      return (record.key);
+    } else {
+      return parts_.function.key(record);
+    }
   }
   auto hash_of(const auto& key) const -> std::uint64_t { return parts_.function.hash(key); }
 
   auto new_state() -> State { return parts_.aggregate.init(); }
   template <class R>
   void add(State& state, const R& record) {
-    const auto run = [&] { parts_.aggregate.add(state, record); };
+    const auto run = [&] {
+      if constexpr (is_window_partial<R>) {
+        parts_.aggregate.merge(state, record.value.state);
+      } else {
+        parts_.aggregate.add(state, record);
+      }
+    };
     call(parts_.op, run);
   }
   void merge(State& state, State other) {
@@ -235,6 +268,8 @@ class WindowStage : public StageBase<Next> {
     }
   }
 
+  /// The node's clock as of this turn, as an event time.
+  auto processing_time() const -> EventTime { return event_time(now_); }
   /// Whether a window with this end is gone: its state is given up, and records for it are late.
   auto gone(EventTime end) const -> bool { return end + parts_.lateness <= watermark_; }
   template <class R>
@@ -249,6 +284,8 @@ class WindowStage : public StageBase<Next> {
   EventTime watermark_ = beginning_of_time;
 
  private:
+  static constexpr bool reads_clock = Parts::processing_time || Parts::Trigger::has_timer;
+
   auto self() -> Self& { return static_cast<Self&>(*this); }
 
   static auto event_time(Time time) -> EventTime {
@@ -270,6 +307,9 @@ class WindowStage : public StageBase<Next> {
   void advance() {
     firing_ = true;
     if (self().due() <= watermark_ && !self().fire()) return;
+    if constexpr (Parts::Trigger::has_timer) {
+      if (!self().fire_early(processing_time())) return;
+    }
     firing_ = false;
     if constexpr (!Parts::processing_time) {
       if (watermark_ != passed_on_) {

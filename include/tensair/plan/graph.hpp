@@ -47,6 +47,7 @@ struct Operator {
   bool may_be_unused = false;  ///< its stream may go nowhere: training is worth something without its results
   int instances = 0;           ///< replicas of a model operator; 0: as the placement says
   int parallel = 1;            ///< parallel instances on each node where it runs
+  int loop = -1;               ///< the `iterate` in whose body it stands; -1: in none
 
   /// "map «normalise»", or "map #3" when the user gave no name.
   auto title() const -> std::string;

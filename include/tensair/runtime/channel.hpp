@@ -1,12 +1,15 @@
 #pragma once
 
 #include <algorithm>
+#include <atomic>
+#include <concepts>
 #include <deque>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <tensair/net/codec.hpp>
 #include <tensair/runtime/node.hpp>
+#include <tensair/runtime/ring.hpp>
 #include <utility>
 #include <vector>
 
@@ -18,6 +21,9 @@
 // nobody blocks: a sender without credit has its task wait, and is woken by the credit. An item for this node is handed
 // over by pointer; one for another node is encoded and travels as a message on the data lane, and its credit returns on
 // the control lane. End of stream travels behind the last item.
+//
+// Items that are containers go back too, empty, so that a channel inside a node soon allocates nothing any more: who
+// has worked through one leaves its memory with the inlet (`exchange`), whose senders fill it again (`spare`).
 
 namespace tensair::runtime {
 
@@ -58,6 +64,13 @@ class MessageQueue final : public net::Outbox {
 };
 
 }  // namespace detail
+
+/// An item whose memory can be used again.
+template <class T>
+concept Reusable = std::default_initializable<T> && requires(T item) {
+  item.clear();
+  item.capacity();
+};
 
 /// The receiving end of a channel.
 template <class T>
@@ -110,6 +123,50 @@ class Inlet {
 
   /// The next item, if there is one; its sender may send another. Only the owner task calls it.
   auto take() -> std::optional<T> {
+    std::optional<Entry> entry = take_entry();
+    if (!entry) return std::nullopt;
+    return std::move(entry->item);
+  }
+
+  /// Puts the next item into `used`, if there is one, and says whether there was. What `used` held has been worked
+  /// through; its memory goes back to the senders of this node. Only the owner task calls it.
+  auto exchange(T& used) -> bool requires Reusable<T> {
+    if (std::exchange(used_is_local_, false) && used.capacity() > 0) {
+      used.clear();
+      const std::lock_guard lock{mutex_};
+      spares_.push_back(std::move(used));
+    }
+    std::optional<Entry> entry = take_entry();
+    if (!entry) return false;
+    used_is_local_ = entry->credit != nullptr;
+    used = std::move(entry->item);
+    return true;
+  }
+
+  /// An empty item, with the memory of one that has been worked through if there is one.
+  auto spare() -> T requires Reusable<T> {
+    const std::lock_guard lock{mutex_};
+    if (spares_.empty()) return {};
+    T item = std::move(spares_.back());
+    spares_.pop_back();
+    return item;
+  }
+
+  /// Whether all senders have ended and everything has been taken.
+  auto ended() const -> bool {
+    const std::lock_guard lock{mutex_};
+    return ended_ == senders_ && items_.empty();
+  }
+
+ private:
+  struct Entry {
+    T item;
+    net::Rank from;
+    detail::SenderId sender;
+    std::shared_ptr<detail::CreditReturn> credit;  // null: the sender is on another node
+  };
+
+  auto take_entry() -> std::optional<Entry> {
     std::optional<Entry> entry;
     bool hungry = false;
     {
@@ -130,23 +187,8 @@ class Inlet {
       }
     }
     if (hungry && granting_ == Granting::prefer_local) invite();
-    if (!entry) return std::nullopt;
-    return std::move(entry->item);
+    return entry;
   }
-
-  /// Whether all senders have ended and everything has been taken.
-  auto ended() const -> bool {
-    const std::lock_guard lock{mutex_};
-    return ended_ == senders_ && items_.empty();
-  }
-
- private:
-  struct Entry {
-    T item;
-    net::Rank from;
-    detail::SenderId sender;
-    std::shared_ptr<detail::CreditReturn> credit;  // null: the sender is on another node
-  };
 
   void arrive(net::Rank from, const net::Payload& payload) {
     net::Reader reader{payload};
@@ -181,7 +223,9 @@ class Inlet {
   Granting granting_;
   std::atomic<Task*> owner_{nullptr};
   mutable std::mutex mutex_;
-  std::deque<Entry> items_;
+  Ring<Entry> items_;
+  std::vector<T> spares_;
+  bool used_is_local_ = false;  // what `exchange` gave last came from this node. Owner task only
   std::size_t ended_ = 0;
   std::vector<std::size_t> withheld_;
 };
@@ -216,6 +260,9 @@ class Outlet {
 
   /// What to do with credits that arrive from the other node (the owner of the channel's receiver calls it).
   auto credit_return() -> std::shared_ptr<detail::CreditReturn> { return credits_; }
+
+  /// An empty item to fill, with memory that has been used before if there is some.
+  auto spare() -> T requires Reusable<T> { return inlet_ ? inlet_->spare() : T{}; }
 
   /// Sends an item. Precondition: `credits() > 0`.
   void put(T item) {

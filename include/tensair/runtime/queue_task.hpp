@@ -1,8 +1,8 @@
 #pragma once
 
-#include <tensair/operators/chunk.hpp>
 #include <tensair/runtime/input_watermarks.hpp>
 #include <tensair/runtime/source_task.hpp>
+#include <tensair/runtime/task_input.hpp>
 
 namespace tensair::runtime {
 
@@ -18,8 +18,8 @@ class QueueTask final : public Task {
             int instance = 0, int instances = 1)
       : Task(std::move(name)),
         node_(node),
-        inlet_(std::move(inlet)),
-        watermarks_(operators::is_timed<Stamp> ? senders : 0),
+        input_{std::move(inlet), senders},
+        watermarks_(Input::timed ? senders : 0),
         fused_(std::move(fused)),
         instance_(instance),
         instances_(instances) {}
@@ -27,7 +27,7 @@ class QueueTask final : public Task {
   void open() {
     operators::StageContext context{node_, *this, instance_, instances_};
     fused_.open(context);
-    inlet_->bind(*this);
+    input_.inlet->bind(*this);
   }
 
   auto run() -> Turn override {
@@ -37,75 +37,38 @@ class QueueTask final : public Task {
   }
 
  private:
-  static constexpr bool timed = operators::is_timed<Stamp>;
+  using Input = TaskInput<T, Stamp>;
 
   auto work() -> Turn {
     if (fused_.blocked()) fused_.flush();
     if (finished_) return fused_.blocked() ? Turn::wait() : Turn::done();
     if (fused_.blocked()) return Turn::wait();
     tick_if_due(node_, fused_);
-    if (next_ == records().size()) {
-      auto chunk = inlet_->take();
-      if (!chunk) {
-        fused_.flush();
-        if (!inlet_->ended()) return wait();
-        finished_ = true;
-        if constexpr (timed) fused_.watermark(end_of_time);
-        fused_.finish();
-        return Turn::again();
-      }
-      chunk_ = std::move(*chunk);
-      next_ = 0;
-      if constexpr (timed) {
-        if (chunk_.times.size() != chunk_.records.size() || chunk_.sender >= watermarks_.size())
-          throw net::Malformed("a chunk of records with other times, or of a sender that is not there");
-      }
+    if (!input_.taken && !input_.take()) {
+      fused_.flush();
+      if (!input_.inlet->ended()) return wait();
+      finished_ = true;
+      if constexpr (Input::timed) fused_.watermark(end_of_time);
+      fused_.finish();
+      return Turn::again();
     }
-    while (next_ < records().size()) {
-      if (fused_.blocked()) {
-        fused_.flush();
-        if (fused_.blocked()) return Turn::wait();
-      }
+    const bool through = input_.pass(fused_, [this](auto&& record, auto stamp) {
       ++records_;
-      const std::size_t i = next_++;
-      if constexpr (timed) {
-        fused_(view_of<T>(records(), i), chunk_.times[i]);
-      } else {
-        fused_(view_of<T>(records(), i), operators::Untimed{});
-      }
-    }
-    if constexpr (timed) pass_on_watermark();
+      fused_(std::forward<decltype(record)>(record), stamp);
+    });
+    if (!through) return Turn::wait();
+    if constexpr (Input::timed) input_.pass_on_watermark(watermarks_, fused_);
     return Turn::again();
-  }
-
-  auto records() -> std::vector<Owned<T>>& {
-    if constexpr (timed) {
-      return chunk_.records;
-    } else {
-      return chunk_;
-    }
-  }
-
-  void pass_on_watermark() {
-    const auto before = watermarks_.watermark();
-    const bool idle_before = watermarks_.idle();
-    watermarks_.update(chunk_.sender, chunk_.watermark, chunk_.idle);
-    // The end is announced when the inlet has ended.
-    if (watermarks_.watermark() != before && watermarks_.watermark() != end_of_time)
-      fused_.watermark(watermarks_.watermark());
-    if (watermarks_.idle() && !idle_before) fused_.idle();
   }
 
   // A stage that has records left is blocked: then it waits for its outlets, and not for a time.
   auto wait() -> Turn { return fused_.blocked() ? Turn::wait() : Turn::wait(fused_.deadline()); }
 
   Node& node_;
-  std::shared_ptr<Inlet<Chunk>> inlet_;
+  Input input_;
   InputWatermarks watermarks_;
   Fused fused_;
   int instance_, instances_;
-  Chunk chunk_;
-  std::size_t next_ = 0;
   std::uint64_t records_ = 0;
   bool finished_ = false;
 };

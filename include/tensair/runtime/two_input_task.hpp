@@ -1,50 +1,14 @@
 #pragma once
 
-#include <tensair/operators/chunk.hpp>
 #include <tensair/runtime/input_watermarks.hpp>
 #include <tensair/runtime/source_task.hpp>
+#include <tensair/runtime/task_input.hpp>
 
 // A task with two inlets, of records of different types. It takes from both in turn and never waits for one of them
 // while the other has something: so a stream that comes in on both sides (a diamond) cannot block itself, however far
 // one side is behind. What the faster side brings meanwhile is the stages' to keep.
 
 namespace tensair::runtime {
-
-/// One of the inputs of a `TwoInputTask`.
-template <class T, class StampOf>
-struct TaskInput {
-  using Record = T;
-  using Stamp = StampOf;
-  using Chunk = operators::Chunk<T, Stamp>;
-  static constexpr bool timed = operators::is_timed<Stamp>;
-
-  std::shared_ptr<Inlet<Chunk>> inlet;
-  std::size_t senders;  ///< how many outlets the inlet has
-
-  Chunk chunk{};
-  std::size_t next = 0;
-  bool taken = false;  ///< the chunk is being worked on
-
-  auto records() -> std::vector<Owned<T>>& {
-    if constexpr (timed) {
-      return chunk.records;
-    } else {
-      return chunk;
-    }
-  }
-  auto take() -> bool {
-    auto item = inlet->take();
-    if (!item) return false;
-    chunk = std::move(*item);
-    next = 0;
-    taken = true;
-    if constexpr (timed) {
-      if (chunk.times.size() != chunk.records.size() || chunk.sender >= senders)
-        throw net::Malformed("a chunk of records with other times, or of a sender that is not there");
-    }
-    return true;
-  }
-};
 
 /// A chain of operators that begins with one of two inputs. Its first stage is called with `left(record, stamp)` and
 /// `right(record, stamp)`, and with `expect_left(records)` or `expect_right(records)`, if it has them, when a chunk has
@@ -116,38 +80,19 @@ class TwoInputTask final : public Task {
   // Passes the input's chunk on as far as the stages take it; returns whether that was all.
   template <bool is_left, class Input>
   auto pass(Input& input) -> bool {
-    auto& records = input.records();
-    while (input.next < records.size()) {
-      if (fused_.blocked()) {
-        fused_.flush();
-        if (fused_.blocked()) return false;
-      }
+    const bool through = input.pass(fused_, [this](auto&& record, auto stamp) {
       ++records_;
-      typename Input::Stamp stamp{};
-      if constexpr (Input::timed) stamp = input.chunk.times[input.next];
-      auto&& record = view_of<typename Input::Record>(records, input.next++);
       if constexpr (is_left) {
         fused_.left(std::forward<decltype(record)>(record), stamp);
       } else {
         fused_.right(std::forward<decltype(record)>(record), stamp);
       }
-    }
-    input.taken = false;
+    });
     if constexpr (is_left ? left_counts : right_counts) {
-      const std::size_t offset = !is_left && left_counts ? left_.senders : 0;
-      pass_on_watermark(offset + input.chunk.sender, input.chunk.watermark, input.chunk.idle);
+      const std::size_t first = !is_left && left_counts ? left_.senders : 0;
+      if (through) input.pass_on_watermark(watermarks_, fused_, first);
     }
-    return true;
-  }
-
-  void pass_on_watermark(std::size_t sender, EventTime watermark, bool idle) {
-    const auto before = watermarks_.watermark();
-    const bool idle_before = watermarks_.idle();
-    watermarks_.update(sender, watermark, idle);
-    // The end is announced when both inlets have ended.
-    if (watermarks_.watermark() != before && watermarks_.watermark() != end_of_time)
-      fused_.watermark(watermarks_.watermark());
-    if (watermarks_.idle() && !idle_before) fused_.idle();
+    return through;
   }
 
   // A stage that has records left is blocked: then it waits for its outlets, and not for a time.

@@ -1,12 +1,14 @@
 #pragma once
 
 #include <concepts>
+#include <functional>
 #include <iterator>
 #include <tensair/operators/event_time.hpp>
 #include <type_traits>
 #include <utility>
 
-// What functions the operators of a stream take.
+// What the functions that are given to streams must be. An operator checks it first, in a sentence, and if it does not
+// hold instantiates nothing else: so that a mistake is an error of a few lines.
 
 namespace tensair {
 
@@ -17,6 +19,11 @@ concept Mapping = std::move_constructible<F> && std::invocable<F&, T> && !std::i
 /// A function from records of type T to yes or no.
 template <class F, class T>
 concept Predicate = std::move_constructible<F> && std::predicate<F&, const T&>;
+
+/// A function from records of type T to something that tells them apart.
+template <class F, class T>
+concept Tagging = std::move_constructible<F> && std::invocable<F&, const T&> &&
+    std::equality_comparable<std::remove_cvref_t<std::invoke_result_t<F&, const T&>>>;
 
 namespace detail {
 

@@ -1,0 +1,76 @@
+#pragma once
+
+#include <tensair/operators/chunk.hpp>
+#include <tensair/runtime/input_watermarks.hpp>
+#include <utility>
+#include <vector>
+
+namespace tensair::runtime {
+
+/// An input of a task: the inlet, and the chunk of it that is being worked through.
+template <class T, class StampOf>
+struct TaskInput {
+  using Record = T;
+  using Stamp = StampOf;
+  using Chunk = operators::Chunk<T, Stamp>;
+  static constexpr bool timed = operators::is_timed<Stamp>;
+
+  std::shared_ptr<Inlet<Chunk>> inlet;
+  std::size_t senders;  ///< how many outlets the inlet has
+
+  Chunk chunk{};
+  std::size_t next = 0;
+  bool taken = false;  ///< the chunk is being worked on
+
+  auto records() -> std::vector<Owned<T>>& {
+    if constexpr (timed) {
+      return chunk.records;
+    } else {
+      return chunk;
+    }
+  }
+
+  /// Takes the next chunk, if there is one. The one before gives its memory back to whoever sent it.
+  /// @throws net::Malformed  it cannot have been sent by an outlet of this inlet
+  auto take() -> bool {
+    taken = inlet->exchange(chunk);
+    next = 0;
+    if constexpr (timed) {
+      if (taken && (chunk.times.size() != chunk.records.size() || chunk.sender >= senders))
+        throw net::Malformed("a chunk of records with other times, or of a sender that is not there");
+    }
+    return taken;
+  }
+
+  /// Calls `pass(record, stamp)` for each record that is left, as far as the stages behind take them; returns whether
+  /// that was all.
+  template <class Fused, class Pass>
+  auto pass(Fused& fused, Pass pass) -> bool {
+    auto& all = records();
+    while (next < all.size()) {
+      if (fused.blocked()) {
+        fused.flush();
+        if (fused.blocked()) return false;
+      }
+      Stamp stamp{};
+      if constexpr (timed) stamp = chunk.times[next];
+      pass(view_of<T>(all, next++), stamp);
+    }
+    taken = false;
+    return true;
+  }
+
+  /// What a chunk that has been passed on says of its sender; `first` is the number of this input's first sender.
+  template <class Fused>
+  void pass_on_watermark(InputWatermarks& watermarks, Fused& fused, std::size_t first = 0) const {
+    const auto before = watermarks.watermark();
+    const bool idle_before = watermarks.idle();
+    watermarks.update(first + chunk.sender, chunk.watermark, chunk.idle);
+    // The end is announced when the inlets have ended.
+    if (watermarks.watermark() != before && watermarks.watermark() != end_of_time)
+      fused.watermark(watermarks.watermark());
+    if (watermarks.idle() && !idle_before) fused.idle();
+  }
+};
+
+}  // namespace tensair::runtime

@@ -1,0 +1,205 @@
+// What a running pipeline allocates, and how much memory it has: a program of its own, because it counts what the whole
+// process asks `operator new` for.
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <cstdlib>
+#include <fstream>
+#include <new>
+#include <optional>
+#include <tensair/pipeline.hpp>
+
+#include "catch.hpp"
+
+namespace {
+
+std::atomic<std::uint64_t> allocated{0};
+
+auto counted(std::size_t size, std::size_t alignment) -> void* {
+  allocated.fetch_add(1, std::memory_order_relaxed);
+  void* memory = alignment <= alignof(std::max_align_t)
+                     ? std::malloc(std::max<std::size_t>(size, 1))
+                     : std::aligned_alloc(alignment, (size + alignment - 1) / alignment * alignment);
+  if (memory == nullptr) throw std::bad_alloc();
+  return memory;
+}
+
+}  // namespace
+
+// The others of the standard library call these.
+auto operator new(std::size_t size) -> void* {
+  return counted(size, 1);
+}
+auto operator new(std::size_t size, std::align_val_t alignment) -> void* {
+  return counted(size, static_cast<std::size_t>(alignment));
+}
+void operator delete(void* memory) noexcept {
+  std::free(memory);
+}
+void operator delete(void* memory, std::size_t) noexcept {
+  std::free(memory);
+}
+void operator delete(void* memory, std::align_val_t) noexcept {
+  std::free(memory);
+}
+void operator delete(void* memory, std::size_t, std::align_val_t) noexcept {
+  std::free(memory);
+}
+
+namespace {
+
+using namespace tensair;
+
+constexpr std::uint64_t records = 4'000'000;
+// A chunk is allocated when a channel is fuller than it ever was, and its memory is then used again: so once in a while
+// one, but never one a chunk, of which there are some 16,000.
+constexpr std::uint64_t once_in_a_while = 100;
+
+/// Some numbers; a part of it, of as many as there are.
+class Numbers {
+ public:
+  using value_type = std::uint64_t;
+  explicit Numbers(std::uint64_t n) : n_(n) {}
+  void split(int part, int parts) {
+    next_ = static_cast<std::uint64_t>(part);
+    step_ = static_cast<std::uint64_t>(parts);
+  }
+  auto next() -> std::optional<std::uint64_t> {
+    if (next_ >= n_) return std::nullopt;
+    const auto number = next_;
+    next_ += step_;
+    return number;
+  }
+
+ private:
+  std::uint64_t n_, next_ = 0, step_ = 1;
+};
+
+/// What is allocated while the second half of some number of results come.
+class Watch {
+ public:
+  explicit Watch(std::uint64_t results) : results_(results) {}
+  void see() {
+    ++seen_;
+    if (seen_ == results_ / 2) before_ = allocated;
+    if (seen_ == results_) during_ = allocated - before_;
+  }
+  auto all_came() const -> bool { return seen_ == results_; }
+  auto during() const -> std::uint64_t { return during_; }
+
+ private:
+  std::uint64_t results_, seen_ = 0, before_ = 0, during_ = 0;
+};
+
+template <class Build>
+auto allocations_of(std::uint64_t results, Build build) -> std::uint64_t {
+  Watch watch{results};
+  Options options;
+  options.threads = 2;
+  Pipeline pipeline{options};
+  build(pipeline, watch);
+  pipeline.execute();
+  CHECK(watch.all_came());
+  return watch.during();
+}
+
+auto resident_bytes() -> std::uint64_t {
+  std::uint64_t all = 0, resident = 0;
+  std::ifstream{"/proc/self/statm"} >> all >> resident;
+  return resident * static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
+}
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr bool sanitized = true;  // it keeps memory of its own for each access
+#else
+constexpr bool sanitized = false;
+#endif
+
+}  // namespace
+
+TEST_CASE("operators fused in one loop allocate nothing for a record") {
+  CHECK(allocations_of(records / 2, [](Pipeline& pipeline, Watch& watch) {
+          pipeline.source(Numbers{records})
+              .map([](std::uint64_t n) { return n * 3; })
+              .filter([](std::uint64_t n) { return n % 2 == 0; })
+              .sink([&](std::uint64_t) { watch.see(); });
+        }) == 0);
+}
+
+TEST_CASE("keyed operators fused in one loop allocate nothing for a record") {
+  CHECK(allocations_of(records, [](Pipeline& pipeline, Watch& watch) {
+          pipeline.source(Numbers{records})
+              .key_by([](std::uint64_t n) { return n % 1'000; })
+              .count()
+              .sink([&](const auto&) { watch.see(); });
+        }) == 0);
+}
+
+TEST_CASE("an exchange by key among parallel instances allocates nothing for a record nor a chunk") {
+  CHECK(allocations_of(records, [](Pipeline& pipeline, Watch& watch) {
+          pipeline.source(Numbers{records})
+              .parallel(2)
+              .key_by([](std::uint64_t n) { return n % 1'000; })
+              .parallel(2)
+              .count()
+              .sink([&](const auto&) { watch.see(); });
+        }) <= once_in_a_while);
+}
+
+TEST_CASE("a stream that is used twice and merged allocates nothing for a record nor a chunk") {
+  CHECK(allocations_of(2 * records, [](Pipeline& pipeline, Watch& watch) {
+          auto all = pipeline.source(Numbers{records});
+          auto twice = all.map([](std::uint64_t n) { return 2 * n; });
+          all.merge(std::move(twice)).sink([&](std::uint64_t) { watch.see(); });
+        }) <= once_in_a_while);
+}
+
+TEST_CASE("a loop allocates nothing for a record nor a chunk") {
+  CHECK(allocations_of(records / 4, [](Pipeline& pipeline, Watch& watch) {
+          pipeline.source(Numbers{records / 4})
+              .map([](std::uint64_t) { return 3; })
+              .iterate([](auto loop) {
+                auto less = std::move(loop).map([](int n) { return n - 1; });
+                return Iteration{less.filter([](int n) { return n > 0; }), less.filter([](int n) { return n == 0; })};
+              })
+              .sink([&](int) { watch.see(); });
+        }) <= once_in_a_while);
+}
+
+TEST_CASE("windows allocate nothing for a record") {
+  // 100 keys in windows of 10,000 records: a result for 100 records.
+  CHECK(allocations_of(records / 100, [](Pipeline& pipeline, Watch& watch) {
+          pipeline.source(Numbers{records})
+              .assign_timestamps([](std::uint64_t n) { return EventTime{std::chrono::microseconds{n}}; })
+              .key_by([](std::uint64_t n) { return n % 100; })
+              .parallel(2)
+              .window(tumbling(std::chrono::microseconds{10'000}))
+              .count()
+              .sink([&](const auto&) { watch.see(); });
+        }) <= once_in_a_while);
+}
+
+TEST_CASE("memory stays flat over ten million records") {
+  constexpr std::uint64_t many = 10'000'000;
+  const auto idle = resident_bytes();
+  std::uint64_t most = 0, seen = 0;
+  Options options;
+  options.threads = 2;
+  Pipeline pipeline{options};
+  pipeline.source(Numbers{many})
+      .assign_timestamps([](std::uint64_t n) { return EventTime{std::chrono::microseconds{n}}; })
+      .key_by([](std::uint64_t n) { return n % 1'000; })
+      .parallel(2)
+      .with_state<std::uint64_t>([](std::uint64_t& count, std::uint64_t) { return ++count; })
+      .rebalance()
+      .sink([&](std::uint64_t) {
+        if (++seen % 100'000 == 0) most = std::max(most, resident_bytes());
+      });
+  pipeline.execute();
+  CHECK(seen == many);
+  if (!sanitized) CHECK(most - std::min(most, idle) <= 64'000'000);
+}
