@@ -11,6 +11,7 @@
 #include <tensair/operators/interval_join.hpp>
 #include <tensair/operators/regular_join.hpp>
 #include <tensair/operators/two_inputs.hpp>
+#include <tensair/window_joined_streams.hpp>
 #include <type_traits>
 #include <utility>
 
@@ -35,12 +36,15 @@ class IntervalJoinedStreams {
     static_assert(has_time, "an interval join needs event time on both sides: call assign_timestamps before key_by");
     static_assert(!Left::expires && !Right::expires,
                   "an interval join keeps records as long as its bounds say: no time_to_live");
-    if constexpr (has_time) {
-      return std::move(left_).template join_with<EventTime>(
-          "interval_join", std::move(right_), std::move(f), [&](auto op, auto left, auto right, F combine) {
+    constexpr bool fits =
+        operators::JoinFunction<F, operators::Unmatched::none, typename Left::value_type, typename Right::value_type>;
+    static_assert(fits, "with(f): f takes a record of the left stream and one of the right stream");
+    if constexpr (has_time && fits) {
+      return std::move(left_).template join_with<operators::Unmatched::none, EventTime>(
+          "interval_join", std::move(right_), std::move(f), [&](auto op, auto left, auto right) {
             op->detail = operators::describe(interval_);
-            using Operator = operators::IntervalJoin<typename Left::key_type, decltype(left), decltype(right), F>;
-            return Operator{std::move(op), std::move(left), std::move(right), interval_, std::move(combine)};
+            using Operator = operators::IntervalJoin<typename Left::key_type, decltype(left), decltype(right)>;
+            return Operator{std::move(op), std::move(left), std::move(right), interval_};
           });
     } else {
       return detail::Mistake{};
@@ -86,6 +90,21 @@ class JoinedStreams {
     return IntervalJoinedStreams<Left, Right>(std::move(left_), std::move(right_), interval);
   }
 
+  /// Pairs that lie in the same window, and with `left_outer()`, `right_outer()` or `full_outer()` records without a
+  /// partner too; or with `co_group`, all records of both sides. See `tumbling`, `sliding`, `session`, and
+  /// `WindowJoinedStreams` for what may follow.
+  ///
+  /// @code
+  /// bids.key_by(&Bid::item)
+  ///     .join(asks.key_by(&Ask::item))
+  ///     .window(tensair::tumbling(1min))
+  ///     .with([](const Bid& bid, const Ask& ask) { return std::pair(bid.price, ask.price); });
+  /// @endcode
+  template <class W>
+  auto window(W windows) && {
+    return WindowJoinedStreams<Left, Right, W>(std::move(left_), std::move(right_), windows);
+  }
+
   /// Every pair with the same key becomes `f(left record, right record)`: a join without a window. With event time, a
   /// pair has the later time of the two.
   ///
@@ -98,14 +117,22 @@ class JoinedStreams {
   /// @throws UserError  (stops the pipeline) when `f` throws
   template <class F>
   auto with(F f) && {
-    static_assert(Left::timed == Right::timed,
+    constexpr bool same_time = Left::timed == Right::timed;
+    static_assert(same_time,
                   "streams with event time join with such only: call assign_timestamps on both sides, or on none");
-    using Stamp = typename Left::Stamp;
-    return std::move(left_).template join_with<Stamp>(
-        "join", std::move(right_), std::move(f), [](auto op, auto left, auto right, F combine) {
-          using Operator = operators::RegularJoin<typename Left::key_type, decltype(left), decltype(right), Stamp, F>;
-          return Operator{std::move(op), std::move(left), std::move(right), std::move(combine)};
-        });
+    constexpr bool fits =
+        operators::JoinFunction<F, operators::Unmatched::none, typename Left::value_type, typename Right::value_type>;
+    static_assert(fits, "with(f): f takes a record of the left stream and one of the right stream");
+    if constexpr (same_time && fits) {
+      using Stamp = typename Left::Stamp;
+      return std::move(left_).template join_with<operators::Unmatched::none, Stamp>(
+          "join", std::move(right_), std::move(f), [](auto op, auto left, auto right) {
+            using Operator = operators::RegularJoin<typename Left::key_type, decltype(left), decltype(right), Stamp>;
+            return Operator{std::move(op), std::move(left), std::move(right)};
+          });
+    } else {
+      return detail::Mistake{};
+    }
   }
 
  private:

@@ -7,6 +7,7 @@
 #include <string>
 #include <tensair/joined_streams.hpp>
 #include <tensair/key_value.hpp>
+#include <tensair/lookup_streams.hpp>
 #include <tensair/mistake.hpp>
 #include <tensair/operators/aggregate.hpp>
 #include <tensair/operators/chain.hpp>
@@ -308,8 +309,44 @@ class KeyedStream {
     return use().join(std::forward<Other>(other));
   }
 
+  /// Looks up each record's key in a table, which is what another stream says last of each key: `f(record, row)` gets
+  /// the row by pointer, null if there is none. See `LookupStreams` for what else can be said.
+  ///
+  /// @code
+  /// clicks.key_by(&Click::user).lookup(profiles.key_by(&Profile::user), [](const Click& click, const Profile* who) {
+  ///   return std::pair(click.page, who ? who->country : "?");
+  /// });
+  /// trades.key_by(&Trade::share).lookup(quotes.key_by(&Quote::share), tensair::as_of_event_time, spread);
+  /// @endcode
+  /// @throws UserError  (stops the pipeline) when `f` throws
+  template <class Table>
+  auto lookup(Table&& table) && {
+    auto other = as_side(std::forward<Table>(table));
+    return LookupStreams<KeyedStream, decltype(other)>(std::move(*this), std::move(other));
+  }
+  template <class Table>
+  auto lookup(Table&& table) & {
+    return use().lookup(std::forward<Table>(table));
+  }
+  template <class Table, class Look>
+  auto lookup(Table&& table, Look f) && {
+    return std::move(*this).lookup(std::forward<Table>(table)).with(std::move(f));
+  }
+  template <class Table, class Look>
+  auto lookup(Table&& table, Look f) & {
+    return use().lookup(std::forward<Table>(table), std::move(f));
+  }
+  template <class Table, class Look>
+  auto lookup(Table&& table, AsOfEventTime, Look f) && {
+    return std::move(*this).lookup(std::forward<Table>(table)).as_of_event_time().with(std::move(f));
+  }
+  template <class Table, class Look>
+  auto lookup(Table&& table, AsOfEventTime when, Look f) & {
+    return use().lookup(std::forward<Table>(table), when, std::move(f));
+  }
+
   /// Sorts the records of each key into windows, by event time or in `processing_time`: see `tumbling`, `sliding`,
-  /// `session`, and `WindowedStream` for what may follow.
+  /// `session`, `tumbling_count`, `sliding_count`, and `WindowedStream` for what may follow.
   ///
   /// @code
   /// clicks.assign_timestamps(&Click::when).key_by(&Click::page).window(tensair::tumbling(10s)).count().sink(print);
@@ -317,18 +354,23 @@ class KeyedStream {
   template <class W>
   auto window(W windows) && {
     constexpr bool is_window = operators::is_window<W>;
-    static_assert(is_window, "window(w): w is tumbling(…), sliding(…) or session(…), or processing_time of one");
+    static_assert(is_window,
+                  "window(w): w is tumbling(…), sliding(…), session(…), tumbling_count(…) or sliding_count(…), or "
+                  "processing_time of one");
     if constexpr (is_window) {
-      constexpr bool has_time = operators::WindowKind<W>::processing_time || SomeChain::timed;
+      using Kind = operators::WindowKind<W>;
+      constexpr bool has_time = Kind::processing_time || SomeChain::timed || Kind::counts;
       static_assert(
           has_time,
           "a window in event time needs event time: call assign_timestamps first, or window(processing_time(…))");
       static_assert(!expires, "a window says itself how long state is kept: no time_to_live");
-      if constexpr (!operators::WindowKind<W>::processing_time) refuse_in_loop("a window in event time");
-      if constexpr (has_time && !expires) {
-        return WindowedStream<KeyedStream, W>(std::move(*this), windows);
-      } else {
+      if constexpr (!has_time || expires) {
         return detail::Mistake{};
+      } else if constexpr (Kind::counts && !SomeChain::timed && !Kind::processing_time) {
+        return std::move(*this).window(processing_time(windows));
+      } else {
+        if (!Kind::processing_time) refuse_in_loop("a window in event time");
+        return WindowedStream<KeyedStream, W>(std::move(*this), windows);
       }
     } else {
       return detail::Mistake{};
@@ -340,7 +382,7 @@ class KeyedStream {
   }
 
  private:
-  template <class, class, class>
+  template <class, class, class, class>
   friend class WindowedStream;
 
   auto use() & {
@@ -386,25 +428,9 @@ class KeyedStream {
         operators::JoinSide<T, Function>{Function{key, std::move(f_), lifetime_}});
   }
 
-  // The stream of what `make(op, left, right, f)`, an operator with two inputs, emits: f(left record, right record).
-  template <class OutStamp, class Right, class Combine, class Make>
-  auto join_with(std::string kind, Right right, Combine f, Make make) && {
-    using U = typename Right::value_type;
-    constexpr bool fits = std::invocable<Combine&, const T&, const U&>;
-    static_assert(fits, "with(f): f takes a record of the left stream and one of the right stream");
-    if constexpr (fits) {
-      using Out = std::remove_cvref_t<std::invoke_result_t<Combine&, const T&, const U&>>;
-      static_assert(!std::is_void_v<Out>, "with(f): f returns what becomes of a pair");
-      return two_inputs<Out, OutStamp>(std::move(kind), std::move(right), [&](auto op, auto left_side, auto right_side) {
-        return make(std::move(op), std::move(left_side), std::move(right_side), std::move(f));
-      });
-    } else {
-      return detail::Mistake{};
-    }
-  }
-
-  template <class Out, class OutStamp, class Right, class Make>
-  auto two_inputs(std::string kind, Right right, Make make) {
+  // The stream of an operator with two inputs, `make(op, left, right)`, and of `make_last(op)` behind it.
+  template <class Out, class OutStamp, class Right, class Make, class MakeLast>
+  auto two_inputs(std::string kind, Right right, Make make, MakeLast make_last) && {
     auto [left_input, left_side] = side();
     auto [right_input, right_side] = right.side();
     auto op = stream_.graph_->add(std::move(kind), operators::stream_type<Out>(), plan::Placement::every_node);
@@ -413,16 +439,39 @@ class KeyedStream {
     op->edge = plan::Edge::key;
     op->parallel = std::max(parallel_, right.parallel_);
     op->loop = std::max(left_input.from->loop, right_input.from->loop);
-    auto last = make(op, std::move(left_side), std::move(right_side));
-    using Head = operators::TwoInputHead<decltype(left_input), decltype(right_input), decltype(last), true, OutStamp>;
+    auto first = make(op, std::move(left_side), std::move(right_side));
+    using Head = operators::TwoInputHead<decltype(left_input), decltype(right_input), decltype(first), true, OutStamp>;
     using Chain = operators::Chain<Head, operators::NoBinder>;
-    return Stream<Out, Chain>(stream_.graph_, op,
-                              {Head{std::move(left_input), std::move(right_input), op, std::move(last)}, {}});
+    auto chain = Chain{Head{std::move(left_input), std::move(right_input), op, std::move(first)}, {}};
+    auto longer = std::move(chain).then(make_last(op));
+    return Stream<Out, decltype(longer)>(stream_.graph_, op, std::move(longer));
+  }
+
+  // The same of a join: `f(left record, right record)` is behind it.
+  template <operators::Unmatched emitted, class OutStamp, class Right, class Combine, class Make>
+  auto join_with(std::string kind, Right right, Combine f, Make make) && {
+    using U = typename Right::value_type;
+    if constexpr (operators::JoinFunction<Combine, emitted, T, U>) {  // else whoever calls this has said so
+      using Out = operators::JoinResult<Combine, emitted, T, U>;
+      static_assert(!std::is_void_v<Out>, "with(f): f returns what becomes of records that meet");
+      return std::move(*this).template two_inputs<Out, OutStamp>(
+          std::move(kind), std::move(right), std::move(make), [&](auto op) {
+            return operators::Combine<emitted, Combine>{std::move(op), std::move(f)};
+          });
+    } else {
+      return detail::Mistake{};
+    }
   }
   template <class, class>
   friend class JoinedStreams;
   template <class, class>
   friend class IntervalJoinedStreams;
+  template <class, class, class, bool>
+  friend class LookupStreams;
+  template <class, class, class, operators::Unmatched, class, class>
+  friend class WindowJoinedStreams;
+
+  auto graph() const -> const std::shared_ptr<plan::Graph>& { return stream_.graph_; }
 
   void refuse_in_loop(const std::string& what) const {
     if (stream_.op_->loop >= 0)
@@ -449,7 +498,7 @@ class KeyedStream {
 
   /// The stream behind a keyed operator: `make(op, Function)` is the operator, which takes records of type T.
   template <class Out, class Make>
-  auto apply(std::string kind, Make make) {
+  TENSAIR_COLD auto apply(std::string kind, Make make) {
     auto key = key_op();
     auto function = Function{key, std::move(f_), lifetime_};
     auto chain =
@@ -459,33 +508,19 @@ class KeyedStream {
     return Stream<Out, decltype(longer)>(stream_.graph_, op, std::move(longer));
   }
 
-  template <class W, class A, class LateSink>
-  auto apply_window(std::string kind, W windows, A aggregate, std::chrono::microseconds lateness, LateSink sink) && {
-    using Out = typename operators::WindowOutput<K, A>::type;
-    constexpr bool drops = std::same_as<LateSink, operators::NoLateSink>;
-    using Late = std::conditional_t<drops, operators::DropLate, operators::SendLate<T>>;
+  template <class W, class A, class Settings>
+  auto apply_window(std::string kind, W windows, A aggregate, Settings settings) && {
+    using Late = operators::LateRecords<T, typename Settings::LateSink>;
     using Kind = operators::WindowKind<W>;
-    using Parts = operators::WindowParts<K, Function, A, Late, Kind::processing_time>;
+    using Out = typename Kind::template Output<K, A>;
+    using Parts = operators::WindowParts<K, T, Function, A, Late, typename Settings::Trigger, Kind::processing_time>;
     auto graph = stream_.graph_;
     const auto make = [&](auto op, auto function) {
       op->detail = Kind::of(windows).describe();
-      auto late = [&] {
-        if constexpr (drops) {
-          return Late{op};
-        } else {
-          using Head = operators::ForkHead<T, true, EventTime>;
-          auto point = std::make_shared<operators::ForkPoint<T, EventTime>>();
-          auto late_op = graph->add("late", operators::stream_type<T>(), op->placement);
-          late_op->input = op->id;
-          late_op->edge = plan::Edge::fork;
-          late_op->parallel = op->parallel;
-          Stream<T, operators::Chain<Head, operators::NoBinder>>(graph, late_op, {Head{point}, {}})
-              .sink(std::move(sink));
-          return Late{op, point};
-        }
-      }();
+      auto late = detail::late_records<T>(graph, op, std::move(settings.late));
       return operators::WindowOperator<W, Parts>{
-          windows, Parts{op, std::move(function), std::move(aggregate), std::move(late), lateness}};
+          windows, Parts{op, std::move(function), std::move(aggregate), std::move(late), settings.lateness,
+                         settings.trigger, settings.discarding}};
     };
     return apply<Out>("window " + kind, make);
   }

@@ -12,12 +12,11 @@ struct Anything {
 /// compiles, so that it adds no errors of its own. Only its types are used; nothing of it ever runs.
 class Mistake {
  public:
-  // NOLINTBEGIN(readability-identifier-length)
-#define TENSAIR_ACCEPT(operation)                                                                            \
-  template <class...>                                                                                        \
-  auto operation(const Anything& = 0, const Anything& = 0, const Anything& = 0, const Anything& = 0,         \
-                 const Anything& = 0) const->Mistake {                                                       \
-    return {};                                                                                               \
+#define TENSAIR_ACCEPT(operation)                                                                    \
+  template <class...>                                                                                \
+  auto operation(const Anything& = 0, const Anything& = 0, const Anything& = 0, const Anything& = 0, \
+                 const Anything& = 0) const->Mistake {                                               \
+    return {};                                                                                       \
   }
   // of streams
   TENSAIR_ACCEPT(map)
@@ -31,6 +30,7 @@ class Mistake {
   TENSAIR_ACCEPT(iterate)
   TENSAIR_ACCEPT(rebalance)
   TENSAIR_ACCEPT(broadcast)
+  TENSAIR_ACCEPT(broadcast_join)
   TENSAIR_ACCEPT(inspect)
   TENSAIR_ACCEPT(project)
   TENSAIR_ACCEPT(split)
@@ -60,8 +60,16 @@ class Mistake {
   TENSAIR_ACCEPT(join)
   TENSAIR_ACCEPT(between)
   TENSAIR_ACCEPT(with)
+  TENSAIR_ACCEPT(left_outer)
+  TENSAIR_ACCEPT(right_outer)
+  TENSAIR_ACCEPT(full_outer)
+  TENSAIR_ACCEPT(co_group)
+  TENSAIR_ACCEPT(lookup)
+  TENSAIR_ACCEPT(as_of_event_time)
+  TENSAIR_ACCEPT(delete_when)
+  TENSAIR_ACCEPT(early)
+  TENSAIR_ACCEPT(discarding)
 #undef TENSAIR_ACCEPT
-  // NOLINTEND(readability-identifier-length)
 };
 
 }  // namespace tensair::detail

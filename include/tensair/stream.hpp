@@ -4,20 +4,22 @@
 #include <memory>
 #include <string>
 #include <tensair/collected.hpp>
+#include <tensair/concepts.hpp>
 #include <tensair/iteration.hpp>
 #include <tensair/keyed_stream.hpp>
 #include <tensair/mistake.hpp>
 #include <tensair/operators/assign_timestamps.hpp>
 #include <tensair/operators/async_map.hpp>
 #include <tensair/operators/batch.hpp>
+#include <tensair/operators/broadcast_join.hpp>
 #include <tensair/operators/chain.hpp>
 #include <tensair/operators/guard.hpp>
 #include <tensair/operators/inspect.hpp>
 #include <tensair/operators/merge.hpp>
 #include <tensair/operators/project.hpp>
+#include <tensair/operators/two_inputs.hpp>
 #include <tensair/runtime/node.hpp>
 #include <tensair/split_stream.hpp>
-#include <tensair/stream_functions.hpp>
 #include <utility>
 #include <vector>
 
@@ -270,7 +272,9 @@ class Stream {
   ///
   /// @code
   /// pipeline.source(starts).iterate([](auto loop) {
-  ///   auto steps = std::move(loop).map([](Walk w) { return Walk{w.start, w.n % 2 == 0 ? w.n / 2 : 3 * w.n + 1, w.steps + 1}; });
+  ///   auto steps = std::move(loop).map([](Walk w) {
+  ///     return Walk{w.start, w.n % 2 == 0 ? w.n / 2 : 3 * w.n + 1, w.steps + 1};
+  ///   });
   ///   return tensair::Iteration{steps.filter([](const Walk& w) { return w.n != 1; }),
   ///                             steps.filter([](const Walk& w) { return w.n == 1; })};
   /// }).sink(print);
@@ -293,6 +297,45 @@ class Stream {
   /// Every instance on every node gets every record.
   auto broadcast() && { return over<T>("broadcast", operators::ToAll{}, op_->parallel); }
   auto broadcast() & { return use().broadcast(); }
+
+  /// Each record becomes `f(record, known)`, where `known` is a `const std::vector<Rule>&` of all records of another
+  /// stream that have come until then. Every instance on every node gets all of these; this stream's records stay where
+  /// they are. What comes before a rule does not wait for it. The rules need no event time.
+  ///
+  /// @code
+  /// payments.broadcast_join(rules, [](const Payment& payment, const std::vector<Rule>& rules) {
+  ///   return std::pair(payment, std::ranges::any_of(rules, [&](const Rule& rule) { return rule.forbids(payment); }));
+  /// });
+  /// @endcode
+  /// @throws UserError  (stops the pipeline) when `f` throws
+  template <class Rules, class F>
+  auto broadcast_join(Rules&& rules, F f) && {
+    using State = std::vector<Owned<typename std::remove_cvref_t<Rules>::value_type>>;
+    return std::move(*this).template inform<State>(std::forward<Rules>(rules), operators::KeepAll{}, std::move(f));
+  }
+  template <class Rules, class F>
+  auto broadcast_join(Rules&& rules, F f) & {
+    return use().broadcast_join(std::forward<Rules>(rules), std::move(f));
+  }
+  /// The same with a state of one's own, which begins as `State{}`: `update(State&, Rule)` is called with each record
+  /// of the other stream, `f(record, const State&)` with those of this one. Each instance has a state of its own; with
+  /// the same updates they are the same if the order of updates from different instances does not matter.
+  ///
+  /// @code
+  /// using Limits = std::map<std::string, long>;
+  /// orders.broadcast_join<Limits>(limits, [](Limits& all, const Limit& one) { all[one.country] = one.cents; },
+  ///                               [](const Order& order, const Limits& all) { return all.contains(order.country); });
+  /// @endcode
+  template <class State, class Rules, class Update, class F>
+  auto broadcast_join(Rules&& rules, Update update, F f) && {
+    static_assert(std::invocable<Update&, State&, typename std::remove_cvref_t<Rules>::value_type>,
+                  "broadcast_join<State>(rules, update, f): update takes a State& and a record of the other stream");
+    return std::move(*this).template inform<State>(std::forward<Rules>(rules), std::move(update), std::move(f));
+  }
+  template <class State, class Rules, class Update, class F>
+  auto broadcast_join(Rules&& rules, Update update, F f) & {
+    return use().template broadcast_join<State>(std::forward<Rules>(rules), std::move(update), std::move(f));
+  }
 
   /// Calls `look(record)` for each record and passes it on as it is.
   /// @throws UserError  (stops the pipeline) when `look` throws
@@ -426,7 +469,7 @@ class Stream {
   /// in order.
   /// @throws UserError  (stops the pipeline) when `sink` throws
   template <class K>
-  void sink(K sink) && {
+  TENSAIR_COLD void sink(K sink) && {
     constexpr bool fits = Sink<K, T, typename SomeChain::Stamp>;
     static_assert(fits, "sink(sink): sink takes a record of this stream (and with event time, if it wants, its time)");
     if constexpr (fits) {
@@ -485,7 +528,7 @@ class Stream {
   template <class, class, class, class, class>
   friend class KeyedStream;
 
-  auto follow(std::string kind, std::string output) const -> std::shared_ptr<plan::Operator> {
+  TENSAIR_COLD auto follow(std::string kind, std::string output) const -> std::shared_ptr<plan::Operator> {
     must_be_unused();
     auto op = graph_->add(std::move(kind), std::move(output), op_->placement);
     op->input = op_->id;
@@ -503,14 +546,14 @@ class Stream {
   }
 
   template <class Out, class Last>
-  auto then(std::shared_ptr<plan::Operator> op, Last last) {
+  TENSAIR_COLD auto then(std::shared_ptr<plan::Operator> op, Last last) {
     auto chain = std::move(chain_).template then<T>(std::move(last));
     return Stream<Out, decltype(chain)>(graph_, std::move(op), std::move(chain));
   }
 
   // The stream behind an exchange, with n instances a node.
   template <class Out, class Routing>
-  auto over(std::string kind, Routing routing, int n) {
+  TENSAIR_COLD auto over(std::string kind, Routing routing, int n) {
     auto op = follow(std::move(kind), operators::stream_type<Out>());
     op->parallel = n;
     auto chain = operators::exchange<Out>(std::move(chain_), op_, op, std::move(routing));
@@ -518,9 +561,40 @@ class Stream {
   }
 
   template <class Out, class F>
-  auto expand(F f) {
+  TENSAIR_COLD auto expand(F f) {
     auto op = follow("flat_map", operators::stream_type<Out>());
     return then<Out>(op, operators::FlatMap<F>{op, std::move(f)});
+  }
+
+  template <class State, class Rules, class Update, class F>
+  auto inform(Rules&& given, Update update, F f) && {
+    auto rules = detail::UseOrMove::of(std::forward<Rules>(given));
+    using Rule = typename decltype(rules)::value_type;
+    constexpr bool fits = std::invocable<F&, const T&, const State&>;
+    static_assert(fits, "broadcast_join(rules, f): f takes a record and a const reference to what is known");
+    if constexpr (fits) {
+      return inform_with<State, Rule>(std::move(rules), std::move(update), std::move(f));
+    } else {
+      return detail::Mistake{};
+    }
+  }
+  template <class State, class Rule, class Rules, class Update, class F>
+  auto inform_with(Rules rules, Update update, F f) {
+    using Out = std::remove_cvref_t<std::invoke_result_t<F&, const T&, const State&>>;
+    static_assert(!std::is_void_v<Out>, "broadcast_join(rules, f): f returns what becomes of a record");
+    auto from = rules.follow("broadcast", operators::stream_type<Rule>());
+    auto op = follow("broadcast_join", operators::stream_type<Out>());
+    if (!forked_) op->edge = plan::Edge::local;
+    op->more_inputs = {from->id};
+    using Left = operators::TwoInputSide<SomeChain, T, operators::ToOwnNode>;
+    using Right = operators::TwoInputSide<typename Rules::chain_type, Rule, operators::ToAll>;
+    using Join = operators::BroadcastJoin<T, Rule, State, Update>;
+    using Head = operators::TwoInputHead<Left, Right, Join, SomeChain::everywhere, typename SomeChain::Stamp>;
+    auto head = Head{Left{std::move(chain_), op_, {}, op}, Right{std::move(rules.chain_), from, {}}, op,
+                     Join{op, std::move(update)}};
+    auto chain = operators::Chain<Head, operators::NoBinder>{std::move(head), {}}.then(
+        operators::InformedMap<F>{op, std::move(f)});
+    return Stream<Out, decltype(chain)>(graph_, std::move(op), std::move(chain));
   }
 
   template <class Handler>
@@ -530,7 +604,7 @@ class Stream {
   }
 
   // One more use of a stream that has a name.
-  auto use() {
+  TENSAIR_COLD auto use() {
     using Stamp = typename SomeChain::Stamp;
     using Head = operators::ForkHead<T, SomeChain::everywhere, Stamp>;
     if (!fork_) {

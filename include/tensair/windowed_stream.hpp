@@ -5,11 +5,13 @@
 #include <memory>
 #include <string>
 #include <tensair/operators/aggregate.hpp>
+#include <tensair/operators/chain.hpp>
 #include <tensair/operators/count.hpp>
+#include <tensair/operators/count_window.hpp>
+#include <tensair/operators/key_window.hpp>
 #include <tensair/operators/mean.hpp>
 #include <tensair/operators/min_max.hpp>
 #include <tensair/operators/reduce.hpp>
-#include <tensair/operators/session_window.hpp>
 #include <tensair/operators/sliding_window.hpp>
 #include <tensair/operators/sum.hpp>
 #include <tensair/operators/top_k.hpp>
@@ -18,6 +20,8 @@
 
 namespace tensair {
 
+template <class T, class SomeChain>
+class Stream;
 template <class K, class T, class SomeChain, class F, class Lifetime>
 class KeyedStream;
 
@@ -26,26 +30,32 @@ namespace operators {
 /// What is known of an operator's windows from their type.
 template <class W>
 struct WindowKind;
-template <>
-struct WindowKind<TumblingWindows> {
-  static constexpr bool processing_time = false;
+/// Windows of time.
+template <class W>
+struct TimeWindowKind {
+  static constexpr bool processing_time = false, counts = false;
   template <class Parts, class Next>
-  using Stage = SlidingWindowStage<TumblingWindows, Parts, Next>;
-  static auto of(TumblingWindows windows) -> TumblingWindows { return windows; }
+  using Stage = std::conditional_t<Parts::Trigger::is_early || std::same_as<W, SessionWindows>,
+                                   KeyWindowStage<W, Parts, Next>, SlidingWindowStage<W, Parts, Next>>;
+  template <class K, class A>
+  using Output = typename WindowOutput<WindowResult, K, A>::type;
+  static auto of(W windows) -> W { return windows; }
 };
 template <>
-struct WindowKind<SlidingWindows> {
-  static constexpr bool processing_time = false;
-  template <class Parts, class Next>
-  using Stage = SlidingWindowStage<SlidingWindows, Parts, Next>;
-  static auto of(SlidingWindows windows) -> SlidingWindows { return windows; }
-};
+struct WindowKind<TumblingWindows> : TimeWindowKind<TumblingWindows> {};
 template <>
-struct WindowKind<SessionWindows> {
-  static constexpr bool processing_time = false;
+struct WindowKind<SlidingWindows> : TimeWindowKind<SlidingWindows> {};
+template <>
+struct WindowKind<SessionWindows> : TimeWindowKind<SessionWindows> {};
+template <>
+struct WindowKind<CountWindows> {
+  static constexpr bool processing_time = false, counts = true;
   template <class Parts, class Next>
-  using Stage = SessionWindowStage<Parts, Next>;
-  static auto of(SessionWindows windows) -> SessionWindows { return windows; }
+  using Stage =
+      std::conditional_t<Parts::processing_time, CountWindowStage<Parts, Next>, TimedCountWindowStage<Parts, Next>>;
+  template <class K, class A>
+  using Output = typename WindowOutput<KeyValue, K, A>::type;
+  static auto of(CountWindows windows) -> CountWindows { return windows; }
 };
 template <class W>
 struct WindowKind<ProcessingTimeWindows<W>> : WindowKind<W> {
@@ -75,15 +85,54 @@ struct WindowOperator {
 /// Late records are dropped.
 struct NoLateSink {};
 
+/// What is said of windows besides their kind.
+template <class SomeLateSink, class SomeTrigger>
+struct WindowSettings {
+  using LateSink = SomeLateSink;
+  using Trigger = SomeTrigger;
+
+  LateSink late{};
+  [[no_unique_address]] Trigger trigger{};
+  std::chrono::microseconds lateness{0};
+  bool discarding = false;
+};
+
+/// Where the late records of a window go, with this sink for them.
+template <class T, class LateSink>
+using LateRecords = std::conditional_t<std::same_as<LateSink, NoLateSink>, DropLate, SendLate<T>>;
+
 }  // namespace operators
+
+namespace detail {
+
+// Ends the stream of an operator's late records, if there is one, in a sink.
+template <class T, class LateSink>
+auto late_records(const std::shared_ptr<plan::Graph>& graph, const std::shared_ptr<plan::Operator>& op, LateSink sink)
+    -> operators::LateRecords<T, LateSink> {
+  if constexpr (std::same_as<LateSink, operators::NoLateSink>) {
+    return operators::DropLate{op};
+  } else {
+    using Head = operators::ForkHead<T, true, EventTime>;
+    auto point = std::make_shared<operators::ForkPoint<T, EventTime>>();
+    auto late = graph->add("late", operators::stream_type<T>(), op->placement);
+    late->input = op->id;
+    late->edge = plan::Edge::fork;
+    late->parallel = op->parallel;
+    Stream<T, operators::Chain<Head, operators::NoBinder>>(graph, late, {Head{point}, {}}).sink(std::move(sink));
+    return operators::SendLate<T>{op, point};
+  }
+}
+
+}  // namespace detail
 
 /// The windows of a stream: what `window(…)` returns. An operator on it emits a `WindowResult<K, V>` for each key and
 /// window that has records, when the watermark has passed the window's end; those of a window in no particular order,
-/// before those of later windows if all windows have the same length.
+/// before those of later windows if all windows have the same length. (Windows of numbers of records: a `KeyValue<K,
+/// V>`, when there are as many. See `tumbling_count`.)
 ///
 /// A record is late when the watermark has passed the end of its last window, and the allowed lateness is over: it is
 /// dropped and counted (`--json` has the number under `counts`), or goes to the sink given with `late`.
-template <class Keyed, class W, class LateSink = operators::NoLateSink>
+template <class Keyed, class W, class LateSink = operators::NoLateSink, class Trigger = operators::AtEndOfWindow>
 class WindowedStream {
  public:
   using key_type = typename Keyed::key_type;
@@ -92,19 +141,20 @@ class WindowedStream {
  private:
   using K = key_type;
   using T = value_type;
+  using Kind = operators::WindowKind<W>;
+  using Settings = operators::WindowSettings<LateSink, Trigger>;
 
  public:
-  WindowedStream(Keyed keyed, W windows, LateSink late = {})
-      : keyed_(std::move(keyed)), windows_(windows), late_(std::move(late)) {}
+  WindowedStream(Keyed keyed, W windows, Settings settings = {})
+      : keyed_(std::move(keyed)), windows_(windows), settings_(std::move(settings)) {}
 
   /// Windows are kept for so long after their end: a record that comes in that time is added, and the window's result
   /// emitted again, with its new value.
   /// @throws UsageError  the lateness is negative, or more than a thousand years
   auto allowed_lateness(std::chrono::microseconds lateness) && -> WindowedStream {
-    static_assert(!operators::WindowKind<W>::processing_time, "nothing is late in processing time");
-    if (lateness < lateness.zero() || lateness > std::chrono::hours{24 * 365 * 1'000})
-      throw UsageError("allowed_lateness", "after window", "Give a time of 0 to a thousand years.");
-    lateness_ = lateness;
+    static_assert(!Kind::processing_time, "nothing is late in processing time");
+    static_assert(!Kind::counts, "a window of a number of records is full once and for all: no allowed_lateness");
+    settings_.lateness = operators::checked_lateness(lateness);
     return std::move(*this);
   }
 
@@ -115,12 +165,44 @@ class WindowedStream {
   /// @endcode
   template <class S>
   auto late(S sink) && {
-    static_assert(!operators::WindowKind<W>::processing_time, "nothing is late in processing time");
+    static_assert(!Kind::processing_time, "nothing is late in processing time");
     static_assert(std::invocable<S&, T> || std::invocable<S&, T, EventTime>,
                   "late(sink): the sink takes a record of the stream in front of the window");
-    auto stream = WindowedStream<Keyed, W, S>(std::move(keyed_), windows_, std::move(sink));
-    stream.lateness_ = lateness_;
-    return stream;
+    using Late = operators::WindowSettings<S, Trigger>;
+    return WindowedStream<Keyed, W, S, Trigger>(
+        std::move(keyed_), windows_,
+        Late{std::move(sink), settings_.trigger, settings_.lateness, settings_.discarding});
+  }
+
+  /// Windows emit early: a key's window also after every `records` records that it has got. Its later results have all
+  /// of its records, unless it is `discarding`. What it emits early has the same time, `window.last()`.
+  ///
+  /// An early result costs a state for each key and window, also where windows overlap: a record is then added to each.
+  /// @throws UsageError  records is 0
+  ///
+  /// @code
+  /// clicks.key_by(&Click::page).window(tensair::tumbling(1h)).early(1'000).count().sink(show);
+  /// @endcode
+  auto early(std::uint64_t records) && {
+    if (records == 0) throw UsageError("early(0)", "after window", "Give 1 record or more.");
+    return with_trigger(operators::EveryRecords{records});
+  }
+  /// The same on each record.
+  auto early(EachRecord) && { return std::move(*this).early(1); }
+  /// The same when `time` of the node's clock has passed since the first record that no result has. Exact to a turn of
+  /// the task, about a millisecond.
+  /// @throws UsageError  the time is not positive, or more than a thousand years
+  auto early(std::chrono::microseconds time) && {
+    if (time <= time.zero() || time > std::chrono::hours{24 * 365 * 1'000})
+      throw UsageError("early", "after window", "Give a time of more than nothing and of at most a thousand years.");
+    return with_trigger(operators::EveryTime{time});
+  }
+
+  /// A window's result has only records that none of its early ones had; if there are none it emits nothing.
+  auto discarding() && -> WindowedStream {
+    static_assert(Trigger::is_early, "discarding() says what becomes of early results: call early(…) first");
+    settings_.discarding = true;
+    return std::move(*this);
   }
 
   /// Adds up the records of each key and window.
@@ -180,7 +262,8 @@ class WindowedStream {
   }
 
   /// Calls `f(key, window, records, emit)` with all records of a key and window, a `std::span<const T>`, in the order
-  /// in which they came (in sliding windows: by slice); it emits with `emit(Out)`. Keeps every record until then.
+  /// in which they came (in sliding windows: by slice); it emits with `emit(Out)`. Keeps every record until then. (Of
+  /// windows of numbers of records: `f(key, records, emit)`.)
   ///
   /// @code
   /// clicks.key_by(&Click::user).window(tensair::session(30min))
@@ -196,18 +279,24 @@ class WindowedStream {
   }
 
  private:
-  template <class, class, class>
-  friend class WindowedStream;
+  template <class Early>
+  auto with_trigger(Early trigger) {
+    static_assert(!Trigger::is_early, "windows have one trigger: call early(…) once");
+    static_assert(!Kind::counts, "a window of a number of records emits when it is full: no early results");
+    using Triggered = operators::WindowSettings<LateSink, Early>;
+    return WindowedStream<Keyed, W, LateSink, Early>(
+        std::move(keyed_), windows_,
+        Triggered{std::move(settings_.late), trigger, settings_.lateness, settings_.discarding});
+  }
 
   template <class A>
   auto apply(std::string kind, A aggregate) {
-    return std::move(keyed_).apply_window(std::move(kind), windows_, std::move(aggregate), lateness_, std::move(late_));
+    return std::move(keyed_).apply_window(std::move(kind), windows_, std::move(aggregate), std::move(settings_));
   }
 
   Keyed keyed_;
   W windows_;
-  LateSink late_;
-  std::chrono::microseconds lateness_{0};
+  Settings settings_;
 };
 
 }  // namespace tensair

@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <tensair/operators/count_window.hpp>
 #include <tensair/operators/window.hpp>
 #include <tensair/operators/window_stage.hpp>
 
@@ -47,7 +48,29 @@ auto session(microseconds gap) -> SessionWindows {
   return {gap};
 }
 
+auto CountWindows::describe() const -> std::string {
+  return size == slide ? fmt::format("{} records", size) : fmt::format("{} records every {}", size, slide);
+}
+
+auto tumbling_count(std::uint64_t size) -> CountWindows {
+  if (size == 0) throw UsageError("a window of 0 records", "tumbling_count(size)", "Give 1 or more.");
+  return {size, size};
+}
+
+auto sliding_count(std::uint64_t size, std::uint64_t slide) -> CountWindows {
+  if (size == 0 || slide == 0 || slide > size)
+    throw UsageError(fmt::format("a window of {} records every {}", size, slide), "sliding_count(size, slide)",
+                     "Give a size of 1 or more, and a slide of 1 to the size.");
+  return {size, slide};
+}
+
 namespace operators {
+
+auto checked_lateness(microseconds lateness) -> microseconds {
+  if (lateness < microseconds::zero() || lateness > longest)
+    throw UsageError("allowed_lateness", "after window", "Give a time of 0 to a thousand years.");
+  return lateness;
+}
 
 void throw_too_remote(const plan::Operator& op) {
   throw Error("a record's time is more than ten thousand years from 1970", op.title(),

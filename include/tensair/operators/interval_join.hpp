@@ -29,16 +29,15 @@ auto describe(JoinInterval interval) -> std::string;
 /// The records that came after their watermark, in the figures. While opening.
 auto count_late(runtime::Node& node, const plan::Operator& op) -> std::shared_ptr<runtime::Counter>;
 
-template <class K, class Left, class Right, class F, class Next>
+template <class K, class Left, class Right, class Next>
 class IntervalJoinStage : public JoinStage<K, Left, Right, Next> {
   using Base = JoinStage<K, Left, Right, Next>;
 
  public:
-  IntervalJoinStage(std::shared_ptr<plan::Operator> op, Left left, Right right, JoinInterval interval, F f, Next next)
+  IntervalJoinStage(plan::OperatorRef op, Left left, Right right, JoinInterval interval, Next next)
       : Base(std::move(op), std::move(left), std::move(right), std::move(next)),
         lower_(interval.lower.count()),
-        upper_(interval.upper.count()),
-        f_(std::move(f)) {}
+        upper_(interval.upper.count()) {}
 
   void open(StageContext& context) {
     late_ = count_late(context.node, *this->op_);
@@ -92,11 +91,7 @@ class IntervalJoinStage : public JoinStage<K, Left, Right, Next> {
     if (entry != nullptr) {
       this->template for_each<other_side<side>>(*entry, from, to, [&](const auto& other, std::int64_t other_time) {
         const EventTime stamp{EventTime::duration{std::max(time, other_time)}};
-        if constexpr (side == Side::left) {
-          this->next_(call(this->op_, f_, std::as_const(record), other), stamp);
-        } else {
-          this->next_(call(this->op_, f_, other, std::as_const(record)), stamp);
-        }
+        this->template emit<side>(std::as_const(record), other, stamp);
       });
     }
     if (to >= watermark_) this->template keep<side>(entry, key, hash, std::forward<T>(record), time, to);
@@ -113,23 +108,21 @@ class IntervalJoinStage : public JoinStage<K, Left, Right, Next> {
   using Base::drop;
 
   std::int64_t lower_, upper_;
-  [[no_unique_address]] F f_;
   std::int64_t watermark_ = INT64_MIN;
   std::shared_ptr<runtime::Counter> late_;
 };
 
 /// The operator before it is bound to the stage behind it.
-template <class K, class Left, class Right, class F>
+template <class K, class Left, class Right>
 struct IntervalJoin {
-  std::shared_ptr<plan::Operator> op;
+  plan::OperatorRef op;
   Left left;
   Right right;
   JoinInterval interval;
-  F f;
 
   template <class Next>
-  auto bind(Next next) && -> IntervalJoinStage<K, Left, Right, F, Next> {
-    return {std::move(op), std::move(left), std::move(right), interval, std::move(f), std::move(next)};
+  auto bind(Next next) && -> IntervalJoinStage<K, Left, Right, Next> {
+    return {op, std::move(left), std::move(right), interval, std::move(next)};
   }
 };
 

@@ -5,6 +5,7 @@
 #include <memory>
 #include <tensair/operators/expiry.hpp>
 #include <tensair/operators/key_by.hpp>
+#include <tensair/operators/matched.hpp>
 #include <tensair/operators/record_lists.hpp>
 #include <tensair/operators/stage.hpp>
 #include <type_traits>
@@ -115,8 +116,8 @@ class JoinStage : public StageBase<Next> {
  public:
   static constexpr bool watermark_of_left = false;
 
-  JoinStage(std::shared_ptr<plan::Operator> op, Left left, Right right, Next next)
-      : StageBase<Next>(std::move(next)), op_(std::move(op)), left_(std::move(left)), right_(std::move(right)) {}
+  JoinStage(plan::OperatorRef op, Left left, Right right, Next next)
+      : StageBase<Next>(std::move(next)), op_(op), left_(std::move(left)), right_(std::move(right)) {}
 
   void expect_left(const std::vector<Owned<typename Left::Record>>& records) { expect<Side::left>(records); }
   void expect_right(const std::vector<Owned<typename Right::Record>>& records) { expect<Side::right>(records); }
@@ -170,6 +171,17 @@ class JoinStage : public StageBase<Next> {
     }
   }
 
+  /// Passes on a record of this side and one of the other.
+  template <Side side, class Stamp>
+  void emit(const RecordOf<side>& record, const RecordOf<other_side<side>>& other, Stamp stamp) {
+    using Pair = Matched<typename Left::Record, typename Right::Record>;
+    if constexpr (side == Side::left) {
+      this->next_(Pair{&record, &other}, stamp);
+    } else {
+      this->next_(Pair{&other, &record}, stamp);
+    }
+  }
+
   /// Drops records of a side whose expiry lies before `now`, or some of them if they are many.
   template <Side side>
   void drop(std::int64_t now) {
@@ -180,7 +192,7 @@ class JoinStage : public StageBase<Next> {
     }
   }
 
-  std::shared_ptr<plan::Operator> op_;
+  plan::OperatorRef op_;
   Fresh<Table> table_;
 
  private:

@@ -34,7 +34,7 @@ template <class F, class L = Forever>
 struct KeyFunction {
   using Lifetime = L;
 
-  std::shared_ptr<plan::Operator> op;
+  plan::OperatorRef op;
   F f;
   [[no_unique_address]] Lifetime lifetime{};
 
@@ -131,6 +131,33 @@ class KeyedStage : public StageBase<Next> {
       return states_->find_or_make(key, function_.hash(key), std::forward<Make>(make));
     }
   }
+  /// A key's state, or null if it has none. Looking at it is no use of it: it does not live longer by that.
+  template <class Like>
+  auto find_state(const Like& key, std::uint64_t hash) -> State* {
+    Entry* entry = states_->find(key, hash);
+    if (entry == nullptr) return nullptr;
+    if constexpr (expires) {
+      if (entry->value.used + lifetime() <= now_) return nullptr;
+    }
+    return &state(*entry);
+  }
+  /// A key's state becomes `make()`, whether or not it had one. (`make` may move what the key refers to.)
+  template <class Like, class Make>
+  void replace_state(const Like& key, std::uint64_t hash, Make&& make) {
+    if (Entry* entry = states_->find(key, hash)) {
+      state(*entry) = make();
+      if constexpr (expires) entry->value.used = now_;
+    } else if constexpr (expires) {
+      states_->find_or_make(key, hash, [&] { return Expiring<State>{make(), now_}; });
+    } else {
+      states_->find_or_make(key, hash, std::forward<Make>(make));
+    }
+  }
+  /// For what comes next the time is that of the node's clock.
+  void read_clock() {
+    if constexpr (expires) now_ = clock_->now();
+  }
+
   /// The entry of the record's key.
   template <class T, class Make>
   auto entry_of(const T& record, Make&& make) -> Entry& {

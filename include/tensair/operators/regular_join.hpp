@@ -9,7 +9,7 @@ namespace tensair::operators {
 
 /// The stage of a join without a window: a record meets all of its key that came before it from the other side and have
 /// not outlived their side's time to live.
-template <class K, class Left, class Right, class Stamp, class F, class Next>
+template <class K, class Left, class Right, class Stamp, class Next>
 class RegularJoinStage : public JoinStage<K, Left, Right, Next> {
   using Base = JoinStage<K, Left, Right, Next>;
   template <Side side>
@@ -17,8 +17,8 @@ class RegularJoinStage : public JoinStage<K, Left, Right, Next> {
       std::same_as<typename std::conditional_t<side == Side::left, Left, Right>::Function::Lifetime, TimeToLive>;
 
  public:
-  RegularJoinStage(std::shared_ptr<plan::Operator> op, Left left, Right right, F f, Next next)
-      : Base(std::move(op), std::move(left), std::move(right), std::move(next)), f_(std::move(f)) {}
+  RegularJoinStage(plan::OperatorRef op, Left left, Right right, Next next)
+      : Base(std::move(op), std::move(left), std::move(right), std::move(next)) {}
 
   void open(StageContext& context) {
     clock_ = &context.node.clock();
@@ -88,11 +88,7 @@ class RegularJoinStage : public JoinStage<K, Left, Right, Next> {
           *entry, INT64_MIN, INT64_MAX, [&](const auto& other, std::int64_t other_time) {
             Stamp of_pair{};
             if constexpr (is_timed<Stamp>) of_pair = EventTime{EventTime::duration{std::max(time, other_time)}};
-            if constexpr (side == Side::left) {
-              this->next_(call(this->op_, f_, std::as_const(record), other), of_pair);
-            } else {
-              this->next_(call(this->op_, f_, other, std::as_const(record)), of_pair);
-            }
+            this->template emit<side>(std::as_const(record), other, of_pair);
           });
     }
     std::int64_t expiry = Base::never_dropped;
@@ -100,22 +96,20 @@ class RegularJoinStage : public JoinStage<K, Left, Right, Next> {
     this->template keep<side>(entry, key, hash, std::forward<T>(record), time, expiry);
   }
 
-  [[no_unique_address]] F f_;
   const Clock* clock_ = nullptr;
   std::int64_t now_ = 0;
 };
 
 /// The operator before it is bound to the stage behind it.
-template <class K, class Left, class Right, class Stamp, class F>
+template <class K, class Left, class Right, class Stamp>
 struct RegularJoin {
-  std::shared_ptr<plan::Operator> op;
+  plan::OperatorRef op;
   Left left;
   Right right;
-  F f;
 
   template <class Next>
-  auto bind(Next next) && -> RegularJoinStage<K, Left, Right, Stamp, F, Next> {
-    return {std::move(op), std::move(left), std::move(right), std::move(f), std::move(next)};
+  auto bind(Next next) && -> RegularJoinStage<K, Left, Right, Stamp, Next> {
+    return {op, std::move(left), std::move(right), std::move(next)};
   }
 };
 

@@ -7,6 +7,7 @@
 #include <tensair/operators/aggregate.hpp>
 #include <tensair/operators/fork.hpp>
 #include <tensair/operators/stage.hpp>
+#include <tensair/operators/trigger.hpp>
 #include <tensair/operators/window_result.hpp>
 #include <utility>
 #include <vector>
@@ -41,7 +42,7 @@ namespace operators {
 /// Late records are dropped and counted.
 class DropLate : public LastStage {
  public:
-  explicit DropLate(std::shared_ptr<plan::Operator> op) : op_(std::move(op)) {}
+  explicit DropLate(plan::OperatorRef op) : op_(op) {}
 
   void open(StageContext& context) { count_ = context.node.counter(op_->title() + ": late records"); }
   template <class R>
@@ -50,7 +51,7 @@ class DropLate : public LastStage {
   }
 
  private:
-  std::shared_ptr<plan::Operator> op_;
+  plan::OperatorRef op_;
   std::shared_ptr<runtime::Counter> count_;
 };
 
@@ -58,8 +59,8 @@ class DropLate : public LastStage {
 template <class T>
 class SendLate : public ForkStage<T, EventTime> {
  public:
-  SendLate(std::shared_ptr<plan::Operator> op, std::shared_ptr<ForkPoint<T, EventTime>> point)
-      : ForkStage<T, EventTime>(std::move(point)), op_(std::move(op)) {}
+  SendLate(plan::OperatorRef op, std::shared_ptr<ForkPoint<T, EventTime>> point)
+      : ForkStage<T, EventTime>(std::move(point)), op_(op) {}
 
   void open(StageContext& context) {
     count_ = context.node.counter(op_->title() + ": late records");
@@ -72,11 +73,12 @@ class SendLate : public ForkStage<T, EventTime> {
   }
 
  private:
-  std::shared_ptr<plan::Operator> op_;
+  plan::OperatorRef op_;
   std::shared_ptr<runtime::Counter> count_;
 };
 
-/// What a window's function sees of an aggregate: the records themselves. `f(key, window, records, emit)`.
+/// What a window's function sees of an aggregate: the records themselves. `f(key, window, records, emit)`, or where a
+/// window is no stretch of time `f(key, records, emit)`.
 template <class T, class Out, class F>
 struct CollectRecords {
   using Emitted = Out;
@@ -93,18 +95,22 @@ struct CollectRecords {
   void emit(const K& key, const Window& window, const std::vector<T>& all, Emit emit) {
     std::invoke(f, key, window, std::span<const T>(all), emit);
   }
+  template <class K, class Emit>
+  void emit(const K& key, const std::vector<T>& all, Emit emit) {
+    std::invoke(f, key, std::span<const T>(all), emit);
+  }
 };
 
-/// What an operator on windows emits.
-template <class K, class A>
+/// What an operator on windows emits: what its aggregate does, or `Result<K, V>`.
+template <template <class, class> class Result, class K, class A>
 struct WindowOutput {
-  using type = WindowResult<K, AggregateResult<A>>;
+  using type = Result<K, AggregateResult<A>>;
 };
-template <class K, class A>
+template <template <class, class> class Result, class K, class A>
 requires requires {
   typename A::Emitted;
 }
-struct WindowOutput<K, A> {
+struct WindowOutput<Result, K, A> {
   using type = typename A::Emitted;
 };
 
@@ -113,26 +119,35 @@ inline constexpr std::chrono::microseconds most_remote = std::chrono::hours{24 *
 /// @throws Error
 [[noreturn]] void throw_too_remote(const plan::Operator& op);
 
+/// @throws UsageError  the lateness is negative, or more than a thousand years
+auto checked_lateness(std::chrono::microseconds lateness) -> std::chrono::microseconds;
+
 /// What a window stage is made of.
-template <class K, class SomeFunction, class SomeAggregate, class SomeLate, bool ProcessingTime>
+template <class K, class T, class SomeFunction, class SomeAggregate, class SomeLate, class SomeTrigger,
+          bool ProcessingTime>
 struct WindowParts {
   using Key = K;
+  using Record = T;
   using Function = SomeFunction;
   using A = SomeAggregate;
   using State = AggregateState<A>;
   using Late = SomeLate;
+  using Trigger = SomeTrigger;
   static constexpr bool processing_time = ProcessingTime;
 
-  std::shared_ptr<plan::Operator> op;
+  plan::OperatorRef op;
   Function function;
   A aggregate;
   Late late;
   std::chrono::microseconds lateness;
+  [[no_unique_address]] Trigger trigger{};
+  bool discarding = false;  // what has been emitted early is not in the window's later results
 };
 
 /// What the stages of all windows build on. `Self` has `take(record, time)`; `fire()`, which emits what is due by
 /// `watermark_` and returns false if the stage behind was blocked before all was done; and `due()`, the earliest time
-/// at which it has something to do.
+/// at which it has something to do. With a trigger that has a timer also `fire_early(now)` and `early_due()`, the same
+/// in processing time.
 template <class Self, class Parts, class Next>
 class WindowStage : public StageBase<Next> {
  public:
@@ -170,7 +185,7 @@ class WindowStage : public StageBase<Next> {
     }
   }
   void flush() {
-    if constexpr (Parts::processing_time) now_ = std::max(now_, clock_->now());
+    if constexpr (reads_clock) now_ = std::max(now_, clock_->now());
     parts_.late.flush();
     this->next_.flush();
     if (!firing_) return;
@@ -188,15 +203,15 @@ class WindowStage : public StageBase<Next> {
   }
   auto deadline() -> Time {
     Time first = std::min(this->next_.deadline(), parts_.late.deadline());
-    if constexpr (Parts::processing_time) {
-      if (!firing_) first = std::min(first, time_of(self().due()));
-    }
+    if (firing_) return first;
+    if constexpr (Parts::processing_time) first = std::min(first, time_of(self().due()));
+    if constexpr (Parts::Trigger::has_timer) first = std::min(first, time_of(self().early_due()));
     return first;
   }
   void tick(Time now) {
-    if constexpr (Parts::processing_time) {
+    if constexpr (reads_clock) {
       now_ = std::max(now_, now);
-      watermark_ = std::max(watermark_, event_time(now_));
+      if constexpr (Parts::processing_time) watermark_ = std::max(watermark_, event_time(now_));
       advance();
     }
     if (parts_.late.deadline() <= now) parts_.late.tick(now);
@@ -233,6 +248,8 @@ class WindowStage : public StageBase<Next> {
     }
   }
 
+  /// The node's clock as of this turn, as an event time.
+  auto processing_time() const -> EventTime { return event_time(now_); }
   /// Whether a window with this end is gone: its state is given up, and records for it are late.
   auto gone(EventTime end) const -> bool { return end + parts_.lateness <= watermark_; }
   template <class R>
@@ -247,6 +264,8 @@ class WindowStage : public StageBase<Next> {
   EventTime watermark_ = beginning_of_time;
 
  private:
+  static constexpr bool reads_clock = Parts::processing_time || Parts::Trigger::has_timer;
+
   auto self() -> Self& { return static_cast<Self&>(*this); }
 
   static auto event_time(Time time) -> EventTime {
@@ -268,6 +287,9 @@ class WindowStage : public StageBase<Next> {
   void advance() {
     firing_ = true;
     if (self().due() <= watermark_ && !self().fire()) return;
+    if constexpr (Parts::Trigger::has_timer) {
+      if (!self().fire_early(processing_time())) return;
+    }
     firing_ = false;
     if constexpr (!Parts::processing_time) {
       if (watermark_ != passed_on_) {

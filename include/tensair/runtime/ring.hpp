@@ -4,6 +4,7 @@
 #include <optional>
 #include <utility>
 #include <vector>
+#include <tensair/cold.hpp>
 
 namespace tensair::runtime {
 
@@ -30,7 +31,7 @@ class Ring {
  private:
   auto next(std::size_t slot) const -> std::size_t { return (slot + 1) & (slots_.size() - 1); }
 
-  void grow() {
+  TENSAIR_COLD void grow() {
     std::vector<std::optional<T>> larger(slots_.empty() ? 4 : slots_.size() * 2);
     for (std::size_t i = 0, slot = first_; i < size_; ++i, slot = next(slot)) larger[i] = std::move(slots_[slot]);
     slots_ = std::move(larger);

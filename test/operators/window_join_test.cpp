@@ -1,0 +1,55 @@
+#include "catch.hpp"
+#include "support/window_joins.hpp"
+
+using namespace tensair;
+using namespace tensair::test;
+using namespace std::chrono_literals;
+
+TEST_CASE("a join in tumbling windows gives the pairs of nested loops, of all four kinds",
+          "[operators][join][window_join][property]") {
+  check_property("for any events, sizes, disorder and topology", [](const Draws& left, const Draws& right) {
+    const auto inputs = JoinInputs::drawn(left, right);
+    const int size = *rc::gen::inRange(1, 40), offset = *rc::gen::inRange(-10, 10);
+    check_kinds(inputs, tumbling(std::chrono::microseconds{size}, std::chrono::microseconds{offset}),
+                naive_windows(inputs, size, size, offset));
+  });
+}
+
+TEST_CASE("a join in sliding windows gives the pairs of nested loops, of all four kinds",
+          "[operators][join][window_join][property]") {
+  check_property("for any events, sizes, slides, disorder and topology", [](const Draws& left, const Draws& right) {
+    const auto inputs = JoinInputs::drawn(left, right);
+    const int size = *rc::gen::inRange(1, 40), slide = *rc::gen::inRange(1, 30);
+    check_kinds(inputs, sliding(std::chrono::microseconds{size}, std::chrono::microseconds{slide}),
+                naive_windows(inputs, size, slide, 0));
+  });
+}
+
+TEST_CASE("a join in windows gives over TCP what nested loops give", "[operators][join][window_join]") {
+  const auto inputs = JoinInputs{some_join_events(400, 7, 30, 1), some_join_events(300, 7, 30, 2), 30, 3, {2, 1, true}};
+  for (const int kind : {0, 1, 2, 3}) {
+    INFO(kind);
+    const bool lone_left = kind == 1 || kind == 3, lone_right = kind == 2 || kind == 3;
+    const auto expected =
+        naive_join(inputs.left, inputs.right, naive_windows(inputs, 25, 25, 0), lone_left, lone_right);
+    CHECK(!expected.empty());
+    CHECK(found(inputs, tumbling(25us), kind) == expected);
+  }
+}
+
+TEST_CASE("an outer join in windows has the records of one side when the other is empty",
+          "[operators][join][window_join]") {
+  for (const auto& topology : {Topology{1, 1, false}, Topology{2, 1, false}, Topology{5, 2, false}}) {
+    INFO(topology.name());
+    const auto some = some_join_events(100, 5, 20, 3);
+    for (const bool left_is_empty : {true, false}) {
+      const auto inputs = JoinInputs{left_is_empty ? std::vector<JoinEvent>{} : some,
+                                     left_is_empty ? some : std::vector<JoinEvent>{}, 20, 1, topology};
+      const auto windows = naive_windows(inputs, 10, 10, 0);
+      CHECK(found(inputs, tumbling(10us), 0).empty());
+      CHECK(found(inputs, tumbling(10us), 1) == naive_join(inputs.left, inputs.right, windows, true, false));
+      CHECK(found(inputs, tumbling(10us), 2) == naive_join(inputs.left, inputs.right, windows, false, true));
+      CHECK(found(inputs, tumbling(10us), 3).size() == some.size());
+    }
+  }
+}
