@@ -12,7 +12,6 @@ struct Anything {
 /// compiles, so that it adds no errors of its own. Only its types are used; nothing of it ever runs.
 class Mistake {
  public:
-  // NOLINTBEGIN(readability-identifier-length)
 #define TENSAIR_ACCEPT(operation)                                                                    \
   template <class...>                                                                                \
   auto operation(const Anything& = 0, const Anything& = 0, const Anything& = 0, const Anything& = 0, \
@@ -32,6 +31,7 @@ class Mistake {
   TENSAIR_ACCEPT(iterate)
   TENSAIR_ACCEPT(rebalance)
   TENSAIR_ACCEPT(broadcast)
+  TENSAIR_ACCEPT(broadcast_join)
   TENSAIR_ACCEPT(inspect)
   TENSAIR_ACCEPT(project)
   TENSAIR_ACCEPT(split)
@@ -71,7 +71,6 @@ class Mistake {
   TENSAIR_ACCEPT(as_of_event_time)
   TENSAIR_ACCEPT(delete_when)
 #undef TENSAIR_ACCEPT
-  // NOLINTEND(readability-identifier-length)
 };
 
 }  // namespace tensair::detail

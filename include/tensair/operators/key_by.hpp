@@ -38,7 +38,7 @@ struct KeyFunction {
   static constexpr bool never_throws = std::is_nothrow_invocable_v<F&, const T&>&& noexcept(
       hash_key(std::declval<std::invoke_result_t<F&, const T&>>()));
 
-  std::shared_ptr<plan::Operator> op;
+  plan::OperatorRef op;
   F f;
   [[no_unique_address]] Lifetime lifetime{};
 

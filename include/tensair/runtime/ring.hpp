@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <optional>
+#include <tensair/cold.hpp>
 #include <utility>
 #include <vector>
 
@@ -33,7 +34,7 @@ class Ring {
  private:
   auto next(std::size_t slot) const -> std::size_t { return (slot + 1) & (slots_.size() - 1); }
 
-  void grow() {
+  TENSAIR_COLD void grow() {
     std::vector<std::optional<T>> larger(slots_.empty() ? 4 : slots_.size() * 2);
     for (std::size_t i = 0, slot = first_; i < size_; ++i, slot = next(slot)) larger[i] = std::move(slots_[slot]);
     slots_ = std::move(larger);
