@@ -31,7 +31,6 @@ class Mistake {
   TENSAIR_ACCEPT(iterate)
   TENSAIR_ACCEPT(rebalance)
   TENSAIR_ACCEPT(broadcast)
-  TENSAIR_ACCEPT(broadcast_join)
   TENSAIR_ACCEPT(inspect)
   TENSAIR_ACCEPT(project)
   TENSAIR_ACCEPT(split)
