@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <tensair/operators/owned.hpp>
 #include <tensair/operators/stage.hpp>
 #include <tensair/runtime/ring.hpp>
 #include <type_traits>
