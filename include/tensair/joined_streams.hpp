@@ -118,17 +118,22 @@ class JoinedStreams {
   /// @throws UserError  (stops the pipeline) when `f` throws
   template <class F>
   auto with(F f) && {
-    static_assert(Left::timed == Right::timed,
+    constexpr bool same_time = Left::timed == Right::timed;
+    static_assert(same_time,
                   "streams with event time join with such only: call assign_timestamps on both sides, or on none");
-    using Stamp = typename Left::Stamp;
-    static_assert(
-        operators::JoinFunction<F, operators::Unmatched::none, typename Left::value_type, typename Right::value_type>,
-        "with(f): f takes a record of the left stream and one of the right stream");
-    return std::move(left_).template join_with<operators::Unmatched::none, Stamp>(
-        "join", std::move(right_), std::move(f), [](auto op, auto left, auto right) {
-          using Operator = operators::RegularJoin<typename Left::key_type, decltype(left), decltype(right), Stamp>;
-          return Operator{std::move(op), std::move(left), std::move(right)};
-        });
+    constexpr bool fits =
+        operators::JoinFunction<F, operators::Unmatched::none, typename Left::value_type, typename Right::value_type>;
+    static_assert(fits, "with(f): f takes a record of the left stream and one of the right stream");
+    if constexpr (same_time && fits) {
+      using Stamp = typename Left::Stamp;
+      return std::move(left_).template join_with<operators::Unmatched::none, Stamp>(
+          "join", std::move(right_), std::move(f), [](auto op, auto left, auto right) {
+            using Operator = operators::RegularJoin<typename Left::key_type, decltype(left), decltype(right), Stamp>;
+            return Operator{std::move(op), std::move(left), std::move(right)};
+          });
+    } else {
+      return detail::Mistake{};
+    }
   }
 
  private:

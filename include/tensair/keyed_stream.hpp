@@ -365,13 +365,13 @@ class KeyedStream {
           has_time,
           "a window in event time needs event time: call assign_timestamps first, or window(processing_time(…))");
       static_assert(!expires, "a window says itself how long state is kept: no time_to_live");
-      if constexpr (Kind::counts && !Kind::processing_time && !SomeChain::timed) {
-        return std::move(*this).window(processing_time(windows));
-      } else if constexpr (has_time && !expires) {
-        if constexpr (!Kind::processing_time) refuse_in_loop("a window in event time");
-        return WindowedStream<KeyedStream, W>(std::move(*this), windows);
-      } else {
+      if constexpr (!has_time || expires) {
         return detail::Mistake{};
+      } else if constexpr (Kind::counts && !SomeChain::timed && !Kind::processing_time) {
+        return std::move(*this).window(processing_time(windows));
+      } else {
+        if (!Kind::processing_time) refuse_in_loop("a window in event time");
+        return WindowedStream<KeyedStream, W>(std::move(*this), windows);
       }
     } else {
       return detail::Mistake{};
@@ -452,12 +452,16 @@ class KeyedStream {
   template <operators::Unmatched emitted, class OutStamp, class Right, class Combine, class Make>
   auto join_with(std::string kind, Right right, Combine f, Make make) && {
     using U = typename Right::value_type;
-    using Out = operators::JoinResult<Combine, emitted, T, U>;
-    static_assert(!std::is_void_v<Out>, "with(f): f returns what becomes of records that meet");
-    return std::move(*this).template two_inputs<Out, OutStamp>(
-        std::move(kind), std::move(right), std::move(make), [&](auto op) {
-          return operators::Combine<emitted, Combine>{std::move(op), std::move(f)};
-        });
+    if constexpr (operators::JoinFunction<Combine, emitted, T, U>) {  // else whoever calls this has said so
+      using Out = operators::JoinResult<Combine, emitted, T, U>;
+      static_assert(!std::is_void_v<Out>, "with(f): f returns what becomes of records that meet");
+      return std::move(*this).template two_inputs<Out, OutStamp>(
+          std::move(kind), std::move(right), std::move(make), [&](auto op) {
+            return operators::Combine<emitted, Combine>{std::move(op), std::move(f)};
+          });
+    } else {
+      return detail::Mistake{};
+    }
   }
   template <class, class>
   friend class JoinedStreams;
@@ -495,7 +499,7 @@ class KeyedStream {
 
   /// The stream behind a keyed operator: `make(op, Function)` is the operator, which takes records of type T.
   template <class Out, class Make>
-  auto apply(std::string kind, Make make) {
+  TENSAIR_COLD auto apply(std::string kind, Make make) {
     auto key = key_op();
     auto function = Function{key, std::move(f_), lifetime_};
     auto chain =

@@ -2,6 +2,7 @@
 
 #include <concepts>
 #include <memory>
+#include <tensair/mistake.hpp>
 #include <tensair/operators/lookup.hpp>
 #include <tensair/operators/temporal_lookup.hpp>
 #include <type_traits>
@@ -60,15 +61,18 @@ class LookupStreams {
   /// @throws UserError  (stops the pipeline) when `f` throws
   template <class F>
   auto with(F f) && {
-    static_assert(operators::JoinFunction<F, operators::Unmatched::left, T, Row>,
-                  "with(f): f takes a record and a pointer to a row of the table, null if there is none");
+    constexpr bool fits = operators::JoinFunction<F, operators::Unmatched::left, T, Row>;
+    static_assert(fits, "with(f): f takes a record and a pointer to a row of the table, null if there is none");
     static_assert(!Left::expires, "a lookup keeps only the table's rows: time_to_live belongs there");
     static_assert(std::movable<Owned<Row>>, "a table keeps its rows: make them movable");
     using K = typename Left::key_type;
     using Stamp = typename Left::Stamp;
-    if constexpr (AsOf) {
-      static_assert(Left::timed && Table::timed,
-                    "a lookup as of event time needs event time on both sides: call assign_timestamps before key_by");
+    constexpr bool has_time = !AsOf || (Left::timed && Table::timed);
+    static_assert(has_time,
+                  "a lookup as of event time needs event time on both sides: call assign_timestamps before key_by");
+    if constexpr (!fits || !has_time) {
+      return detail::Mistake{};
+    } else if constexpr (AsOf) {
       left_.refuse_in_loop("a look-up as of event time");
       return join<operators::TemporalLookup, K, Stamp>("lookup_as_of", std::move(f));
     } else {

@@ -12,7 +12,6 @@ struct Anything {
 /// compiles, so that it adds no errors of its own. Only its types are used; nothing of it ever runs.
 class Mistake {
  public:
-  // NOLINTBEGIN(readability-identifier-length)
 #define TENSAIR_ACCEPT(operation)                                                                    \
   template <class...>                                                                                \
   auto operation(const Anything& = 0, const Anything& = 0, const Anything& = 0, const Anything& = 0, \
@@ -71,7 +70,6 @@ class Mistake {
   TENSAIR_ACCEPT(as_of_event_time)
   TENSAIR_ACCEPT(delete_when)
 #undef TENSAIR_ACCEPT
-  // NOLINTEND(readability-identifier-length)
 };
 
 }  // namespace tensair::detail

@@ -4,6 +4,7 @@
 #include <memory>
 #include <string>
 #include <tensair/collected.hpp>
+#include <tensair/concepts.hpp>
 #include <tensair/iteration.hpp>
 #include <tensair/keyed_stream.hpp>
 #include <tensair/mistake.hpp>
@@ -19,7 +20,6 @@
 #include <tensair/operators/two_inputs.hpp>
 #include <tensair/runtime/node.hpp>
 #include <tensair/split_stream.hpp>
-#include <tensair/stream_functions.hpp>
 #include <utility>
 #include <vector>
 
@@ -272,8 +272,10 @@ class Stream {
   ///
   /// @code
   /// pipeline.source(starts).iterate([](auto loop) {
-  ///   auto steps = std::move(loop).map([](Walk w) { return Walk{w.start, w.n % 2 == 0 ? w.n / 2 : 3 * w.n + 1, w.steps
-  ///   + 1}; }); return tensair::Iteration{steps.filter([](const Walk& w) { return w.n != 1; }),
+  ///   auto steps = std::move(loop).map([](Walk w) {
+  ///     return Walk{w.start, w.n % 2 == 0 ? w.n / 2 : 3 * w.n + 1, w.steps + 1};
+  ///   });
+  ///   return tensair::Iteration{steps.filter([](const Walk& w) { return w.n != 1; }),
   ///                             steps.filter([](const Walk& w) { return w.n == 1; })};
   /// }).sink(print);
   /// @endcode
@@ -467,7 +469,7 @@ class Stream {
   /// in order.
   /// @throws UserError  (stops the pipeline) when `sink` throws
   template <class K>
-  void sink(K sink) && {
+  TENSAIR_COLD void sink(K sink) && {
     constexpr bool fits = Sink<K, T, typename SomeChain::Stamp>;
     static_assert(fits, "sink(sink): sink takes a record of this stream (and with event time, if it wants, its time)");
     if constexpr (fits) {
@@ -526,7 +528,7 @@ class Stream {
   template <class, class, class, class, class>
   friend class KeyedStream;
 
-  auto follow(std::string kind, std::string output) const -> std::shared_ptr<plan::Operator> {
+  TENSAIR_COLD auto follow(std::string kind, std::string output) const -> std::shared_ptr<plan::Operator> {
     must_be_unused();
     auto op = graph_->add(std::move(kind), std::move(output), op_->placement);
     op->input = op_->id;
@@ -544,14 +546,14 @@ class Stream {
   }
 
   template <class Out, class Last>
-  auto then(std::shared_ptr<plan::Operator> op, Last last) {
+  TENSAIR_COLD auto then(std::shared_ptr<plan::Operator> op, Last last) {
     auto chain = std::move(chain_).template then<T>(std::move(last));
     return Stream<Out, decltype(chain)>(graph_, std::move(op), std::move(chain));
   }
 
   // The stream behind an exchange, with n instances a node.
   template <class Out, class Routing>
-  auto over(std::string kind, Routing routing, int n) {
+  TENSAIR_COLD auto over(std::string kind, Routing routing, int n) {
     auto op = follow(std::move(kind), operators::stream_type<Out>());
     op->parallel = n;
     auto chain = operators::exchange<Out>(std::move(chain_), op_, op, std::move(routing));
@@ -559,23 +561,25 @@ class Stream {
   }
 
   template <class Out, class F>
-  auto expand(F f) {
+  TENSAIR_COLD auto expand(F f) {
     auto op = follow("flat_map", operators::stream_type<Out>());
     return then<Out>(op, operators::FlatMap<F>{op, std::move(f)});
   }
 
   template <class State, class Rules, class Update, class F>
   auto inform(Rules&& given, Update update, F f) && {
-    auto rules = [&] {
-      if constexpr (std::is_lvalue_reference_v<Rules>) {
-        return given.use();
-      } else {
-        return std::move(given);
-      }
-    }();
+    auto rules = detail::UseOrMove::of(std::forward<Rules>(given));
     using Rule = typename decltype(rules)::value_type;
-    static_assert(std::invocable<F&, const T&, const State&>,
-                  "broadcast_join(rules, f): f takes a record and a const reference to what is known");
+    constexpr bool fits = std::invocable<F&, const T&, const State&>;
+    static_assert(fits, "broadcast_join(rules, f): f takes a record and a const reference to what is known");
+    if constexpr (fits) {
+      return inform_with<State, Rule>(std::move(rules), std::move(update), std::move(f));
+    } else {
+      return detail::Mistake{};
+    }
+  }
+  template <class State, class Rule, class Rules, class Update, class F>
+  auto inform_with(Rules rules, Update update, F f) {
     using Out = std::remove_cvref_t<std::invoke_result_t<F&, const T&, const State&>>;
     static_assert(!std::is_void_v<Out>, "broadcast_join(rules, f): f returns what becomes of a record");
     auto from = rules.follow("broadcast", operators::stream_type<Rule>());
@@ -583,7 +587,7 @@ class Stream {
     if (!forked_) op->edge = plan::Edge::local;
     op->more_inputs = {from->id};
     using Left = operators::TwoInputSide<SomeChain, T, operators::ToOwnNode>;
-    using Right = operators::TwoInputSide<typename decltype(rules)::chain_type, Rule, operators::ToAll>;
+    using Right = operators::TwoInputSide<typename Rules::chain_type, Rule, operators::ToAll>;
     using Join = operators::BroadcastJoin<T, Rule, State, Update>;
     using Head = operators::TwoInputHead<Left, Right, Join, SomeChain::everywhere, typename SomeChain::Stamp>;
     auto head = Head{Left{std::move(chain_), op_, {}, op}, Right{std::move(rules.chain_), from, {}}, op,
@@ -600,7 +604,7 @@ class Stream {
   }
 
   // One more use of a stream that has a name.
-  auto use() {
+  TENSAIR_COLD auto use() {
     using Stamp = typename SomeChain::Stamp;
     using Head = operators::ForkHead<T, SomeChain::everywhere, Stamp>;
     if (!fork_) {

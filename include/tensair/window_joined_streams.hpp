@@ -5,6 +5,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <tensair/mistake.hpp>
 #include <tensair/operators/window_join.hpp>
 #include <tensair/windowed_stream.hpp>
 #include <type_traits>
@@ -79,16 +80,22 @@ class WindowJoinedStreams {
   /// @throws UserError  (stops the pipeline) when `f` throws
   template <class F>
   auto with(F f) && {
-    check();
-    static_assert(operators::JoinFunction<F, emitted, L, R>,
+    constexpr bool can = can_meet();
+    constexpr bool fits = operators::JoinFunction<F, emitted, L, R>;
+    static_assert(fits,
                   "with(f): f takes a record of the left stream and one of the right stream; of a side that may have "
                   "none (left_outer, right_outer, full_outer) a pointer");
-    return std::move(left_).template join_with<emitted, OutStamp>(
-        "window_join", std::move(right_), std::move(f),
-        maker<operators::MatchInWindow<emitted, L, R>>(emitted == operators::Unmatched::none    ? "inner"
-                                                       : emitted == operators::Unmatched::left  ? "left outer"
-                                                       : emitted == operators::Unmatched::right ? "right outer"
-                                                                                                : "full outer"));
+    if constexpr (!can || !fits) {
+      return detail::Mistake{};
+    } else {
+      if constexpr (!Kind::processing_time) left_.refuse_in_loop("a window in event time");
+      return std::move(left_).template join_with<emitted, OutStamp>(
+          "window_join", std::move(right_), std::move(f),
+          maker<operators::MatchInWindow<emitted, L, R>>(emitted == operators::Unmatched::none    ? "inner"
+                                                         : emitted == operators::Unmatched::left  ? "left outer"
+                                                         : emitted == operators::Unmatched::right ? "right outer"
+                                                                                                  : "full outer"));
+    }
   }
 
   /// Calls `f(key, window, left, right, emit)` for each key and window that has records, with all of them: spans of
@@ -107,31 +114,37 @@ class WindowJoinedStreams {
   /// @throws UserError  (stops the pipeline) when `f` throws
   template <class Out, class F>
   auto co_group(F f) && {
-    check();
+    constexpr bool can = can_meet();
     static_assert(emitted == operators::Unmatched::none, "co_group sees all records as it is: no outer join");
     using Emit = void (*)(Out);
-    static_assert(
-        std::invocable<F&, const Owned<K>&, const Window&, std::span<const Owned<L>>, std::span<const Owned<R>>, Emit>,
-        "co_group<Out>(f): f takes key, window, std::span<const L>, std::span<const R> and emit(Out)");
-    return std::move(left_).template two_inputs<Out, OutStamp>(
-        "co_group", std::move(right_), maker<operators::GroupBothSides<K, L, R>>(""), [&](auto op) {
-          return operators::CoGroup<Out, F>{std::move(op), std::move(f)};
-        });
+    constexpr bool fits =
+        std::invocable<F&, const Owned<K>&, const Window&, std::span<const Owned<L>>, std::span<const Owned<R>>, Emit>;
+    static_assert(fits, "co_group<Out>(f): f takes key, window, std::span<const L>, std::span<const R> and emit(Out)");
+    if constexpr (can && fits) {
+      if constexpr (!Kind::processing_time) left_.refuse_in_loop("a window in event time");
+      return std::move(left_).template two_inputs<Out, OutStamp>(
+          "co_group", std::move(right_), maker<operators::GroupBothSides<K, L, R>>(""), [&](auto op) {
+            return operators::CoGroup<Out, F>{std::move(op), std::move(f)};
+          });
+    } else {
+      return detail::Mistake{};
+    }
   }
 
  private:
   template <class, class, class, operators::Unmatched, class, class>
   friend class WindowJoinedStreams;
 
-  void check() const {
-    if constexpr (!Kind::processing_time) left_.refuse_in_loop("a window in event time");
+  static constexpr auto can_meet() -> bool {
     static_assert(!Kind::counts, "streams meet in windows of time: a number of records is no window for two streams");
-    static_assert(Kind::processing_time || (Left::timed && Right::timed),
+    constexpr bool has_time = Kind::processing_time || (Left::timed && Right::timed);
+    static_assert(has_time,
                   "a window in event time needs event time on both sides: call assign_timestamps before key_by, or "
                   "window(processing_time(…))");
     static_assert(!Left::expires && !Right::expires, "a window says itself how long records are kept: no time_to_live");
-    static_assert(std::copy_constructible<Owned<L>> && std::copy_constructible<Owned<R>>,
-                  "a window keeps copies of the records of both streams: make them copyable");
+    constexpr bool copies = std::copy_constructible<Owned<L>> && std::copy_constructible<Owned<R>>;
+    static_assert(copies, "a window keeps copies of the records of both streams: make them copyable");
+    return !Kind::counts && has_time && copies;
   }
 
   template <operators::Unmatched which>

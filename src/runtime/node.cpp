@@ -6,6 +6,13 @@ void Node::when_built(std::function<void()> action) {
   built_.push_back(std::move(action));
 }
 
+void Node::start_when_built(std::shared_ptr<Task> task) {
+  when_built([this, task = std::move(task)] {
+    task->open();
+    scheduler_.spawn(task);
+  });
+}
+
 void Node::built() {
   for (auto& action : built_) action();
 }

@@ -58,7 +58,9 @@ auto found_pairs(const Topology& topology, const std::vector<JoinEvent>& left, c
         .key_by(&JoinEvent::key)
         .join(pipeline.source(Dealt{right}).assign_timestamps(time_of, strategy()).key_by(&JoinEvent::key))
         .between(std::chrono::microseconds{lower}, std::chrono::microseconds{upper})
-        .with([](const JoinEvent& a, const JoinEvent& b) { return Match{a.number, b.number}; })
+        .with([](const JoinEvent& a, const JoinEvent& b) {
+          return Match{a.number, b.number};
+        })
         .sink([&](const Match& match) { all.push_back(match); });
   });
   std::sort(all.begin(), all.end());
@@ -73,7 +75,8 @@ TEST_CASE("an interval join of many keys gives the pairs of a look-up by key", "
     std::int64_t lower, upper;
     int disorder;
   };
-  for (const auto shape : {Shape{30'000, -15'000, 15'000, 0}, Shape{20'000, 0, 20'000, 500}, Shape{50'000, -40'000, -9, 50}}) {
+  for (const auto shape :
+       {Shape{30'000, -15'000, 15'000, 0}, Shape{20'000, 0, 20'000, 500}, Shape{50'000, -40'000, -9, 50}}) {
     for (const int nodes : {1, 2}) {
       INFO(shape.keys << " keys, " << nodes << " nodes");
       const auto left = many_events(60'000, shape.keys, shape.disorder, 1);

@@ -121,6 +121,12 @@ constexpr bool sanitized = false;
 
 }  // namespace
 
+TEST_CASE("what is allocated is counted") {
+  const std::uint64_t before = allocated;
+  ::operator delete(::operator new(1));
+  CHECK(allocated == before + 1);
+}
+
 TEST_CASE("operators fused in one loop allocate nothing for a record") {
   CHECK(allocations_of(records / 2, [](Pipeline& pipeline, Watch& watch) {
           pipeline.source(Numbers{records})

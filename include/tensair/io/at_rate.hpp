@@ -29,10 +29,10 @@ class AtRate {
 
   void open(runtime::Node& node) { clock_ = &node.clock(); }
   auto poll() -> Poll<value_type> {
-    const Time now = clock_->now();
-    if (!start_) start_ = now - since_start(next_);
+    if (!start_) start_ = (now_ = clock_->now()) - since_start(next_);
     const Time due = *start_ + since_start(next_);
-    if (now < due) return Poll<value_type>::wait(due);
+    // What was due when the clock was last read still is: one that has fallen behind reads it seldom.
+    if (now_ < due && (now_ = clock_->now()) < due) return Poll<value_type>::wait(due);
     auto record = make_(next_, due);
     if (!record) return Poll<value_type>::end();
     ++next_;
@@ -44,14 +44,14 @@ class AtRate {
 
  private:
   auto since_start(std::uint64_t record) const -> Duration {
-    return Duration{
-        static_cast<Duration::rep>(static_cast<long double>(record) * 1e9L / static_cast<long double>(rate_))};
+    return Duration{static_cast<Duration::rep>(static_cast<double>(record) * 1e9 / rate_)};
   }
 
   double rate_;
   F make_;
   const Clock* clock_ = nullptr;
   std::optional<Time> start_;
+  Time now_{};
   std::uint64_t next_ = 0;
 };
 

@@ -59,9 +59,9 @@ struct AggregateOf {
 template <class K, class Function, class A, class Next>
 class AggregateStage : public KeyedStage<K, Function, AggregateState<A>, Next> {
  public:
-  AggregateStage(std::shared_ptr<plan::Operator> op, Function function, A aggregate, Next next)
+  AggregateStage(plan::OperatorRef op, Function function, A aggregate, Next next)
       : KeyedStage<K, Function, AggregateState<A>, Next>(std::move(function), std::move(next)),
-        op_(std::move(op)),
+        op_(op),
         aggregate_(std::move(aggregate)) {}
 
   template <class T, class Stamp>
@@ -75,7 +75,7 @@ class AggregateStage : public KeyedStage<K, Function, AggregateState<A>, Next> {
   }
 
  private:
-  std::shared_ptr<plan::Operator> op_;
+  plan::OperatorRef op_;
   [[no_unique_address]] A aggregate_;
 };
 
@@ -88,9 +88,9 @@ using Partial = KeyValue<K, State>;
 template <class K, class Function, class A, class Stamp, class Next>
 class PreAggregateStage : public KeyedStage<K, Function, AggregateState<A>, Next> {
  public:
-  PreAggregateStage(std::shared_ptr<plan::Operator> op, Function function, A aggregate, Next next)
+  PreAggregateStage(plan::OperatorRef op, Function function, A aggregate, Next next)
       : KeyedStage<K, Function, AggregateState<A>, Next>(std::move(function), std::move(next)),
-        op_(std::move(op)),
+        op_(op),
         aggregate_(std::move(aggregate)) {}
 
   void open(StageContext& context) {
@@ -169,7 +169,7 @@ class PreAggregateStage : public KeyedStage<K, Function, AggregateState<A>, Next
     this->next_.finish();
   }
 
-  std::shared_ptr<plan::Operator> op_;
+  plan::OperatorRef op_;
   [[no_unique_address]] A aggregate_;
   std::size_t next_key_ = 0, passed_by_ = 0;
   EventTime latest_ = beginning_of_time;
@@ -180,9 +180,9 @@ class PreAggregateStage : public KeyedStage<K, Function, AggregateState<A>, Next
 template <class K, class Function, class A, class Stamp, class Next>
 class AggregateAtEndStage : public KeyedStage<K, Function, AggregateState<A>, Next> {
  public:
-  AggregateAtEndStage(std::shared_ptr<plan::Operator> op, Function function, A aggregate, Next next)
+  AggregateAtEndStage(plan::OperatorRef op, Function function, A aggregate, Next next)
       : KeyedStage<K, Function, AggregateState<A>, Next>(std::move(function), std::move(next)),
-        op_(std::move(op)),
+        op_(op),
         aggregate_(std::move(aggregate)) {}
 
   template <class T>
@@ -234,7 +234,7 @@ class AggregateAtEndStage : public KeyedStage<K, Function, AggregateState<A>, Ne
     this->next_.finish();
   }
 
-  std::shared_ptr<plan::Operator> op_;
+  plan::OperatorRef op_;
   [[no_unique_address]] A aggregate_;
   std::size_t next_key_ = 0;
   EventTime latest_ = beginning_of_time;
@@ -244,35 +244,35 @@ class AggregateAtEndStage : public KeyedStage<K, Function, AggregateState<A>, Ne
 /// These operators before they are bound to the stage behind them.
 template <class K, class Function, class A>
 struct AggregateByKey {
-  std::shared_ptr<plan::Operator> op;
+  plan::OperatorRef op;
   Function function;
   A aggregate;
 
   template <class Next>
   auto bind(Next next) && -> AggregateStage<K, Function, A, Next> {
-    return {std::move(op), std::move(function), std::move(aggregate), std::move(next)};
+    return {op, std::move(function), std::move(aggregate), std::move(next)};
   }
 };
 template <class K, class Function, class A, class Stamp>
 struct PreAggregate {
-  std::shared_ptr<plan::Operator> op;
+  plan::OperatorRef op;
   Function function;
   A aggregate;
 
   template <class Next>
   auto bind(Next next) && -> PreAggregateStage<K, Function, A, Stamp, Next> {
-    return {std::move(op), std::move(function), std::move(aggregate), std::move(next)};
+    return {op, std::move(function), std::move(aggregate), std::move(next)};
   }
 };
 template <class K, class Function, class A, class Stamp>
 struct AggregateAtEnd {
-  std::shared_ptr<plan::Operator> op;
+  plan::OperatorRef op;
   Function function;
   A aggregate;
 
   template <class Next>
   auto bind(Next next) && -> AggregateAtEndStage<K, Function, A, Stamp, Next> {
-    return {std::move(op), std::move(function), std::move(aggregate), std::move(next)};
+    return {op, std::move(function), std::move(aggregate), std::move(next)};
   }
 };
 

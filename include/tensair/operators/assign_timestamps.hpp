@@ -102,8 +102,8 @@ auto count_ahead(runtime::Node& node, const plan::Operator& op) -> std::shared_p
 template <class F, class Advance, class Next>
 class TimestampStage : public StageBase<Next> {
  public:
-  TimestampStage(std::shared_ptr<plan::Operator> op, F f, WatermarkStrategy<Advance> strategy, Next next)
-      : StageBase<Next>(std::move(next)), op_(std::move(op)), f_(std::move(f)), strategy_(std::move(strategy)) {}
+  TimestampStage(plan::OperatorRef op, F f, WatermarkStrategy<Advance> strategy, Next next)
+      : StageBase<Next>(std::move(next)), op_(op), f_(std::move(f)), strategy_(std::move(strategy)) {}
 
   void open(StageContext& context) {
     clock_ = &context.node.clock();
@@ -165,7 +165,7 @@ class TimestampStage : public StageBase<Next> {
     this->next_.watermark(watermark_);
   }
 
-  std::shared_ptr<plan::Operator> op_;
+  plan::OperatorRef op_;
   [[no_unique_address]] F f_;
   WatermarkStrategy<Advance> strategy_;
   const Clock* clock_ = nullptr;
@@ -180,13 +180,13 @@ template <class F, class Advance>
 struct AssignTimestamps {
   using StampBehind = EventTime;
 
-  std::shared_ptr<plan::Operator> op;
+  plan::OperatorRef op;
   F f;
   WatermarkStrategy<Advance> strategy;
 
   template <class Next>
   auto bind(Next next) && -> TimestampStage<F, Advance, Next> {
-    return {std::move(op), std::move(f), std::move(strategy), std::move(next)};
+    return {op, std::move(f), std::move(strategy), std::move(next)};
   }
 };
 

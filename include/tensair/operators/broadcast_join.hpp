@@ -33,8 +33,8 @@ class BroadcastJoinStage : public StageBase<Next> {
  public:
   static constexpr bool watermark_of_left = true;
 
-  BroadcastJoinStage(std::shared_ptr<plan::Operator> op, Update update, Next next)
-      : StageBase<Next>(std::move(next)), op_(std::move(op)), update_(std::move(update)) {}
+  BroadcastJoinStage(plan::OperatorRef op, Update update, Next next)
+      : StageBase<Next>(std::move(next)), op_(op), update_(std::move(update)) {}
 
   template <class Stamp>
   void left(const T& record, Stamp stamp) {
@@ -50,7 +50,7 @@ class BroadcastJoinStage : public StageBase<Next> {
   }
 
  private:
-  std::shared_ptr<plan::Operator> op_;
+  plan::OperatorRef op_;
   [[no_unique_address]] Update update_;
   Fresh<State> state_;
 };
@@ -58,12 +58,12 @@ class BroadcastJoinStage : public StageBase<Next> {
 /// The operator before it is bound to the stage behind it.
 template <class T, class Rule, class State, class Update>
 struct BroadcastJoin {
-  std::shared_ptr<plan::Operator> op;
+  plan::OperatorRef op;
   Update update;
 
   template <class Next>
   auto bind(Next next) && -> BroadcastJoinStage<T, Rule, State, Update, Next> {
-    return {std::move(op), std::move(update), std::move(next)};
+    return {op, std::move(update), std::move(next)};
   }
 };
 
@@ -71,8 +71,8 @@ struct BroadcastJoin {
 template <class F, class Next>
 class InformedMapStage : public StageBase<Next> {
  public:
-  InformedMapStage(std::shared_ptr<plan::Operator> op, F f, Next next)
-      : StageBase<Next>(std::move(next)), op_(std::move(op)), f_(std::move(f)) {}
+  InformedMapStage(plan::OperatorRef op, F f, Next next)
+      : StageBase<Next>(std::move(next)), op_(op), f_(std::move(f)) {}
 
   template <class T, class State, class Stamp>
   void operator()(const Informed<T, State>& informed, Stamp stamp) {
@@ -80,18 +80,18 @@ class InformedMapStage : public StageBase<Next> {
   }
 
  private:
-  std::shared_ptr<plan::Operator> op_;
+  plan::OperatorRef op_;
   [[no_unique_address]] F f_;
 };
 
 template <class F>
 struct InformedMap {
-  std::shared_ptr<plan::Operator> op;
+  plan::OperatorRef op;
   F f;
 
   template <class Next>
   auto bind(Next next) && -> InformedMapStage<F, Next> {
-    return {std::move(op), std::move(f), std::move(next)};
+    return {op, std::move(f), std::move(next)};
   }
 };
 

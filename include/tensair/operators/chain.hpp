@@ -33,7 +33,7 @@ struct SourceHead {
   S source;
 
   template <class Fused>
-  void end(plan::Graph& graph, Fused fused) {
+  TENSAIR_COLD void end(plan::Graph& graph, Fused fused) {
     struct Prototypes {
       std::optional<S> source;
       std::optional<Fused> fused;
@@ -48,10 +48,7 @@ struct SourceHead {
         if constexpr (everywhere) own.split(node.rank() * instances + i, node.count() * instances);
         auto task = std::make_shared<runtime::SourceTask<S, Fused>>(
             node, op, std::move(own), instance_of(prototypes->fused, last, *op), i, instances);
-        node.when_built([&node, task] {
-          task->open();
-          node.scheduler().spawn(task);
-        });
+        node.start_when_built(std::move(task));
       }
     });
   }
@@ -71,7 +68,7 @@ struct QueueHead {
   std::function<std::size_t(const runtime::Node&)> senders;
 
   template <class Fused>
-  void end(plan::Graph& graph, Fused fused) {
+  TENSAIR_COLD void end(plan::Graph& graph, Fused fused) {
     auto stages = std::make_shared<std::optional<Fused>>(std::move(fused));
     graph.on_build([*this, stages](runtime::Node& node) {
       if (!everywhere && node.rank() != 0) return;
@@ -79,10 +76,7 @@ struct QueueHead {
       auto task = std::make_shared<runtime::QueueTask<T, Stamp, Fused>>(node, op->title(), *inlet, senders(node),
                                                                         std::move(stages->value()));
       stages->reset();
-      node.when_built([&node, task] {
-        task->open();
-        node.scheduler().spawn(task);
-      });
+      node.start_when_built(std::move(task));
     });
   }
 };
@@ -117,7 +111,7 @@ struct Then {
   Last last;
 
   template <class Next>
-  auto bind(Next next) && {
+  TENSAIR_COLD auto bind(Next next) && {
     return std::move(before).bind(std::move(last).bind(std::move(next)));
   }
 };
@@ -150,13 +144,13 @@ struct Chain {
   Binder binder;
 
   template <class Fused>
-  void end(plan::Graph& graph, Fused last) && {
+  TENSAIR_COLD void end(plan::Graph& graph, Fused last) && {
     head.end(graph, std::move(binder).bind(std::move(last)));
   }
 
   /// The chain with one operator more, which takes records of type In.
   template <class In = void, class Operator>
-  auto then(Operator last) && {
+  TENSAIR_COLD auto then(Operator last) && {
     using Longer = Chain<Head, Then<Binder, Operator>, typename StampBehind<Operator, Stamp>::type, In>;
     return Longer{std::move(head), {std::move(binder), std::move(last)}};
   }
@@ -189,8 +183,8 @@ concept GathersItself = requires(SomeChain chain, plan::Graph& graph, std::share
 /// Ends `chain` in one sink for the whole pipeline, on node 0: fused when the records are there, gathered from all
 /// nodes when they are not. `from` is the last operator of the chain, `op` the sink.
 template <class T, class SomeChain, class Last>
-void end_on_first_node(plan::Graph& graph, SomeChain chain, std::shared_ptr<plan::Operator> from,
-                       std::shared_ptr<plan::Operator> op, Last last) {
+TENSAIR_COLD void end_on_first_node(plan::Graph& graph, SomeChain chain, std::shared_ptr<plan::Operator> from,
+                                    std::shared_ptr<plan::Operator> op, Last last) {
   if constexpr (GathersItself<SomeChain, Last>) {
     chain.head.gather(graph, std::move(from), std::move(op), std::move(last));
   } else {

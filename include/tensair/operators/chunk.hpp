@@ -58,7 +58,7 @@ template <class T, class Stamp = Untimed>
 class ChunkSender {
  public:
   /// @param number  this sender's among those of the outlet's inlet
-  void connect(runtime::Outlet<Chunk<T, Stamp>> outlet, runtime::Task& task, std::uint32_t number = 0) {
+  TENSAIR_COLD void connect(runtime::Outlet<Chunk<T, Stamp>> outlet, runtime::Task& task, std::uint32_t number = 0) {
     outlet_.emplace(std::move(outlet));
     outlet_->bind(task);
     number_ = number;
@@ -116,7 +116,7 @@ class ChunkSender {
 
  private:
   // Before a chunk's first record.
-  [[gnu::noinline]] void make_room() {
+  TENSAIR_COLD void make_room() {
     if constexpr (is_timed<Stamp>) {
       if (chunk_.records.capacity() < chunk_size<T>) chunk_ = outlet_->spare();
       chunk_.records.reserve(chunk_size<T>);

@@ -3,13 +3,11 @@
 #include <algorithm>
 #include <memory>
 #include <optional>
-#include <tensair/operators/chunk.hpp>
+#include <tensair/operators/fan_out.hpp>
 #include <tensair/operators/instances.hpp>
 #include <tensair/operators/may_leave_node.hpp>
 #include <tensair/operators/stage.hpp>
-#include <tensair/runtime/edge_channels.hpp>
 #include <tensair/runtime/queue_task.hpp>
-#include <vector>
 
 // Where records change the task: by key, in turn, to everyone, or to node 0.
 //
@@ -72,46 +70,35 @@ struct ToAll {
 /// What the two sides of an exchange share on one node: how they are connected, and the stages behind.
 template <class T, class Stamp, class Fused>
 struct ExchangePlan {
-  using Channels = runtime::EdgeChannels<Chunk<T, Stamp>>;
-
   runtime::Reach reach;
   bool senders_everywhere, receivers_everywhere;
   std::shared_ptr<plan::Operator> from, to;
   std::optional<Fused> prototype;  // of the stages behind
 
-  runtime::EdgeShape shape{};  // the rest is known once the node is built
-  bool fused = false;
-  int instances_left = 0;
-  std::optional<Channels> channels{};
-  std::vector<std::vector<runtime::Outlet<Chunk<T, Stamp>>>> outlets{};
+  std::shared_ptr<EdgeEnd<Chunk<T, Stamp>>> edge = std::make_shared<EdgeEnd<Chunk<T, Stamp>>>();
 
-  void build(runtime::Node& node) {
-    shape = {reach, senders_everywhere, receivers_everywhere, from->parallel,
-             reach == runtime::Reach::first_node ? 1 : to->parallel};
+  bool fused = false;  // known once the node is built
+  int instances_left = 0;
+
+  TENSAIR_COLD void build(runtime::Node& node) {
+    const runtime::EdgeShape shape{reach, senders_everywhere, receivers_everywhere, from->parallel,
+                                   reach == runtime::Reach::first_node ? 1 : to->parallel};
     fused = shape.one_to_one(node.count());
     instances_left = fused ? shape.senders_on(node.rank()) : shape.receivers_on(node.rank());
     if (fused) return;
     if (reach != runtime::Reach::own_node) check_may_leave_node<T>(node);
-    channels.emplace(node, channel_of(*to), shape, chunk_credits);
+    edge->build(node, *to, shape);
     int index = 0;
-    for (const auto& inlet : channels->inlets()) {
+    for (const auto& inlet : edge->channels->inlets()) {
       auto task = std::make_shared<runtime::QueueTask<T, Stamp, Fused>>(
           node, to->title(), inlet, shape.senders_to(node.rank(), index, node.count()), next_instance(), index,
           shape.receivers);
       ++index;
-      node.when_built([&node, task] {
-        task->open();
-        node.scheduler().spawn(task);
-      });
+      node.start_when_built(std::move(task));
     }
   }
 
-  auto next_instance() -> Fused { return instance_of(prototype, --instances_left == 0, *to); }
-
-  auto outlets_of(int sender) -> std::vector<runtime::Outlet<Chunk<T, Stamp>>> {
-    if (outlets.empty()) outlets = channels->connect();
-    return std::move(outlets[static_cast<std::size_t>(sender)]);
-  }
+  TENSAIR_COLD auto next_instance() -> Fused { return instance_of(prototype, --instances_left == 0, *to); }
 };
 
 /// Ends a chain at an exchange: calls the stage behind, or routes records to other tasks.
@@ -119,24 +106,20 @@ template <class T, class Stamp, class Routing, class Fused>
 class BoundaryStage {
  public:
   BoundaryStage(std::shared_ptr<ExchangePlan<T, Stamp, Fused>> plan, Routing routing)
-      : plan_(std::move(plan)), routing_(std::move(routing)) {}
+      : plan_(std::move(plan)), routed_(plan_->edge, std::move(routing)) {}
 
-  void open(StageContext& context) {
-    if constexpr (requires { routing_.open(context); }) routing_.open(context);
+  TENSAIR_COLD void open(StageContext& context) {
     if (plan_->fused) {
       next_->emplace(plan_->next_instance());
       (*next_)->open(context);
-      return;
-    }
-    std::uint32_t number = plan_->shape.number_of(context.node.rank(), context.instance);
-    for (auto& outlet : plan_->outlets_of(context.instance)) {
-      senders_->emplace_back().connect(std::move(outlet), context.task, number);
+    } else {
+      routed_.open(context);
     }
   }
 
   template <class R>
   void operator()(R&& record, Stamp stamp) {
-    if (next_->has_value()) {
+    if (is_fused()) {
       (**next_)(std::forward<R>(record), stamp);
     } else {
       route(std::forward<R>(record), stamp);
@@ -151,59 +134,36 @@ class BoundaryStage {
     (**next_)(std::forward<Other>(other), stamp);
   }
 
+  // Without a fused stage nothing has a deadline here; with one there are no senders.
   [[gnu::always_inline]] void watermark(EventTime time) {
-    if (next_->has_value()) [[likely]] {
-      (*next_)->watermark(time);
-      return;
-    }
-    for (auto& sender : *senders_) sender.watermark(time);
+    if (is_fused()) return (*next_)->watermark(time);
+    routed_.watermark(time);
   }
   void idle() {
-    if (next_->has_value()) (*next_)->idle();
-    for (auto& sender : *senders_) sender.idle();
+    if (is_fused()) return (*next_)->idle();
+    routed_.idle();
   }
   void flush() {
-    if (next_->has_value()) (*next_)->flush();
-    for (auto& sender : *senders_) sender.flush();
-    any_blocked_ = ask_senders();
+    if (is_fused()) return (*next_)->flush();
+    routed_.flush();
   }
   void finish() {
-    if (next_->has_value()) (*next_)->finish();
-    for (auto& sender : *senders_) sender.finish();
-    any_blocked_ = ask_senders();
+    if (is_fused()) return (*next_)->finish();
+    routed_.finish();
   }
-  [[gnu::always_inline]] auto blocked() -> bool {
-    if (next_->has_value()) [[likely]]
-      return (*next_)->blocked();
-    return any_blocked_;
-  }
-  auto deadline() -> Time { return next_->has_value() ? (*next_)->deadline() : never; }
+  [[gnu::always_inline]] auto blocked() -> bool { return is_fused() ? (*next_)->blocked() : routed_.blocked(); }
+  auto deadline() -> Time { return is_fused() ? (*next_)->deadline() : never; }
   void tick(Time now) {
-    if (next_->has_value()) (*next_)->tick(now);
+    if (is_fused()) (*next_)->tick(now);
   }
 
  private:
   // Not inlined, so that the loop in which nothing is routed stays small.
-  [[gnu::noinline]] void route(T record, Stamp stamp) {
-    if constexpr (requires { Routing::to_all; }) {
-      static_assert(std::copy_constructible<T>, "broadcast needs records that can be copied");
-      for (auto& sender : *senders_) sender.push(record, stamp);
-      any_blocked_ = ask_senders();
-    } else {
-      auto& sender = (*senders_)[routing_(std::as_const(record), senders_->size())];
-      sender.push(std::move(record), stamp);
-      any_blocked_ = any_blocked_ || sender.blocked();
-    }
-  }
-  auto ask_senders() const -> bool {
-    return std::any_of(senders_->begin(), senders_->end(), [](const auto& sender) { return sender.blocked(); });
-  }
+  [[gnu::noinline]] void route(T record, Stamp stamp) { routed_(std::move(record), stamp); }
 
   std::shared_ptr<ExchangePlan<T, Stamp, Fused>> plan_;
-  [[no_unique_address]] Routing routing_;
+  FanOutStage<T, Stamp, Routing> routed_;
   Fresh<std::optional<Fused>> next_;
-  Fresh<std::vector<ChunkSender<T, Stamp>>> senders_;
-  bool any_blocked_ = false;  // of the senders; asked for each record in front, so it is not looked for each time
 };
 
 /// Records come over an exchange from the chain `Upstream`.
@@ -219,7 +179,7 @@ struct ExchangeHead {
   Routing routing;
 
   template <class Fused>
-  void end(plan::Graph& graph, Fused fused) {
+  TENSAIR_COLD void end(plan::Graph& graph, Fused fused) {
     using Plan = ExchangePlan<T, Stamp, Fused>;
     auto plan = std::make_shared<Plan>(
         Plan{Routing::reach, Upstream::everywhere, everywhere, from, op, std::optional<Fused>(std::move(fused))});

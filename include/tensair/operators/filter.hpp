@@ -8,8 +8,8 @@ namespace tensair::operators {
 template <class F, class Next>
 class FilterStage : public StageBase<Next> {
  public:
-  FilterStage(std::shared_ptr<plan::Operator> op, F keep, Next next)
-      : StageBase<Next>(std::move(next)), op_(std::move(op)), keep_(std::move(keep)) {}
+  FilterStage(plan::OperatorRef op, F keep, Next next)
+      : StageBase<Next>(std::move(next)), op_(op), keep_(std::move(keep)) {}
 
   template <class T, class Stamp>
   void operator()(T&& record, Stamp stamp) {
@@ -17,19 +17,19 @@ class FilterStage : public StageBase<Next> {
   }
 
  private:
-  std::shared_ptr<plan::Operator> op_;
+  plan::OperatorRef op_;
   [[no_unique_address]] F keep_;
 };
 
 /// The operator before it is bound to the stage behind it.
 template <class F>
 struct Filter {
-  std::shared_ptr<plan::Operator> op;
+  plan::OperatorRef op;
   F keep;
 
   template <class Next>
   auto bind(Next next) && -> FilterStage<F, Next> {
-    return {std::move(op), std::move(keep), std::move(next)};
+    return {op, std::move(keep), std::move(next)};
   }
 };
 

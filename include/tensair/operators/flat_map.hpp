@@ -10,8 +10,7 @@ namespace tensair::operators {
 template <class F, class Next>
 class FlatMapStage : public StageBase<Next> {
  public:
-  FlatMapStage(std::shared_ptr<plan::Operator> op, F f, Next next)
-      : StageBase<Next>(std::move(next)), op_(std::move(op)), f_(std::move(f)) {}
+  FlatMapStage(plan::OperatorRef op, F f, Next next) : StageBase<Next>(std::move(next)), op_(op), f_(std::move(f)) {}
 
   template <class T, class Stamp>
   void operator()(T&& record, Stamp stamp) {
@@ -35,19 +34,19 @@ class FlatMapStage : public StageBase<Next> {
   }
 
  private:
-  std::shared_ptr<plan::Operator> op_;
+  plan::OperatorRef op_;
   [[no_unique_address]] F f_;
 };
 
 /// The operator before it is bound to the stage behind it.
 template <class F>
 struct FlatMap {
-  std::shared_ptr<plan::Operator> op;
+  plan::OperatorRef op;
   F f;
 
   template <class Next>
   auto bind(Next next) && -> FlatMapStage<F, Next> {
-    return {std::move(op), std::move(f), std::move(next)};
+    return {op, std::move(f), std::move(next)};
   }
 };
 

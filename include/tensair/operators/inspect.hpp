@@ -8,8 +8,8 @@ namespace tensair::operators {
 template <class F, class Next>
 class InspectStage : public StageBase<Next> {
  public:
-  InspectStage(std::shared_ptr<plan::Operator> op, F look, Next next)
-      : StageBase<Next>(std::move(next)), op_(std::move(op)), look_(std::move(look)) {}
+  InspectStage(plan::OperatorRef op, F look, Next next)
+      : StageBase<Next>(std::move(next)), op_(op), look_(std::move(look)) {}
 
   template <class T, class Stamp>
   void operator()(T&& record, Stamp stamp) {
@@ -18,19 +18,19 @@ class InspectStage : public StageBase<Next> {
   }
 
  private:
-  std::shared_ptr<plan::Operator> op_;
+  plan::OperatorRef op_;
   [[no_unique_address]] F look_;
 };
 
 /// The operator before it is bound to the stage behind it.
 template <class F>
 struct Inspect {
-  std::shared_ptr<plan::Operator> op;
+  plan::OperatorRef op;
   F look;
 
   template <class Next>
   auto bind(Next next) && -> InspectStage<F, Next> {
-    return {std::move(op), std::move(look), std::move(next)};
+    return {op, std::move(look), std::move(next)};
   }
 };
 

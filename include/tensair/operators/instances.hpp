@@ -3,6 +3,7 @@
 #include <concepts>
 #include <optional>
 #include <string>
+#include <tensair/cold.hpp>
 #include <tensair/error.hpp>
 #include <tensair/plan/graph.hpp>
 #include <utility>
@@ -15,7 +16,7 @@ auto not_copyable(const std::string& what) -> UsageError;
 /// The next instance of a prototype: a copy, or for the last one the prototype itself.
 /// @throws UsageError  it is not the last and cannot be copied
 template <class T>
-auto instance_of(std::optional<T>& prototype, bool last, const plan::Operator& op) -> T {
+TENSAIR_COLD auto instance_of(std::optional<T>& prototype, bool last, const plan::Operator& op) -> T {
   if (last) {
     T instance = std::move(*prototype);
     prototype.reset();

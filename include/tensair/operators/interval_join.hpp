@@ -35,7 +35,7 @@ class IntervalJoinStage : public JoinStage<K, Left, Right, Next> {
   using Base = JoinStage<K, Left, Right, Next>;
 
  public:
-  IntervalJoinStage(std::shared_ptr<plan::Operator> op, Left left, Right right, JoinInterval interval, Next next)
+  IntervalJoinStage(plan::OperatorRef op, Left left, Right right, JoinInterval interval, Next next)
       : Base(std::move(op), std::move(left), std::move(right), std::move(next)),
         lower_(interval.lower.count()),
         upper_(interval.upper.count()) {}
@@ -130,14 +130,14 @@ class IntervalJoinStage : public JoinStage<K, Left, Right, Next> {
 /// The operator before it is bound to the stage behind it.
 template <class K, class Left, class Right>
 struct IntervalJoin {
-  std::shared_ptr<plan::Operator> op;
+  plan::OperatorRef op;
   Left left;
   Right right;
   JoinInterval interval;
 
   template <class Next>
   auto bind(Next next) && -> IntervalJoinStage<K, Left, Right, Next> {
-    return {std::move(op), std::move(left), std::move(right), interval, std::move(next)};
+    return {op, std::move(left), std::move(right), interval, std::move(next)};
   }
 };
 

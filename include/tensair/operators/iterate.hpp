@@ -3,9 +3,9 @@
 #include <limits>
 #include <memory>
 #include <optional>
+#include <tensair/operators/exchange.hpp>
 #include <tensair/operators/instances.hpp>
 #include <tensair/operators/stage.hpp>
-#include <tensair/operators/two_inputs.hpp>
 #include <tensair/runtime/loop_head_task.hpp>
 #include <utility>
 #include <vector>
@@ -76,9 +76,9 @@ struct LoopHead {
   std::shared_ptr<LoopPlan<T>> loop;
 
   template <class Fused>
-  void end(plan::Graph& graph, Fused fused) {
+  TENSAIR_COLD void end(plan::Graph& graph, Fused fused) {
     using InputStamp = typename Upstream::Stamp;
-    using Edge = TwoInputEdge<Chunk<T, InputStamp>>;
+    using Edge = EdgeEnd<Chunk<T, InputStamp>>;
     using Task = runtime::LoopHeadTask<T, InputStamp, Fused>;
     auto edge = std::make_shared<Edge>();
     auto prototype = std::make_shared<std::optional<Fused>>(std::move(fused));
@@ -100,13 +100,10 @@ struct LoopHead {
                                               edge->shape.senders_to(node.rank(), i, node.count())},
             runtime::TaskInput<T, EventTime>{loop->inlets[at], senders}, loop->termination,
             instance_of(*prototype, i + 1 == op.parallel, op), i, op.parallel);
-        node.when_built([&node, task] {
-          task->open();
-          node.scheduler().spawn(task);
-        });
+        node.start_when_built(std::move(task));
       }
     });
-    std::move(upstream).end(graph, InputStage<T, InputStamp, ToOwnNode>(edge, ToOwnNode{}));
+    std::move(upstream).end(graph, FanOutStage<T, InputStamp, ToOwnNode>(edge, ToOwnNode{}));
   }
 };
 

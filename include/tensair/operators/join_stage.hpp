@@ -119,8 +119,8 @@ class JoinStage : public StageBase<Next> {
  public:
   static constexpr bool watermark_of_left = false;
 
-  JoinStage(std::shared_ptr<plan::Operator> op, Left left, Right right, Next next)
-      : StageBase<Next>(std::move(next)), op_(std::move(op)), left_(std::move(left)), right_(std::move(right)) {}
+  JoinStage(plan::OperatorRef op, Left left, Right right, Next next)
+      : StageBase<Next>(std::move(next)), op_(op), left_(std::move(left)), right_(std::move(right)) {}
 
   void expect_left(std::vector<Owned<typename Left::Record>>& records) { expect<Side::left>(records); }
   void expect_right(std::vector<Owned<typename Right::Record>>& records) { expect<Side::right>(records); }
@@ -262,7 +262,7 @@ class JoinStage : public StageBase<Next> {
     return looked;
   }
 
-  std::shared_ptr<plan::Operator> op_;
+  plan::OperatorRef op_;
   Fresh<Table> table_;
 
  private:

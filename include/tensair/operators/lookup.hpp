@@ -30,9 +30,9 @@ class LookupStage : public KeyedStage<K, typename Table::Function, Owned<typenam
   /// Rows have no influence on the time of what comes out.
   static constexpr bool watermark_of_left = true;
 
-  LookupStage(std::shared_ptr<plan::Operator> op, Left left, Table table, Deletes deletes, Next next)
+  LookupStage(plan::OperatorRef op, Left left, Table table, Deletes deletes, Next next)
       : Base(std::move(table.function), std::move(next)),
-        op_(std::move(op)),
+        op_(op),
         left_(std::move(left)),
         deletes_(std::move(deletes)) {}
 
@@ -68,7 +68,7 @@ class LookupStage : public KeyedStage<K, typename Table::Function, Owned<typenam
   }
 
  private:
-  std::shared_ptr<plan::Operator> op_;
+  plan::OperatorRef op_;
   [[no_unique_address]] Left left_;
   [[no_unique_address]] Deletes deletes_;
 };
@@ -76,14 +76,14 @@ class LookupStage : public KeyedStage<K, typename Table::Function, Owned<typenam
 /// The operator before it is bound to the stage behind it.
 template <class K, class Left, class Table, class Deletes>
 struct Lookup {
-  std::shared_ptr<plan::Operator> op;
+  plan::OperatorRef op;
   Left left;
   Table table;
   Deletes deletes;
 
   template <class Next>
   auto bind(Next next) && -> LookupStage<K, Left, Table, Deletes, Next> {
-    return {std::move(op), std::move(left), std::move(table), std::move(deletes), std::move(next)};
+    return {op, std::move(left), std::move(table), std::move(deletes), std::move(next)};
   }
 };
 

@@ -8,8 +8,7 @@ namespace tensair::operators {
 template <class F, class Next>
 class MapStage : public StageBase<Next> {
  public:
-  MapStage(std::shared_ptr<plan::Operator> op, F f, Next next)
-      : StageBase<Next>(std::move(next)), op_(std::move(op)), f_(std::move(f)) {}
+  MapStage(plan::OperatorRef op, F f, Next next) : StageBase<Next>(std::move(next)), op_(op), f_(std::move(f)) {}
 
   template <class T, class Stamp>
   void operator()(T&& record, Stamp stamp) {
@@ -17,19 +16,19 @@ class MapStage : public StageBase<Next> {
   }
 
  private:
-  std::shared_ptr<plan::Operator> op_;
+  plan::OperatorRef op_;
   [[no_unique_address]] F f_;
 };
 
 /// The operator before it is bound to the stage behind it.
 template <class F>
 struct Map {
-  std::shared_ptr<plan::Operator> op;
+  plan::OperatorRef op;
   F f;
 
   template <class Next>
   auto bind(Next next) && -> MapStage<F, Next> {
-    return {std::move(op), std::move(f), std::move(next)};
+    return {op, std::move(f), std::move(next)};
   }
 };
 

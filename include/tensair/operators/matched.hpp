@@ -61,8 +61,7 @@ using JoinResult = std::remove_cvref_t<
 template <Unmatched emitted, class F, class Next>
 class CombineStage : public StageBase<Next> {
  public:
-  CombineStage(std::shared_ptr<plan::Operator> op, F f, Next next)
-      : StageBase<Next>(std::move(next)), op_(std::move(op)), f_(std::move(f)) {}
+  CombineStage(plan::OperatorRef op, F f, Next next) : StageBase<Next>(std::move(next)), op_(op), f_(std::move(f)) {}
 
   template <class L, class R, class Stamp>
   void operator()(const Matched<L, R>& matched, Stamp stamp) {
@@ -81,19 +80,19 @@ class CombineStage : public StageBase<Next> {
     }
   }
 
-  std::shared_ptr<plan::Operator> op_;
+  plan::OperatorRef op_;
   [[no_unique_address]] F f_;
 };
 
 /// The operator before it is bound to the stage behind it.
 template <Unmatched emitted, class F>
 struct Combine {
-  std::shared_ptr<plan::Operator> op;
+  plan::OperatorRef op;
   F f;
 
   template <class Next>
   auto bind(Next next) && -> CombineStage<emitted, F, Next> {
-    return {std::move(op), std::move(f), std::move(next)};
+    return {op, std::move(f), std::move(next)};
   }
 };
 

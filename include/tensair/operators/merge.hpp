@@ -70,7 +70,7 @@ struct MergeHead {
   std::shared_ptr<plan::Operator> op;
 
   template <class Fused>
-  void end(plan::Graph& graph, Fused fused) {
+  TENSAIR_COLD void end(plan::Graph& graph, Fused fused) {
     using Channels = MergeChannels<T, Stamp>;
     auto channels = std::make_shared<Channels>();
     auto prototype = std::make_shared<std::optional<Fused>>(std::move(fused));
@@ -87,10 +87,7 @@ struct MergeHead {
         channels->inlets.push_back(inlet);
         auto task = std::make_shared<runtime::QueueTask<T, Stamp, Fused>>(
             node, op->title(), inlet, senders, instance_of(*prototype, i + 1 == op->parallel, *op), i, op->parallel);
-        node.when_built([&node, task] {
-          task->open();
-          node.scheduler().spawn(task);
-        });
+        node.start_when_built(std::move(task));
       }
     });
     end_inputs(graph, channels, std::index_sequence_for<Inputs...>{});

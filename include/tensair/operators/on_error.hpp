@@ -68,7 +68,7 @@ class SkipHandler : public LastStage {
  public:
   static constexpr bool keeps_record = false;
 
-  explicit SkipHandler(std::shared_ptr<plan::Operator> op) : op_(std::move(op)) {}
+  explicit SkipHandler(plan::OperatorRef op) : op_(op) {}
 
   void open(StageContext& context) { count_ = context.node.counter(op_->title() + ": skipped"); }
   template <class T>
@@ -77,7 +77,7 @@ class SkipHandler : public LastStage {
   }
 
  private:
-  std::shared_ptr<plan::Operator> op_;
+  plan::OperatorRef op_;
   std::shared_ptr<runtime::Counter> count_;
 };
 
@@ -87,8 +87,7 @@ class LetterHandler {
  public:
   static constexpr bool keeps_record = true;
 
-  LetterHandler(std::shared_ptr<plan::Operator> op, ForkStage<DeadLetter<T>> letters)
-      : op_(std::move(op)), letters_(std::move(letters)) {}
+  LetterHandler(plan::OperatorRef op, ForkStage<DeadLetter<T>> letters) : op_(op), letters_(std::move(letters)) {}
 
   void open(StageContext& context) {
     node_ = context.node.rank();
@@ -109,7 +108,7 @@ class LetterHandler {
   void tick(Time now) { letters_.tick(now); }
 
  private:
-  std::shared_ptr<plan::Operator> op_;
+  plan::OperatorRef op_;
   ForkStage<DeadLetter<T>> letters_;
   int node_ = 0;
   std::shared_ptr<runtime::Counter> count_;

@@ -96,8 +96,8 @@ class ProcessStage : public KeyedStage<K, Function, ProcessState<typename P::Sta
   };
 
  public:
-  ProcessStage(std::shared_ptr<plan::Operator> op, Function function, P process, Next next)
-      : Base(std::move(function), std::move(next)), op_(std::move(op)), process_(std::move(process)) {}
+  ProcessStage(plan::OperatorRef op, Function function, P process, Next next)
+      : Base(std::move(function), std::move(next)), op_(op), process_(std::move(process)) {}
 
   void open(StageContext& context) {
     clock_ = &context.node.clock();
@@ -239,7 +239,7 @@ class ProcessStage : public KeyedStage<K, Function, ProcessState<typename P::Sta
     context.done();
   }
 
-  std::shared_ptr<plan::Operator> op_;
+  plan::OperatorRef op_;
   P process_;
   Fresh<Timers<EventTime, K>> event_timers_;
   Fresh<Timers<Time, K>> timers_;
@@ -252,13 +252,13 @@ class ProcessStage : public KeyedStage<K, Function, ProcessState<typename P::Sta
 /// The operator before it is bound to the stage behind it.
 template <class K, class T, class Stamp, class Function, class P>
 struct Process {
-  std::shared_ptr<plan::Operator> op;
+  plan::OperatorRef op;
   Function function;
   P process;
 
   template <class Next>
   auto bind(Next next) && -> ProcessStage<K, T, Stamp, Function, P, Next> {
-    return {std::move(op), std::move(function), std::move(process), std::move(next)};
+    return {op, std::move(function), std::move(process), std::move(next)};
   }
 };
 

@@ -17,7 +17,7 @@ class RegularJoinStage : public JoinStage<K, Left, Right, Next> {
       std::same_as<typename std::conditional_t<side == Side::left, Left, Right>::Function::Lifetime, TimeToLive>;
 
  public:
-  RegularJoinStage(std::shared_ptr<plan::Operator> op, Left left, Right right, Next next)
+  RegularJoinStage(plan::OperatorRef op, Left left, Right right, Next next)
       : Base(std::move(op), std::move(left), std::move(right), std::move(next)) {}
 
   void open(StageContext& context) {
@@ -102,13 +102,13 @@ class RegularJoinStage : public JoinStage<K, Left, Right, Next> {
 /// The operator before it is bound to the stage behind it.
 template <class K, class Left, class Right, class Stamp>
 struct RegularJoin {
-  std::shared_ptr<plan::Operator> op;
+  plan::OperatorRef op;
   Left left;
   Right right;
 
   template <class Next>
   auto bind(Next next) && -> RegularJoinStage<K, Left, Right, Stamp, Next> {
-    return {std::move(op), std::move(left), std::move(right), std::move(next)};
+    return {op, std::move(left), std::move(right), std::move(next)};
   }
 };
 

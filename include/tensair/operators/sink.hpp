@@ -11,7 +11,7 @@ namespace tensair::operators {
 template <class K>
 class SinkStage {
  public:
-  SinkStage(std::shared_ptr<plan::Operator> op, K sink) : op_(std::move(op)), sink_(std::move(sink)) {}
+  SinkStage(plan::OperatorRef op, K sink) : op_(op), sink_(std::move(sink)) {}
 
   template <class T, class Stamp>
   void operator()(T&& record, Stamp stamp) {
@@ -58,7 +58,7 @@ class SinkStage {
   }
 
  private:
-  std::shared_ptr<plan::Operator> op_;
+  plan::OperatorRef op_;
   K sink_;
 };
 

@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <tensair/cold.hpp>
 #include <tensair/operators/event_time.hpp>
 #include <tensair/plan/graph.hpp>
 #include <tensair/runtime/node.hpp>
@@ -134,7 +135,7 @@ class LambdaThrew : public std::exception {
 
 /// Calls a user's lambda. Costs nothing until it throws.
 template <class F, class... Args>
-inline auto call(const std::shared_ptr<plan::Operator>& op, F& f, Args&&... args) -> decltype(auto) {
+inline auto call(plan::OperatorRef op, F& f, Args&&... args) -> decltype(auto) {
   if constexpr (std::is_nothrow_invocable_v<F&, Args...>) {
     return std::invoke(f, std::forward<Args>(args)...);
   } else {

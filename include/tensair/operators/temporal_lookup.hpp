@@ -38,9 +38,9 @@ class TemporalLookupStage : public StageBase<Next> {
  public:
   static constexpr bool watermark_of_left = false;
 
-  TemporalLookupStage(std::shared_ptr<plan::Operator> op, Left left, Table table, Deletes deletes, Next next)
+  TemporalLookupStage(plan::OperatorRef op, Left left, Table table, Deletes deletes, Next next)
       : StageBase<Next>(std::move(next)),
-        op_(std::move(op)),
+        op_(op),
         left_(std::move(left)),
         table_(std::move(table)),
         deletes_(std::move(deletes)) {}
@@ -198,7 +198,7 @@ class TemporalLookupStage : public StageBase<Next> {
     return versions[i].row ? end_of(versions[i]) <= watermark_ : versions[i].time <= watermark_;
   }
 
-  std::shared_ptr<plan::Operator> op_;
+  plan::OperatorRef op_;
   [[no_unique_address]] Left left_;
   [[no_unique_address]] Table table_;
   [[no_unique_address]] Deletes deletes_;
@@ -214,14 +214,14 @@ class TemporalLookupStage : public StageBase<Next> {
 /// The operator before it is bound to the stage behind it.
 template <class K, class Left, class Table, class Deletes>
 struct TemporalLookup {
-  std::shared_ptr<plan::Operator> op;
+  plan::OperatorRef op;
   Left left;
   Table table;
   Deletes deletes;
 
   template <class Next>
   auto bind(Next next) && -> TemporalLookupStage<K, Left, Table, Deletes, Next> {
-    return {std::move(op), std::move(left), std::move(table), std::move(deletes), std::move(next)};
+    return {op, std::move(left), std::move(table), std::move(deletes), std::move(next)};
   }
 };
 

@@ -2,11 +2,10 @@
 
 #include <memory>
 #include <optional>
-#include <tensair/operators/chunk.hpp>
+#include <tensair/operators/fan_out.hpp>
 #include <tensair/operators/instances.hpp>
 #include <tensair/operators/may_leave_node.hpp>
 #include <tensair/operators/stage.hpp>
-#include <tensair/runtime/edge_channels.hpp>
 #include <tensair/runtime/two_input_task.hpp>
 #include <utility>
 #include <vector>
@@ -33,70 +32,6 @@ struct TwoInputSide {
   std::shared_ptr<plan::Operator> numbered = from;  // the edge's channels have its number, and no other's
 };
 
-/// One node's end of the edge of one input.
-template <class Item>
-struct TwoInputEdge {
-  runtime::EdgeShape shape{};
-  std::optional<runtime::EdgeChannels<Item>> channels{};
-  std::vector<std::vector<runtime::Outlet<Item>>> outlets{};
-
-  void build(runtime::Node& node, const plan::Operator& from, const runtime::EdgeShape& of_shape) {
-    shape = of_shape;
-    channels.emplace(node, channel_of(from), shape, chunk_credits);
-  }
-  auto outlets_of(int sender) -> std::vector<runtime::Outlet<Item>> {
-    if (outlets.empty()) outlets = channels->connect();
-    return std::move(outlets[static_cast<std::size_t>(sender)]);
-  }
-};
-
-/// Ends an input's chain: routes its records to the instances of the operator.
-template <class T, class Stamp, class Routing>
-class InputStage : public LastStage {
- public:
-  InputStage(std::shared_ptr<TwoInputEdge<Chunk<T, Stamp>>> edge, Routing routing)
-      : edge_(std::move(edge)), routing_(std::move(routing)) {}
-
-  void open(StageContext& context) {
-    if constexpr (requires { routing_.open(context); }) routing_.open(context);
-    const std::uint32_t number = edge_->shape.number_of(context.node.rank(), context.instance);
-    for (auto& outlet : edge_->outlets_of(context.instance))
-      senders_->emplace_back().connect(std::move(outlet), context.task, number);
-  }
-  void operator()(T record, Stamp stamp) {
-    if constexpr (requires { Routing::to_all; }) {
-      static_assert(std::copy_constructible<T>, "what every instance gets must be copyable");
-      for (auto& sender : *senders_) sender.push(record, stamp);
-    } else {
-      const std::size_t to = senders_->size() == 1 ? 0 : routing_(std::as_const(record), senders_->size());
-      (*senders_)[to].push(std::move(record), stamp);
-    }
-  }
-  void watermark(EventTime time) {
-    for (auto& sender : *senders_) sender.watermark(time);
-  }
-  void idle() {
-    for (auto& sender : *senders_) sender.idle();
-  }
-  void flush() {
-    for (auto& sender : *senders_) sender.flush();
-  }
-  void finish() {
-    for (auto& sender : *senders_) sender.finish();
-  }
-  auto blocked() -> bool {
-    for (const auto& sender : *senders_) {
-      if (sender.blocked()) return true;
-    }
-    return false;
-  }
-
- private:
-  std::shared_ptr<TwoInputEdge<Chunk<T, Stamp>>> edge_;
-  [[no_unique_address]] Routing routing_;
-  Fresh<std::vector<ChunkSender<T, Stamp>>> senders_;
-};
-
 /// Records come from two chains, and the first stage behind is that of `Operator`, which takes both.
 template <class Left, class Right, class Operator, bool Everywhere, StampType StampOf>
 struct TwoInputHead {
@@ -109,11 +44,11 @@ struct TwoInputHead {
   Operator two_input_operator;
 
   template <class Fused>
-  void end(plan::Graph& graph, Fused fused) {
+  TENSAIR_COLD void end(plan::Graph& graph, Fused fused) {
     using First = decltype(std::move(two_input_operator).bind(std::move(fused)));
     using Task = runtime::TwoInputTask<typename Left::TaskInput, typename Right::TaskInput, First>;
-    auto left_edge = std::make_shared<TwoInputEdge<typename Left::Item>>();
-    auto right_edge = std::make_shared<TwoInputEdge<typename Right::Item>>();
+    auto left_edge = std::make_shared<EdgeEnd<typename Left::Item>>();
+    auto right_edge = std::make_shared<EdgeEnd<typename Right::Item>>();
     auto prototype = std::make_shared<std::optional<First>>(std::move(two_input_operator).bind(std::move(fused)));
     graph.on_build([=, op = op, left_from = left.from, right_from = right.from, left_number = left.numbered,
                     right_number = right.numbered](runtime::Node& node) {
@@ -133,17 +68,14 @@ struct TwoInputHead {
             node, op->title(), typename Left::TaskInput{left_edge->channels->inlets()[at], input(*left_edge)},
             typename Right::TaskInput{right_edge->channels->inlets()[at], input(*right_edge)},
             instance_of(*prototype, i + 1 == here, *op), i, here);
-        node.when_built([&node, task] {
-          task->open();
-          node.scheduler().spawn(task);
-        });
+        node.start_when_built(std::move(task));
       }
     });
     std::move(left.chain)
-        .end(graph, InputStage<typename Left::Record, typename Left::Stamp, typename Left::Routing>(
+        .end(graph, FanOutStage<typename Left::Record, typename Left::Stamp, typename Left::Routing>(
                         left_edge, std::move(left.routing)));
     std::move(right.chain)
-        .end(graph, InputStage<typename Right::Record, typename Right::Stamp, typename Right::Routing>(
+        .end(graph, FanOutStage<typename Right::Record, typename Right::Stamp, typename Right::Routing>(
                         right_edge, std::move(right.routing)));
   }
 };

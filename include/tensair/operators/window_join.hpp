@@ -108,8 +108,7 @@ struct GroupBothSides : CollectBothSides<L, R> {
 template <class Out, class F, class Next>
 class CoGroupStage : public StageBase<Next> {
  public:
-  CoGroupStage(std::shared_ptr<plan::Operator> op, F f, Next next)
-      : StageBase<Next>(std::move(next)), op_(std::move(op)), f_(std::move(f)) {}
+  CoGroupStage(plan::OperatorRef op, F f, Next next) : StageBase<Next>(std::move(next)), op_(op), f_(std::move(f)) {}
 
   template <class Groups, class Stamp>
   void operator()(const Groups& groups, Stamp stamp) {
@@ -118,19 +117,19 @@ class CoGroupStage : public StageBase<Next> {
   }
 
  private:
-  std::shared_ptr<plan::Operator> op_;
+  plan::OperatorRef op_;
   [[no_unique_address]] F f_;
 };
 
 /// The operator before it is bound to the stage behind it.
 template <class Out, class F>
 struct CoGroup {
-  std::shared_ptr<plan::Operator> op;
+  plan::OperatorRef op;
   F f;
 
   template <class Next>
   auto bind(Next next) && -> CoGroupStage<Out, F, Next> {
-    return {std::move(op), std::move(f), std::move(next)};
+    return {op, std::move(f), std::move(next)};
   }
 };
 

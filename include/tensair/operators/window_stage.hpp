@@ -44,7 +44,7 @@ namespace operators {
 /// Late records are dropped and counted.
 class DropLate : public LastStage {
  public:
-  explicit DropLate(std::shared_ptr<plan::Operator> op) : op_(std::move(op)) {}
+  explicit DropLate(plan::OperatorRef op) : op_(op) {}
 
   void open(StageContext& context) { count_ = context.node.counter(op_->title() + ": late records"); }
   template <class R>
@@ -57,7 +57,7 @@ class DropLate : public LastStage {
   }
 
  private:
-  std::shared_ptr<plan::Operator> op_;
+  plan::OperatorRef op_;
   std::shared_ptr<runtime::Counter> count_;
 };
 
@@ -65,8 +65,8 @@ class DropLate : public LastStage {
 template <class T>
 class SendLate : public ForkStage<T, EventTime> {
  public:
-  SendLate(std::shared_ptr<plan::Operator> op, std::shared_ptr<ForkPoint<T, EventTime>> point)
-      : ForkStage<T, EventTime>(std::move(point)), op_(std::move(op)) {}
+  SendLate(plan::OperatorRef op, std::shared_ptr<ForkPoint<T, EventTime>> point)
+      : ForkStage<T, EventTime>(std::move(point)), op_(op) {}
 
   void open(StageContext& context) {
     count_ = context.node.counter(op_->title() + ": late records");
@@ -79,7 +79,7 @@ class SendLate : public ForkStage<T, EventTime> {
   }
 
  private:
-  std::shared_ptr<plan::Operator> op_;
+  plan::OperatorRef op_;
   std::shared_ptr<runtime::Counter> count_;
 };
 
@@ -139,7 +139,7 @@ struct WindowParts {
   using Trigger = SomeTrigger;
   static constexpr bool processing_time = ProcessingTime;
 
-  std::shared_ptr<plan::Operator> op;
+  plan::OperatorRef op;
   Function function;
   A aggregate;
   Late late;

@@ -10,8 +10,8 @@ namespace tensair::operators {
 template <class K, class Function, class S, class F, class Next>
 class WithStateStage : public KeyedStage<K, Function, S, Next> {
  public:
-  WithStateStage(std::shared_ptr<plan::Operator> op, Function function, F f, Next next)
-      : KeyedStage<K, Function, S, Next>(std::move(function), std::move(next)), op_(std::move(op)), f_(std::move(f)) {}
+  WithStateStage(plan::OperatorRef op, Function function, F f, Next next)
+      : KeyedStage<K, Function, S, Next>(std::move(function), std::move(next)), op_(op), f_(std::move(f)) {}
 
   template <class T, class Stamp>
   void operator()(T&& record, Stamp stamp) {
@@ -20,20 +20,20 @@ class WithStateStage : public KeyedStage<K, Function, S, Next> {
   }
 
  private:
-  std::shared_ptr<plan::Operator> op_;
+  plan::OperatorRef op_;
   [[no_unique_address]] F f_;
 };
 
 /// The operator before it is bound to the stage behind it.
 template <class K, class Function, class S, class F>
 struct WithState {
-  std::shared_ptr<plan::Operator> op;
+  plan::OperatorRef op;
   Function function;
   F f;
 
   template <class Next>
   auto bind(Next next) && -> WithStateStage<K, Function, S, F, Next> {
-    return {std::move(op), std::move(function), std::move(f), std::move(next)};
+    return {op, std::move(function), std::move(f), std::move(next)};
   }
 };
 

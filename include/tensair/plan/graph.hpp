@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <tensair/cold.hpp>
 #include <tensair/runtime/node.hpp>
 #include <vector>
 
@@ -51,6 +52,19 @@ struct Operator {
 
   /// "map «normalise»", or "map #3" when the user gave no name.
   auto title() const -> std::string;
+};
+
+/// An operator, as what runs refers to it: a pointer, because the graph outlives the run, and a stage that can be moved
+/// as bytes is less code wherever it is.
+class OperatorRef {
+ public:
+  OperatorRef(const std::shared_ptr<Operator>& op) : op_(op.get()) {}  // NOLINT(google-explicit-constructor)
+
+  auto operator*() const -> Operator& { return *op_; }
+  auto operator->() const -> Operator* { return op_; }
+
+ private:
+  Operator* op_;
 };
 
 /// What the user composed: operators in the order they were written, and for each task a recipe that builds it on a

@@ -81,8 +81,8 @@ class Inlet {
   /// @param senders  how many outlets (on all nodes) will end before this inlet ends
   /// @param credits  what each outlet starts with
   /// @param granting  with `prefer_local`, the senders are one on each of the first nodes
-  Inlet(Node& node, net::ChannelId channel, std::size_t senders, std::size_t credits,
-        Granting granting = Granting::always)
+  TENSAIR_COLD Inlet(Node& node, net::ChannelId channel, std::size_t senders, std::size_t credits,
+                     Granting granting = Granting::always)
       : node_(node),
         channel_(channel),
         senders_(senders),
@@ -234,14 +234,17 @@ class Inlet {
 template <class T>
 class Outlet {
  public:
+  /// To nowhere, until another one is assigned.
+  Outlet() = default;
   /// To an inlet of this node.
-  Outlet(std::shared_ptr<Inlet<T>> inlet, std::size_t credits)
+  TENSAIR_COLD Outlet(std::shared_ptr<Inlet<T>> inlet, std::size_t credits)
       : inlet_(std::move(inlet)), credits_(std::make_shared<Credits>(credits)) {}
 
   /// To the inlet with that channel on another node.
   /// @param credits  what the inlet's `Granting` allows at the start: nothing when it prefers local senders
   /// @param sender   which of this node's outlets to that inlet it is
-  Outlet(Node& node, net::Rank to, net::ChannelId channel, std::size_t credits, detail::SenderId sender = 0)
+  TENSAIR_COLD Outlet(Node& node, net::Rank to, net::ChannelId channel, std::size_t credits,
+                      detail::SenderId sender = 0)
       : node_(&node),
         to_(to),
         channel_(channel),

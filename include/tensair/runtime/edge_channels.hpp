@@ -51,7 +51,7 @@ auto channel_of_receiver(net::ChannelId first, int index) -> net::ChannelId;
 template <class Item>
 class EdgeChannels {
  public:
-  EdgeChannels(Node& node, net::ChannelId first, const EdgeShape& shape, std::size_t credits)
+  TENSAIR_COLD EdgeChannels(Node& node, net::ChannelId first, const EdgeShape& shape, std::size_t credits)
       : node_(node), first_(first), shape_(shape), credits_(credits) {
     for (int i = 0; i < shape.receivers_on(node.rank()); ++i) {
       inlets_.push_back(std::make_shared<Inlet<Item>>(node, channel_of_receiver(first, i),
@@ -62,27 +62,29 @@ class EdgeChannels {
   auto inlets() const -> const std::vector<std::shared_ptr<Inlet<Item>>>& { return inlets_; }
 
   /// The outlets of all senders of this node: by sender, then by receiver, in the same order on every node.
-  auto connect() -> std::vector<std::vector<Outlet<Item>>> {
+  TENSAIR_COLD auto connect() -> std::vector<std::vector<Outlet<Item>>> {
     const auto senders = static_cast<std::size_t>(shape_.senders_on(node_.rank()));
     std::vector<std::vector<Outlet<Item>>> outlets(senders);
     // By receiver of each node: whom its credits are for.
     std::vector<std::vector<std::shared_ptr<detail::CreditReturn>>> returns(static_cast<std::size_t>(shape_.receivers));
     bool leaves_node = false;
     for (std::size_t sender = 0; sender < senders; ++sender) {
-      for (const auto& target : targets_of(shape_, node_.rank(), static_cast<int>(sender), node_.count())) {
+      const auto targets = targets_of(shape_, node_.rank(), static_cast<int>(sender), node_.count());
+      outlets[sender] = std::vector<Outlet<Item>>(targets.size());
+      for (std::size_t i = 0; i < targets.size(); ++i) {
+        const auto& target = targets[i];
         const auto index = static_cast<std::size_t>(target.index);
         if (target.rank == node_.rank()) {
-          outlets[sender].emplace_back(inlets_[index], credits_);
+          outlets[sender][i] = Outlet<Item>(inlets_[index], credits_);
           continue;
         }
         // An edge that leaves its node carries what can be encoded: whoever makes it has checked that.
         if constexpr (net::Encodable<Item>) {
           leaves_node = true;
-          outlets[sender].emplace_back(node_, target.rank, channel_of_receiver(first_, target.index), credits_,
-                                       static_cast<detail::SenderId>(sender));
+          outlets[sender][i] = Outlet<Item>(node_, target.rank, channel_of_receiver(first_, target.index), credits_,
+                                            static_cast<detail::SenderId>(sender));
           returns[index].resize(static_cast<std::size_t>(node_.count()) * senders);
-          returns[index][static_cast<std::size_t>(target.rank) * senders + sender] =
-              outlets[sender].back().credit_return();
+          returns[index][static_cast<std::size_t>(target.rank) * senders + sender] = outlets[sender][i].credit_return();
         }
       }
     }

@@ -36,7 +36,7 @@ class LoopHeadTask final : public Task {
         instance_(instance),
         instances_(instances) {}
 
-  void open() {
+  TENSAIR_COLD void open() override {
     operators::StageContext context{node_, *this, instance_, instances_};
     fused_.open(context);
     input_.inlet->bind(*this);

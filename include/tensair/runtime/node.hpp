@@ -47,6 +47,8 @@ class Node {
   /// Runs when everything of the graph has been made on this node and before anything starts: now outlets find their
   /// inlets.
   void when_built(std::function<void()> action);
+  /// Opens a task then, and hands it to the scheduler.
+  void start_when_built(std::shared_ptr<Task> task);
   void built();
 
   /// Adds a part to this node's report: called once when the run has ended well, it returns a JSON object (as text)

@@ -14,8 +14,8 @@ class QueueTask final : public Task {
   using Chunk = operators::Chunk<T, Stamp>;
 
   /// @param senders  how many outlets the inlet has
-  QueueTask(Node& node, std::string name, std::shared_ptr<Inlet<Chunk>> inlet, std::size_t senders, Fused fused,
-            int instance = 0, int instances = 1)
+  TENSAIR_COLD QueueTask(Node& node, std::string name, std::shared_ptr<Inlet<Chunk>> inlet, std::size_t senders,
+                         Fused fused, int instance = 0, int instances = 1)
       : Task(std::move(name)),
         node_(node),
         input_{std::move(inlet), senders},
@@ -24,7 +24,7 @@ class QueueTask final : public Task {
         instance_(instance),
         instances_(instances) {}
 
-  void open() {
+  TENSAIR_COLD void open() override {
     operators::StageContext context{node_, *this, instance_, instances_};
     fused_.open(context);
     input_.inlet->bind(*this);

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <optional>
+#include <tensair/cold.hpp>
 #include <utility>
 #include <vector>
 
@@ -14,8 +15,11 @@ class Ring {
  public:
   auto empty() const -> bool { return size_ == 0; }
   auto size() const -> std::size_t { return size_; }
-  /// Precondition of both: it is not empty.
+  /// Precondition: `i < size()`
+  auto operator[](std::size_t i) -> T& { return *slots_[(first_ + i) & (slots_.size() - 1)]; }
+  /// Precondition of all three: it is not empty.
   auto front() -> T& { return *slots_[first_]; }
+  auto back() -> T& { return (*this)[size_ - 1]; }
   void pop_front() {
     slots_[first_].reset();
     first_ = next(first_);
@@ -30,7 +34,7 @@ class Ring {
  private:
   auto next(std::size_t slot) const -> std::size_t { return (slot + 1) & (slots_.size() - 1); }
 
-  void grow() {
+  TENSAIR_COLD void grow() {
     std::vector<std::optional<T>> larger(slots_.empty() ? 4 : slots_.size() * 2);
     for (std::size_t i = 0, slot = first_; i < size_; ++i, slot = next(slot)) larger[i] = std::move(slots_[slot]);
     slots_ = std::move(larger);

@@ -51,16 +51,16 @@ void tick_if_due(const Node& node, Fused& fused) {
 template <class S, class Fused>
 class SourceTask final : public Task {
  public:
-  SourceTask(Node& node, std::shared_ptr<plan::Operator> op, S source, Fused fused, int instance = 0, int instances = 1)
+  TENSAIR_COLD SourceTask(Node& node, plan::OperatorRef op, S source, Fused fused, int instance = 0, int instances = 1)
       : Task(op->title()),
         node_(node),
-        op_(std::move(op)),
+        op_(op),
         source_(std::move(source)),
         fused_(std::move(fused)),
         instance_(instance),
         instances_(instances) {}
 
-  void open() {
+  TENSAIR_COLD void open() override {
     operators::StageContext context{node_, *this, instance_, instances_};
     if constexpr (requires { source_.open(node_, waker()); }) {
       source_.open(node_, waker());
@@ -155,7 +155,7 @@ class SourceTask final : public Task {
   }
 
   Node& node_;
-  std::shared_ptr<plan::Operator> op_;
+  plan::OperatorRef op_;
   S source_;
   Fused fused_;
   int instance_, instances_;

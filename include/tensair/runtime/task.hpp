@@ -6,6 +6,7 @@
 #include <mutex>
 #include <stop_token>
 #include <string>
+#include <tensair/cold.hpp>
 #include <tensair/runtime/clock.hpp>
 #include <utility>
 
@@ -70,6 +71,9 @@ class Task {
   Task(const Task&) = delete;
   auto operator=(const Task&) -> Task& = delete;
   virtual ~Task() { handle_->detach(); }
+
+  /// Called once before the first turn, when everything of the graph has been made on this node.
+  virtual void open() {}
 
   /// Does a bounded amount of work. An exception ends the run of the whole pipeline with that error.
   virtual auto run() -> Turn = 0;

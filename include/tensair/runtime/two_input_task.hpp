@@ -18,7 +18,8 @@ namespace tensair::runtime {
 template <class Left, class Right, class Fused>
 class TwoInputTask final : public Task {
  public:
-  TwoInputTask(Node& node, std::string name, Left left, Right right, Fused fused, int instance, int instances)
+  TENSAIR_COLD TwoInputTask(Node& node, std::string name, Left left, Right right, Fused fused, int instance,
+                            int instances)
       : Task(std::move(name)),
         node_(node),
         left_(std::move(left)),
@@ -28,7 +29,7 @@ class TwoInputTask final : public Task {
         instance_(instance),
         instances_(instances) {}
 
-  void open() {
+  TENSAIR_COLD void open() override {
     operators::StageContext context{node_, *this, instance_, instances_};
     fused_.open(context);
     left_.inlet->bind(*this);
