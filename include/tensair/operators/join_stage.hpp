@@ -178,13 +178,20 @@ class JoinStage : public StageBase<Next> {
     auto& records = table_->template records<side>();
     const RecordList& list = entry.value.template of<side>();
     if (list.first_time > to || (list.first == list.last && list.first_time < from)) return;
-    for (RecordNumber i = list.first; i != no_record;) {
+    RecordNumber i = list.first;
+    if (list.first_time < from) {
+      // From the end: a side that is ahead meets long lists of records that are too old for it, and not due yet.
+      i = no_record;
+      for (RecordNumber one = list.last; one != no_record && records.at(one).time >= from;
+           one = records.at(one).previous)
+        i = one;
+    }
+    while (i != no_record) {
       auto& node = records.at(i);
       if (node.time > to) break;
       i = node.next;
       records.prefetch(i);
-      if (node.time >= from)
-        with_record<RecordOf<side>>(node.record, [&](const auto& record) { f(record, node.time); });
+      with_record<RecordOf<side>>(node.record, [&](const auto& record) { f(record, node.time); });
     }
   }
 
