@@ -6,7 +6,8 @@
 //
 //   keyed count     every record goes to the instance of its key, is counted, and its result comes back to node 0
 //   tumbling count  the Yahoo streaming benchmark's: of advertising events, the views are joined with a table of
-//                   campaigns in memory and counted by campaign in windows of 10 ms (its 10 s would give too few results)
+//                   campaigns in memory and counted by campaign in windows of 10 ms (its 10 s would give too few
+//                   results)
 //
 // The load is an open loop (at_rate): a record's latency is the time from when it was due to when its result is at the
 // sink; of a window's result, from when the first record behind the window's end was due. First each pipeline runs as
@@ -103,7 +104,9 @@ void keyed_count(tensair::Pipeline& pipeline, double rate, std::uint64_t records
                                  return View{static_cast<std::uint32_t>(scatter(i) % keys), due};
                                }))
       .key_by(&View::campaign)
-      .with_state<std::uint64_t>([](std::uint64_t& count, const View& view) { return Counted{++count, view.due}; })
+      .with_state<std::uint64_t>([](std::uint64_t& count, const View& view) {
+        return Counted{++count, view.due};
+      })
       .sink([&](const Counted& counted) { latencies.add(counted.due); });
 }
 
@@ -115,7 +118,9 @@ auto event_time(Time time) -> tensair::EventTime {
 void tumbling_count(tensair::Pipeline& pipeline, double rate, std::uint64_t records, Latencies& latencies) {
   pipeline.source(events(rate, records))
       .filter([](const Event& event) { return event.kind == 0; })
-      .map([](const Event& event) { return View{event.ad / (ads / campaigns), event.due}; })
+      .map([](const Event& event) {
+        return View{event.ad / (ads / campaigns), event.due};
+      })
       .assign_timestamps([](const View& view) { return event_time(view.due); })
       .key_by(&View::campaign)
       .window(tensair::tumbling(window))
@@ -160,8 +165,8 @@ auto run_processes(std::size_t workload, double rate, std::uint64_t records, int
     addresses += (rank > 0 ? "," : "") + listeners.back().address;
   }
   for (int rank = nodes - 1; rank >= 0; --rank) {
-    std::vector<std::string> arguments{"--node", std::to_string(rank), "--workload", std::to_string(workload), "--rate",
-                                       fmt::format("{}", rate), "--records", std::to_string(records)};
+    std::vector<std::string> arguments{"--node", std::to_string(rank),    "--workload", std::to_string(workload),
+                                       "--rate", fmt::format("{}", rate), "--records",  std::to_string(records)};
     std::vector<int> inherited;
     if (nodes > 1) {
       const int socket = listeners[static_cast<std::size_t>(rank)].socket;
@@ -194,12 +199,13 @@ void run(double seconds, std::uint64_t records, int repetitions, const std::file
         p999.push_back(outcome.p999);
       }
       const double limit = nodes == 1 ? 1 : 3;  // ms
-      report.table(fmt::format("{}, {} node{}, {:.2f} M records/s", workloads[workload].name, nodes,
-                               nodes > 1 ? "s" : "", rate / 1e6),
-                   "ms",
-                   {{"tensair", bench::median(p50), std::nullopt, "p50"},
-                    {"tensair", bench::median(p99), bench::median(p99) / limit, fmt::format("p99, at most {} ms", limit)},
-                    {"tensair", bench::median(p999), std::nullopt, "p99.9"}});
+      report.table(
+          fmt::format("{}, {} node{}, {:.2f} M records/s", workloads[workload].name, nodes, nodes > 1 ? "s" : "",
+                      rate / 1e6),
+          "ms",
+          {{"tensair", bench::median(p50), std::nullopt, "p50"},
+           {"tensair", bench::median(p99), bench::median(p99) / limit, fmt::format("p99, at most {} ms", limit)},
+           {"tensair", bench::median(p999), std::nullopt, "p99.9"}});
     }
   }
   if (!json.empty()) report.write(json);

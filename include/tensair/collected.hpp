@@ -18,7 +18,7 @@ class Collected {
   auto begin() const { return records_->begin(); }
   auto end() const { return records_->end(); }
   auto size() const -> std::size_t { return records_->size(); }
-  auto operator[](std::size_t i) const -> const T& { return (*records_)[i]; }
+  auto operator[](std::size_t i) const -> decltype(auto) { return (*records_)[i]; }
 
  private:
   template <class, class>

@@ -57,8 +57,12 @@ namespace detail {
 template <class T>
 inline constexpr bool is_iteration = false;
 template <class Feedback, class Output>
-inline constexpr bool is_iteration<Iteration<Feedback, Output>> =
-    requires { typename Feedback::chain_type; } && requires { typename Output::chain_type; };
+inline constexpr bool is_iteration<Iteration<Feedback, Output>> = requires {
+  typename Feedback::chain_type;
+}
+&&requires {
+  typename Output::chain_type;
+};
 
 /// Whether streams of type T can go round: records of the loop's type, behind operators that pass its markers on.
 template <class Feedback, class T>

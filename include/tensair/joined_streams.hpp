@@ -40,6 +40,7 @@ class IntervalJoinedStreams {
         operators::JoinFunction<F, operators::Unmatched::none, typename Left::value_type, typename Right::value_type>;
     static_assert(fits, "with(f): f takes a record of the left stream and one of the right stream");
     if constexpr (has_time && fits) {
+      left_.refuse_in_loop("an interval join");
       return std::move(left_).template join_with<operators::Unmatched::none, EventTime>(
           "interval_join", std::move(right_), std::move(f), [&](auto op, auto left, auto right) {
             op->detail = operators::describe(interval_);

@@ -16,6 +16,7 @@
 #include <tensair/operators/key_by.hpp>
 #include <tensair/operators/mean.hpp>
 #include <tensair/operators/min_max.hpp>
+#include <tensair/operators/pre_window.hpp>
 #include <tensair/operators/process.hpp>
 #include <tensair/operators/reduce.hpp>
 #include <tensair/operators/sum.hpp>
@@ -359,18 +360,18 @@ class KeyedStream {
                   "processing_time of one");
     if constexpr (is_window) {
       using Kind = operators::WindowKind<W>;
-      constexpr bool has_time = Kind::processing_time || SomeChain::timed || Kind::counts;
+      constexpr bool has_time = Kind::processing_time || Kind::counts || SomeChain::timed;
       static_assert(
           has_time,
           "a window in event time needs event time: call assign_timestamps first, or window(processing_time(…))");
       static_assert(!expires, "a window says itself how long state is kept: no time_to_live");
-      if constexpr (!has_time || expires) {
-        return detail::Mistake{};
-      } else if constexpr (Kind::counts && !SomeChain::timed && !Kind::processing_time) {
+      if constexpr (Kind::counts && !Kind::processing_time && !SomeChain::timed) {
         return std::move(*this).window(processing_time(windows));
-      } else {
-        if (!Kind::processing_time) refuse_in_loop("a window in event time");
+      } else if constexpr (has_time && !expires) {
+        if constexpr (!Kind::processing_time) refuse_in_loop("a window in event time");
         return WindowedStream<KeyedStream, W>(std::move(*this), windows);
+      } else {
+        return detail::Mistake{};
       }
     } else {
       return detail::Mistake{};
@@ -510,10 +511,13 @@ class KeyedStream {
 
   template <class W, class A, class Settings>
   auto apply_window(std::string kind, W windows, A aggregate, Settings settings) && {
+    constexpr bool drops_late = std::same_as<typename Settings::LateSink, operators::NoLateSink>;
     using Late = operators::LateRecords<T, typename Settings::LateSink>;
     using Kind = operators::WindowKind<W>;
     using Out = typename Kind::template Output<K, A>;
     using Parts = operators::WindowParts<K, T, Function, A, Late, typename Settings::Trigger, Kind::processing_time>;
+    constexpr bool in_two_steps = drops_late && !Kind::processing_time && !Settings::Trigger::is_early &&
+                                  operators::adds_in_front<W, A, T> && std::copy_constructible<F>;
     auto graph = stream_.graph_;
     const auto make = [&](auto op, auto function) {
       op->detail = Kind::of(windows).describe();
@@ -522,7 +526,31 @@ class KeyedStream {
           windows, Parts{op, std::move(function), std::move(aggregate), std::move(late), settings.lateness,
                          settings.trigger, settings.discarding}};
     };
-    return apply<Out>("window " + kind, make);
+    if constexpr (in_two_steps) {
+      return apply_in_two_steps<Out>("window " + kind, windows, aggregate, make);
+    } else {
+      return apply<Out>("window " + kind, make);
+    }
+  }
+
+  /// The same for windows that take parts of values as well: each instance in front adds up what it sees.
+  template <class Out, class W, class A, class Make>
+  auto apply_in_two_steps(std::string kind, W windows, A aggregate, Make make) {
+    using Part = operators::WindowPartial<K, operators::AggregateState<A>>;
+    if constexpr (!net::Encodable<Owned<Part>>) {
+      return apply<Out>(std::move(kind), std::move(make));
+    } else {
+      using Route = decltype(&Part::key);
+      auto key = key_op();
+      auto function = Function{key, std::move(f_), lifetime_};
+      auto front = std::move(stream_.chain_)
+                       .then(operators::PreWindow<K, Function, W, A>{function, windows, std::move(aggregate)});
+      auto chain =
+          operators::exchange<Part>(std::move(front), stream_.op_, key, operators::ByKey<Route>{{key, &Part::key}});
+      auto op = follow(*key, std::move(kind), operators::stream_type<Out>());
+      auto longer = std::move(chain).then(make(op, std::move(function)));
+      return Stream<Out, decltype(longer)>(stream_.graph_, op, std::move(longer));
+    }
   }
 
   template <class A>

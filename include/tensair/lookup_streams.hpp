@@ -73,6 +73,7 @@ class LookupStreams {
     if constexpr (!fits || !has_time) {
       return detail::Mistake{};
     } else if constexpr (AsOf) {
+      left_.refuse_in_loop("a look-up as of event time");
       return join<operators::TemporalLookup, K, Stamp>("lookup_as_of", std::move(f));
     } else {
       return join<operators::Lookup, K, Stamp>("lookup", std::move(f));

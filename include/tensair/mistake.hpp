@@ -57,6 +57,8 @@ class Mistake {
   TENSAIR_ACCEPT(window)
   TENSAIR_ACCEPT(allowed_lateness)
   TENSAIR_ACCEPT(late)
+  TENSAIR_ACCEPT(early)
+  TENSAIR_ACCEPT(discarding)
   TENSAIR_ACCEPT(join)
   TENSAIR_ACCEPT(between)
   TENSAIR_ACCEPT(with)
@@ -67,8 +69,6 @@ class Mistake {
   TENSAIR_ACCEPT(lookup)
   TENSAIR_ACCEPT(as_of_event_time)
   TENSAIR_ACCEPT(delete_when)
-  TENSAIR_ACCEPT(early)
-  TENSAIR_ACCEPT(discarding)
 #undef TENSAIR_ACCEPT
 };
 

@@ -4,7 +4,6 @@
 #include <memory>
 #include <string>
 #include <tensair/collected.hpp>
-#include <tensair/concepts.hpp>
 #include <tensair/iteration.hpp>
 #include <tensair/keyed_stream.hpp>
 #include <tensair/mistake.hpp>
@@ -20,6 +19,7 @@
 #include <tensair/operators/two_inputs.hpp>
 #include <tensair/runtime/node.hpp>
 #include <tensair/split_stream.hpp>
+#include <tensair/stream_functions.hpp>
 #include <utility>
 #include <vector>
 
@@ -143,7 +143,8 @@ class Stream {
     static_assert(fits, "async_map<Out>(f): f takes a record and a Reply<Out>");
     if constexpr (fits) {
       if (options.concurrency == 0)
-        throw UsageError("async_map without calls under way", "after " + op_->title(), "Its concurrency is at least 1.");
+        throw UsageError("async_map without calls under way", "after " + op_->title(),
+                         "Its concurrency is at least 1.");
       auto op = follow("async_map", operators::stream_type<Out>());
       using Stamp = typename SomeChain::Stamp;
       return then<Out>(op, operators::AsyncMap<T, Stamp, Out, F>{op, std::move(f), options});
@@ -200,8 +201,7 @@ class Stream {
   template <class F>
   auto key_by(F f) && {
     constexpr bool fits = Keying<F, T>;
-    static_assert(fits,
-                  "key_by(f): f takes a record of this stream and returns its key, which has == and a std::hash");
+    static_assert(fits, "key_by(f): f takes a record of this stream and returns its key, which has == and a std::hash");
     if constexpr (fits) {
       using K = std::remove_cvref_t<std::invoke_result_t<F&, const T&>>;
       return KeyedStream<K, T, SomeChain, F>(std::move(*this), std::move(f));
@@ -263,12 +263,12 @@ class Stream {
   ///
   /// Other streams that the body needs are given to `iterate` and come to the body as arguments behind the first.
   ///
-  /// Records that go round wait without a bound, so a loop never blocks itself; while any wait, no new input is taken. A
-  /// body that makes more of each record faster than they leave needs the memory for them.
+  /// Records that go round wait without a bound, so a loop never blocks itself; while any wait, no new input is taken.
+  /// A body that makes more of each record faster than they leave needs the memory for them.
   ///
   /// There is no event time in a loop nor behind it: times of records in it are the library's, to find out when it has
-  /// ended. In the body, operators emit when a record comes. `at_end` and windows in event time are refused; what a timer
-  /// feeds back after the loop has ended is an error; a `batch` is shorter where else the loop would wait for it.
+  /// ended. In the body, operators emit when a record comes. `at_end` and windows in event time are refused; what a
+  /// timer feeds back after the loop has ended is an error; a `batch` is shorter where else the loop would wait for it.
   ///
   /// @code
   /// pipeline.source(starts).iterate([](auto loop) {
@@ -362,8 +362,8 @@ class Stream {
   /// @endcode
   template <class... Member>
   auto project(Member... members) && {
-    constexpr bool fits = sizeof...(Member) > 0 && (std::is_member_pointer_v<Member> && ...) &&
-                          (std::invocable<Member, const T&> && ...);
+    constexpr bool fits =
+        sizeof...(Member) > 0 && (std::is_member_pointer_v<Member> && ...) && (std::invocable<Member, const T&> && ...);
     static_assert(fits, "project(members…): each is a pointer to a member of this stream's records");
     if constexpr (fits) {
       auto pick = operators::Projection<Member...>{{members...}};

@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <tensair/error.hpp>
 #include <tensair/model/optimizer.hpp>
@@ -17,6 +18,15 @@ class Adam final : public Optimizer {
   Adam(AdamOptions options, std::size_t parameters) : options_(options), mean_(parameters), variance_(parameters) {}
 
   void step(std::span<float> parameters, std::span<const float> gradient) override {
+    pass<false>(parameters, gradient, nullptr);
+  }
+  void tracked_step(std::span<float> parameters, std::span<const float> gradient, std::span<float> change) override {
+    pass<true>(parameters, gradient, change.data());
+  }
+
+ private:
+  template <bool note_change>
+  void pass(std::span<float> parameters, std::span<const float> gradient, float* __restrict change) {
     power1_ *= options_.beta1;
     power2_ *= options_.beta2;
     // Both bias corrections fold into two numbers a step: lr·m̂/(√v̂+ε) = rate·m/(√v·scale+ε).
@@ -32,11 +42,12 @@ class Adam final : public Optimizer {
     for (std::size_t i = 0; i < parameters.size(); ++i) {
       m[i] = beta1 * m[i] + rest1 * g[i];
       v[i] = beta2 * v[i] + rest2 * g[i] * g[i];
+      const float before = p[i];
       p[i] -= rate * m[i] / (std::sqrt(v[i]) * scale + epsilon);
+      if constexpr (note_change) change[i] = p[i] - before;
     }
   }
 
- private:
   AdamOptions options_;
   std::vector<float> mean_, variance_;
   double power1_ = 1, power2_ = 1;
@@ -48,26 +59,46 @@ class Sgd final : public Optimizer {
       : options_(options), velocity_(options.momentum > 0 ? parameters : 0) {}
 
   void step(std::span<float> parameters, std::span<const float> gradient) override {
+    pass<false>(parameters, gradient, nullptr);
+  }
+  void tracked_step(std::span<float> parameters, std::span<const float> gradient, std::span<float> change) override {
+    pass<true>(parameters, gradient, change.data());
+  }
+
+ private:
+  template <bool note_change>
+  void pass(std::span<float> parameters, std::span<const float> gradient, float* __restrict change) {
     const auto lr = static_cast<float>(options_.lr), momentum = static_cast<float>(options_.momentum);
     float* __restrict p = parameters.data();
     const float* __restrict g = gradient.data();
     if (velocity_.empty()) {
-      for (std::size_t i = 0; i < parameters.size(); ++i) p[i] -= lr * g[i];
+      for (std::size_t i = 0; i < parameters.size(); ++i) {
+        const float before = p[i];
+        p[i] -= lr * g[i];
+        if constexpr (note_change) change[i] = p[i] - before;
+      }
       return;
     }
     float* __restrict v = velocity_.data();
     for (std::size_t i = 0; i < parameters.size(); ++i) {
       v[i] = momentum * v[i] + g[i];
+      const float before = p[i];
       p[i] -= lr * v[i];
+      if constexpr (note_change) change[i] = p[i] - before;
     }
   }
 
- private:
   SgdOptions options_;
   std::vector<float> velocity_;
 };
 
 }  // namespace
+
+void Optimizer::tracked_step(std::span<float> parameters, std::span<const float> gradient, std::span<float> change) {
+  std::copy(parameters.begin(), parameters.end(), change.begin());
+  step(parameters, gradient);
+  for (std::size_t i = 0; i < parameters.size(); ++i) change[i] = parameters[i] - change[i];
+}
 
 auto adam(AdamOptions options) -> OptimizerFactory {
   require(options.lr > 0, "Adam's lr", options.lr, "positive");

@@ -25,17 +25,6 @@ auto all_finite(std::span<const float> values) -> bool {
   return found == 0;
 }
 
-// delta = parameters - before; before = parameters.
-void take_difference(std::span<const float> parameters, std::span<float> before, std::span<float> delta) {
-  const float* __restrict now = parameters.data();
-  float* __restrict then = before.data();
-  float* __restrict difference = delta.data();
-  for (std::size_t i = 0; i < parameters.size(); ++i) {
-    difference[i] = now[i] - then[i];
-    then[i] = now[i];
-  }
-}
-
 // LibTorch's messages go on for pages of addresses after the first line.
 auto first_line(const std::string& text) -> std::string {
   return text.substr(0, text.find('\n'));
@@ -57,9 +46,6 @@ Replica::Replica(runtime::Node& node, ModelRuntime& model, int number, std::uniq
       clock_(static_cast<std::size_t>(model.replicas(node))),
       examples_(clock_.size()) {
   figures_.staleness_counts.resize(staleness_limit + 1);
-  if (!exchange_->alone() && model.options().exchange == exchange::updates) {
-    before_.assign(learner_->parameters().begin(), learner_->parameters().end());
-  }
   for (std::size_t i = 0; i < model.uses_.size(); ++i) {
     auto& use = uses_.emplace_back();
     use.kind = model.uses_[i].kind;
@@ -153,7 +139,6 @@ auto Replica::apply_deltas() -> bool {
 void Replica::apply(const Delta& delta) {
   if (model_.options().exchange == exchange::updates) {
     add(learner_->parameters(), delta.values);
-    add(before_, delta.values);
   } else {
     optimizer_->step(learner_->parameters(), delta.values);
   }
@@ -222,10 +207,13 @@ auto Replica::is_late(const Delta& delta) const -> bool {
 // did during the last step: so it is taken where the parameters will be then (Hakimi et al., "Taming momentum in a
 // distributed asynchronous environment", 2019, predict it from momentum).
 auto Replica::compute(const TensorBatch& batch) -> Score {
-  const bool ahead = late_ && model_.options().anticipate && !before_.empty();
-  if (ahead) add(learner_->parameters(), late_->values);
+  if (!late_ || !model_.options().anticipate || model_.options().exchange != exchange::updates)
+    return on_batch(batch, [&] { return learner_->compute(batch); });
+  const auto parameters = learner_->parameters();
+  kept_.assign(parameters.begin(), parameters.end());
+  add(parameters, late_->values);
   const auto score = on_batch(batch, [&] { return learner_->compute(batch); });
-  if (ahead) std::copy(before_.begin(), before_.end(), learner_->parameters().begin());
+  std::copy(kept_.begin(), kept_.end(), parameters.begin());
   return score;
 }
 
@@ -238,10 +226,10 @@ void Replica::step(const TensorBatch& batch, Use& use) {
   late_ = in_midst && is_late(*in_midst) ? in_midst : nullptr;
   if (!std::isfinite(score.loss))
     fail("has a loss that is not finite", batch, "Look for NaN in the input, or lower the learning rate.");
-  optimizer_->step(learner_->parameters(), learner_->gradient());
+  auto changed = change();
   if (!all_finite(learner_->parameters()))
     fail("has parameters that are not finite", batch, "Lower the learning rate, or look for NaN in the gradient.");
-  publish(batch);
+  publish(batch, std::move(changed));
   if (in_midst) apply(*in_midst);
   const Time ended = node_.clock().now();
   const auto core = node_.clock().core_time() - core_before;
@@ -252,19 +240,29 @@ void Replica::step(const TensorBatch& batch, Use& use) {
   }
 }
 
-void Replica::publish(const TensorBatch& batch) {
+// Steps; returns what the others are to know of it.
+auto Replica::change() -> std::shared_ptr<std::vector<float>> {
+  if (exchange_->alone()) {
+    optimizer_->step(learner_->parameters(), learner_->gradient());
+    return nullptr;
+  }
+  auto buffer = buffers_->get();
+  if (model_.options().exchange == exchange::updates) {
+    optimizer_->tracked_step(learner_->parameters(), learner_->gradient(), *buffer);
+  } else {
+    optimizer_->step(learner_->parameters(), learner_->gradient());
+    std::copy(learner_->gradient().begin(), learner_->gradient().end(), buffer->begin());
+  }
+  return buffer;
+}
+
+void Replica::publish(const TensorBatch& batch, std::shared_ptr<std::vector<float>> change) {
   const auto examples = static_cast<std::uint64_t>(batch.examples());
   const auto own = static_cast<std::size_t>(number_);
-  if (!exchange_->alone()) {
-    auto buffer = buffers_->get();
-    if (model_.options().exchange == exchange::updates) {
-      take_difference(learner_->parameters(), before_, *buffer);
-    } else {
-      std::copy(learner_->gradient().begin(), learner_->gradient().end(), buffer->begin());
-    }
+  if (change) {
     auto delta = std::make_shared<Delta>();
-    delta->values = *buffer;
-    delta->owner = std::move(buffer);
+    delta->values = *change;
+    delta->owner = std::move(change);
     delta->contributions.push_back({static_cast<std::uint32_t>(number_), 1, examples, clock_, pace_.round()});
     exchange_->publish(number_, std::move(delta));
   }

@@ -10,12 +10,12 @@
 
 // One mutex guards who runs what. A task is idle, queued, running, or done; a wake that meets a running task is
 // remembered in `woken`, so that no wake is lost between a task's last look at its inputs and its return. A turn does a
-// chunk's worth of work, so the lock is taken once a chunk and not once a record. Nothing is allocated between start and
-// end: neither by a turn nor by a wake nor by a deadline.
+// chunk's worth of work, so the lock is taken once a chunk and not once a record. Nothing is allocated between start
+// and end: neither by a turn nor by a wake nor by a deadline.
 //
-// Of the workers with nothing to do one, the watcher, sleeps until the soonest deadline; the others sleep until they are
-// needed. A worker that begins a turn first sees to it that somebody takes what else there is, or watches the deadlines:
-// so no deadline is missed because the one who watched is at work.
+// Of the workers with nothing to do one, the watcher, sleeps until the soonest deadline; the others sleep until they
+// are needed. A worker that begins a turn first sees to it that somebody takes what else there is, or watches the
+// deadlines: so no deadline is missed because the one who watched is at work.
 
 namespace tensair::runtime {
 
@@ -36,15 +36,16 @@ struct ThreadScheduler::State {
   };
 
   std::mutex mutex;
-  std::condition_variable work;      // workers wait here, but for the watcher
-  std::condition_variable alarm;     // the watcher waits here
-  int sleeping = 0;                  // workers at `work`
-  Time watched = never;              // what the watcher sleeps until
+  std::condition_variable work;   // workers wait here, but for the watcher
+  std::condition_variable alarm;  // the watcher waits here
+  int sleeping = 0;               // workers at `work`
+  Time watched = never;           // what the watcher sleeps until
   bool has_watcher = false;
   std::condition_variable finished;  // `run` waits here
   std::unordered_map<Task*, Entry> entries;
   Ring<Entry*> queue;
-  std::vector<Timer> timers;  // a heap, soonest first, of tasks that share workers; one that its task has left is skipped
+  std::vector<Timer>
+      timers;  // a heap, soonest first, of tasks that share workers; one that its task has left is skipped
   std::size_t unfinished = 0;
   bool stopping = false;
   std::exception_ptr error;

@@ -7,9 +7,9 @@
 #include "catch.hpp"
 #include "support/streams.hpp"
 
-// Graphs in which one side might wait for the other for ever, each with thousands of seeds. A simulated cluster tells of
-// a deadlock as soon as nothing can happen any more. Records are batches, which move through channels alone: so a few
-// dozen of them fill every channel.
+// Graphs in which one side might wait for the other for ever, each with thousands of seeds. A simulated cluster tells
+// of a deadlock as soon as nothing can happen any more. Records are batches, which move through channels alone: so a
+// few dozen of them fill every channel.
 
 using namespace tensair;
 using test::SharedNumbers;
@@ -143,8 +143,10 @@ TEST_CASE("loops do not block themselves", "[integration][deadlock][iterate]") {
               auto halves = std::move(loop)
                                 .key_by([](const One& one) { return number_of(one); })
                                 .parallel(parallel)
-                                .template with_state<int>([](int& seen, const One& one) { ++seen;
- return one; })
+                                .template with_state<int>([](int& seen, const One& one) {
+                                  ++seen;
+                                  return one;
+                                })
                                 .rebalance()
                                 .flat_map([](const One& one) {
                                   return std::vector{one_of(number_of(one) - 1), one_of(number_of(one) - 1)};
@@ -169,8 +171,11 @@ TEST_CASE("a loop over a stream that also enters it from the side does not block
         // Each n meets itself once, and goes on to n - 1.
         all.iterate(
                [&](auto loop, auto side) {
-                 auto met = std::move(loop).key_by(key).parallel(parallel).join(std::move(side).key_by(key)).with(
-                     [](const One& a, const One&) { return one_of(number_of(a) - 1); });
+                 auto met = std::move(loop)
+                                .key_by(key)
+                                .parallel(parallel)
+                                .join(std::move(side).key_by(key))
+                                .with([](const One& a, const One&) { return one_of(number_of(a) - 1); });
                  return Iteration{met.filter([](const One& one) { return number_of(one) >= 0; }),
                                   met.filter([](const One& one) { return number_of(one) < 0; })};
                },

@@ -142,6 +142,37 @@ TEST_CASE("Adam and SGD step as LibTorch's own do", "[optimizer]") {
   compare(theirs_momentum, c, sgd({.lr = 0.05, .momentum = 0.9}));
 }
 
+namespace {
+
+/// An optimiser that a user writes.
+class Sign final : public Optimizer {
+ public:
+  void step(std::span<float> parameters, std::span<const float> gradient) override {
+    for (std::size_t i = 0; i < parameters.size(); ++i) parameters[i] -= gradient[i] < 0 ? -0.01F : 0.01F;
+  }
+};
+
+}  // namespace
+
+TEST_CASE("a tracked step is the same step, and says what it has changed", "[optimizer]") {
+  torch::manual_seed(5);
+  const OptimizerFactory factories[] = {adam({.lr = 0.01}), sgd({.lr = 0.05}), sgd({.lr = 0.05, .momentum = 0.9}),
+                                        [](std::size_t) { return std::make_unique<Sign>(); }};
+  for (const auto& factory : factories) {
+    std::vector<float> plain(1'000, 0.5F), tracked = plain, change(1'000);
+    const auto one = factory(1'000), other = factory(1'000);
+    for (int step = 0; step < 5; ++step) {
+      const auto gradient = torch::randn({1'000});
+      const std::span<const float> values{gradient.data_ptr<float>(), 1'000};
+      const auto before = tracked;
+      one->step(plain, values);
+      other->tracked_step(tracked, values, change);
+      CHECK(tracked == plain);
+      for (std::size_t i = 0; i < before.size(); ++i) REQUIRE(change[i] == tracked[i] - before[i]);
+    }
+  }
+}
+
 TEST_CASE("optimisers refuse what cannot be", "[optimizer][error]") {
   CHECK_THROWS_AS(adam({.lr = 0}), UsageError);
   CHECK_THROWS_AS(adam({.beta1 = 1}), UsageError);

@@ -66,36 +66,38 @@ TEST_CASE("a broadcast join where there is no exchange in front keeps the order 
 
 TEST_CASE("a state of one's own is what its updates make of it, in every instance",
           "[operators][broadcast_join][property]") {
-  check_property("for any records, rules and topology", [](const std::vector<int>& records, const std::vector<int>& rules) {
-    const int nodes = *rc::gen::element(1, 2, 5), parallel = *rc::gen::element(1, 3);
-    const auto seed = static_cast<std::uint64_t>(*rc::gen::inRange(1, 1'000'000));
-    using State = std::map<int, int>;  // by the last digit, the last rule
-    const auto update = [](State& state, int rule) { state[rule % 10] = rule; };
-    State state;
-    for (const int rule : rules) update(state, rule);
-    std::vector<std::pair<int, int>> expected, found;
-    for (const int record : records) {
-      const auto known = state.find(record % 10);
-      expected.emplace_back(record, known == state.end() ? 0 : known->second);
-    }
-    run({nodes, seed, false}, [&](Pipeline& pipeline) {
-      pipeline.source(OnSchedule{all_at(1'000ms, records)})
-          .parallel(parallel)
-          .broadcast_join<State>(pipeline.source(OnSchedule{all_at(0ms, rules)}), update,
-                                 [](int record, const State& all) {
-                                   const auto known = all.find(record % 10);
-                                   return std::pair(record, known == all.end() ? 0 : known->second);
-                                 })
-          .sink([&](const std::pair<int, int>& one) { found.push_back(one); });
-    });
-    std::sort(expected.begin(), expected.end());
-    std::sort(found.begin(), found.end());
-    RC_ASSERT(found == expected);
-  });
+  check_property("for any records, rules and topology",
+                 [](const std::vector<int>& records, const std::vector<int>& rules) {
+                   const int nodes = *rc::gen::element(1, 2, 5), parallel = *rc::gen::element(1, 3);
+                   const auto seed = static_cast<std::uint64_t>(*rc::gen::inRange(1, 1'000'000));
+                   using State = std::map<int, int>;  // by the last digit, the last rule
+                   const auto update = [](State& state, int rule) { state[rule % 10] = rule; };
+                   State state;
+                   for (const int rule : rules) update(state, rule);
+                   std::vector<std::pair<int, int>> expected, found;
+                   for (const int record : records) {
+                     const auto known = state.find(record % 10);
+                     expected.emplace_back(record, known == state.end() ? 0 : known->second);
+                   }
+                   run({nodes, seed, false}, [&](Pipeline& pipeline) {
+                     pipeline.source(OnSchedule{all_at(1'000ms, records)})
+                         .parallel(parallel)
+                         .broadcast_join<State>(pipeline.source(OnSchedule{all_at(0ms, rules)}), update,
+                                                [](int record, const State& all) {
+                                                  const auto known = all.find(record % 10);
+                                                  return std::pair(record, known == all.end() ? 0 : known->second);
+                                                })
+                         .sink([&](const std::pair<int, int>& one) { found.push_back(one); });
+                   });
+                   std::sort(expected.begin(), expected.end());
+                   std::sort(found.begin(), found.end());
+                   RC_ASSERT(found == expected);
+                 });
 }
 
 TEST_CASE("a stream may be broadcast to itself, and its event time passes", "[operators][broadcast_join]") {
-  for (const auto& topology : {Topology{1, 1, false}, Topology{2, 2, false}, Topology{5, 3, false}, Topology{2, 1, true}}) {
+  for (const auto& topology :
+       {Topology{1, 1, false}, Topology{2, 2, false}, Topology{5, 3, false}, Topology{2, 1, true}}) {
     INFO(topology.name());
     std::uint64_t counted = 0;
     run(topology, [&](Pipeline& pipeline) {
@@ -103,8 +105,9 @@ TEST_CASE("a stream may be broadcast to itself, and its event time passes", "[op
         return EventTime{std::chrono::microseconds{n}};
       });
       stream
-          .broadcast_join<int>(stream, [](int& greatest, int n) { greatest = std::max(greatest, n); },
-                               [](int n, int greatest) { return std::pair(n, greatest); })
+          .broadcast_join<int>(
+              stream, [](int& greatest, int n) { greatest = std::max(greatest, n); },
+              [](int n, int greatest) { return std::pair(n, greatest); })
           .key_by([](const auto& pair) { return pair.first % 3; })
           .window(tumbling(100us))
           .count()

@@ -48,11 +48,11 @@ auto groups(const JoinInputs& inputs, W windows) -> std::vector<Group> {
     std::move(left)
         .join(std::move(right))
         .window(windows)
-        .template co_group<Group>([](int key, const Window& window, std::span<const JoinEvent> a,
-                                     std::span<const JoinEvent> b, auto emit) {
-          emit(Group{key, window.start.time_since_epoch().count(), window.end.time_since_epoch().count(),
-                     sorted_numbers(a), sorted_numbers(b)});
-        })
+        .template co_group<Group>(
+            [](int key, const Window& window, std::span<const JoinEvent> a, std::span<const JoinEvent> b, auto emit) {
+              emit(Group{key, window.start.time_since_epoch().count(), window.end.time_since_epoch().count(),
+                         sorted_numbers(a), sorted_numbers(b)});
+            })
         .sink([&](const Group& group) { all.push_back(group); });
   });
   std::sort(all.begin(), all.end());
@@ -66,7 +66,8 @@ TEST_CASE("a co-group sees all records of a key and window of both sides", "[ope
     const auto inputs = JoinInputs::drawn(left, right);
     const int size = *rc::gen::inRange(1, 40), slide = *rc::gen::inRange(1, 30), kind = *rc::gen::inRange(0, 3);
     const std::chrono::microseconds length{size}, step{slide};
-    if (kind == 0) RC_ASSERT(groups(inputs, tumbling(length)) == naive_groups(inputs, naive_windows(inputs, size, size, 0)));
+    if (kind == 0)
+      RC_ASSERT(groups(inputs, tumbling(length)) == naive_groups(inputs, naive_windows(inputs, size, size, 0)));
     if (kind == 1)
       RC_ASSERT(groups(inputs, sliding(length, step)) == naive_groups(inputs, naive_windows(inputs, size, slide, 0)));
     if (kind == 2) RC_ASSERT(groups(inputs, session(length)) == naive_groups(inputs, naive_sessions(inputs, size)));

@@ -36,9 +36,7 @@ auto error_of(const std::function<void(Pipeline&)>& build) -> std::string {
 struct AtTheEnd {
   struct State {};
   using Output = int;
-  void operator()(int, State&, ProcessContext<int, int>& context) {
-    context.at(EventTime{std::chrono::hours{1}});
-  }
+  void operator()(int, State&, ProcessContext<int, int>& context) { context.at(EventTime{std::chrono::hours{1}}); }
   void on_event_time(EventTime, State&, ProcessContext<int, int>& context) { context.emit(1); }
 };
 
@@ -137,7 +135,8 @@ TEST_CASE("what a loop cannot do is refused before anything starts", "[operators
           return Iteration{inner.assign_timestamps([](int) { return EventTime{}; }), inner.filter(at_zero)};
         })).find("iterate in a loop") == 0);
   CHECK(error_of(looped([](auto loop) {
-          auto counted = std::move(loop).key_by(std::identity{}).count(at_end).map([](const auto& one) { return one.key; });
+          auto counted =
+              std::move(loop).key_by(std::identity{}).count(at_end).map([](const auto& one) { return one.key; });
           return Iteration{counted.filter(above_zero), counted.filter(at_zero)};
         })).find("at_end in a loop") == 0);
   CHECK(error_of(looped([](auto loop) {
@@ -151,7 +150,9 @@ TEST_CASE("what a loop cannot do is refused before anything starts", "[operators
   CHECK(error_of([](Pipeline& pipeline) {
           auto other = pipeline.source(numbers(3)).assign_timestamps([](int) { return EventTime{}; });
           pipeline.source(numbers(3))
-              .iterate([&](auto loop) { return Iteration{other.map(one_less), std::move(loop)}; })
+              .iterate([&](auto loop) {
+                return Iteration{other.map(one_less), std::move(loop)};
+              })
               .collect();
         }).find("the feedback of iterate does not come from its loop") == 0);
 }

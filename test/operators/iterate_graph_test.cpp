@@ -116,9 +116,10 @@ TEST_CASE("connected components by a loop are those of a union-find", "[operator
       CHECK(least(result_of<Claim>(topology, [&](Pipeline& pipeline) {
               auto all_edges = pipeline.source(Dealt<Edge>(both_ways(edges)));
               return pipeline.source(Dealt<Claim>(own))
-                  .iterate(spread(parallel, [](const Claim& claim, const Edge& edge) {
-                             return Claim{edge.to, claim.value};
-                           }),
+                  .iterate(spread(parallel,
+                                  [](const Claim& claim, const Edge& edge) {
+                                    return Claim{edge.to, claim.value};
+                                  }),
                            std::move(all_edges))
                   .collect();
             })) == components_by_hand(vertices, edges));
@@ -135,9 +136,10 @@ TEST_CASE("shortest paths by relaxation in a loop are Dijkstra's", "[operators][
               auto all_edges = pipeline.source(edges);  // of node 0; used by name
               auto start = pipeline.source(std::vector{Claim{0, 0}});
               return std::move(start)
-                  .iterate(spread(parallel, [](const Claim& claim, const Edge& edge) {
-                             return Claim{edge.to, claim.value + edge.weight};
-                           }),
+                  .iterate(spread(parallel,
+                                  [](const Claim& claim, const Edge& edge) {
+                                    return Claim{edge.to, claim.value + edge.weight};
+                                  }),
                            all_edges)
                   .collect();
             })) == dijkstra(edges, 0));

@@ -134,9 +134,8 @@ TEST_CASE("a loop that makes many records of each does not block itself", "[oper
       pipeline.source(SharedNumbers{20})
           .map([](int) { return 7; })
           .iterate([](auto loop) {
-            auto more = std::move(loop).rebalance().flat_map([](int n) {
-              return std::vector<int>(static_cast<std::size_t>(n), n - 1);
-            });
+            auto more = std::move(loop).rebalance().flat_map(
+                [](int n) { return std::vector<int>(static_cast<std::size_t>(n), n - 1); });
             return Iteration{more.filter([](int n) { return n > 0; }), more.filter([](int n) { return n == 0; })};
           })
           .sink([&](int) { ++zeros; });
@@ -145,7 +144,8 @@ TEST_CASE("a loop that makes many records of each does not block itself", "[oper
   }
 }
 
-TEST_CASE("a loop with a small record type and a big amount of input keeps what is in it small", "[operators][iterate]") {
+TEST_CASE("a loop with a small record type and a big amount of input keeps what is in it small",
+          "[operators][iterate]") {
   // What is in the loop at one time, on one node: the chunks of input that the edges hold, however much input there is.
   int inside = 0, most = 0;
   testing::Cluster cluster{{.nodes = 1, .seed = 5}};
@@ -156,17 +156,16 @@ TEST_CASE("a loop with a small record type and a big amount of input keeps what 
           return std::pair(n, 3);
         })
         .iterate([](auto loop) {
-          auto less = std::move(loop).rebalance().map([](std::pair<int, int> one) {
-            return std::pair(one.first, one.second - 1);
-          });
+          auto less = std::move(loop).rebalance().map(
+              [](std::pair<int, int> one) { return std::pair(one.first, one.second - 1); });
           return Iteration{less.filter([](std::pair<int, int> one) { return one.second > 0; }),
                            less.filter([](std::pair<int, int> one) { return one.second == 0; })};
         })
         .sink([&](std::pair<int, int>) { --inside; });
   });
   CHECK(inside == 0);
-  CHECK(most <= 3 * static_cast<int>((operators::chunk_credits + 2) * operators::chunk_size<int> +
-                                     runtime::TurnSize::most));
+  CHECK(most <=
+        3 * static_cast<int>((operators::chunk_credits + 2) * operators::chunk_size<int> + runtime::TurnSize::most));
 }
 
 TEST_CASE("a sink may stand in a loop", "[operators][iterate]") {

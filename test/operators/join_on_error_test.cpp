@@ -90,15 +90,17 @@ void check_pairs(const Naive& naive, const std::string& kind, Join join) {
 
 TEST_CASE("pairs of an interval join on which its function fails are skipped or become dead letters",
           "[operators][join][on_error]") {
-  check_pairs(Naive(60, [](int a, int b) { return b - a >= -7 && b - a <= 12; }), "interval_join", [](Pipeline& pipeline) {
-    return keyed(pipeline, 60).parallel(2).join(keyed(pipeline, 60)).between(-7us, 12us).with(even_sum);
-  });
+  check_pairs(Naive(60, [](int a, int b) { return b - a >= -7 && b - a <= 12; }), "interval_join",
+              [](Pipeline& pipeline) {
+                return keyed(pipeline, 60).parallel(2).join(keyed(pipeline, 60)).between(-7us, 12us).with(even_sum);
+              });
 }
 
 TEST_CASE("pairs of a join without a window on which its function fails are skipped or become dead letters",
           "[operators][join][on_error]") {
-  check_pairs(Naive(30, [](int, int) { return true; }), "join",
-              [](Pipeline& pipeline) { return keyed(pipeline, 30).parallel(2).join(keyed(pipeline, 30)).with(even_sum); });
+  check_pairs(Naive(30, [](int, int) { return true; }), "join", [](Pipeline& pipeline) {
+    return keyed(pipeline, 30).parallel(2).join(keyed(pipeline, 30)).with(even_sum);
+  });
 }
 
 TEST_CASE("pairs of a window join on which its function fails are skipped or become dead letters",
@@ -168,9 +170,13 @@ TEST_CASE("a record whose function fails in a broadcast join is skipped or a dea
 TEST_CASE("a join's function that fails stops the pipeline and names the join", "[operators][join][on_error]") {
   try {
     run({}, [](Pipeline& pipeline) {
-      keyed(pipeline, 30).join(keyed(pipeline, 30)).window(tumbling(10us)).left_outer().with([](int a, const int* b) {
-        return even_sum(a, *b);
-      }).name("sums").collect();
+      keyed(pipeline, 30)
+          .join(keyed(pipeline, 30))
+          .window(tumbling(10us))
+          .left_outer()
+          .with([](int a, const int* b) { return even_sum(a, *b); })
+          .name("sums")
+          .collect();
     });
     FAIL("it did not stop");
   } catch (const UserError& error) {

@@ -18,7 +18,6 @@ namespace {
 /// The numbers of a record and its row, -1 for no row.
 using Seen = std::pair<int, int>;
 
-
 /// A record of any stream in these tests: a key, and something to tell it by.
 struct Entry {
   std::string key;
@@ -97,39 +96,40 @@ TEST_CASE("a row is gone when its time to live is over, however often it has bee
 
 TEST_CASE("records of a key see rows of that key only, and never one older than a row seen before",
           "[operators][lookup][property]") {
-  check_property("for any records, rows and topology", [](const std::vector<int>& records, const std::vector<int>& rows) {
-    const int nodes = *rc::gen::element(1, 2, 5), parallel = *rc::gen::element(1, 3);
-    const auto seed = static_cast<std::uint64_t>(*rc::gen::inRange(1, 1'000'000));
-    struct Numbered {
-      int value, number;
-    };
-    const auto numbered = [](const std::vector<int>& values) {
-      std::vector<Numbered> all;
-      for (const int value : values) all.push_back({value, static_cast<int>(all.size())});
-      return all;
-    };
-    const auto key = [](const Numbered& one) { return one.value % 3; };
-    std::vector<std::pair<int, int>> seen;  // of each record, and of the row
-    run({nodes, seed, false}, [&](Pipeline& pipeline) {
-      pipeline.source(numbered(records))
-          .key_by(key)
-          .parallel(parallel)
-          .lookup(pipeline.source(numbered(rows)).key_by(key),
-                  [](const Numbered& one, const Numbered* row) {
-                    return std::pair(one.number, row == nullptr ? -1 : row->number);
-                  })
-          .sink([&](const std::pair<int, int>& pair) { seen.push_back(pair); });
-    });
-    std::sort(seen.begin(), seen.end());
-    RC_ASSERT(seen.size() == records.size());
-    std::map<int, int> last;
-    for (std::size_t i = 0; i < seen.size(); ++i) {
-      RC_ASSERT(seen[i].first == static_cast<int>(i));
-      const int of = records[i] % 3, row = seen[i].second;
-      if (row != -1) RC_ASSERT(rows[static_cast<std::size_t>(row)] % 3 == of);
-      const auto before = last.emplace(of, -1).first;
-      RC_ASSERT(row >= before->second);
-      before->second = row;
-    }
-  });
+  check_property("for any records, rows and topology",
+                 [](const std::vector<int>& records, const std::vector<int>& rows) {
+                   const int nodes = *rc::gen::element(1, 2, 5), parallel = *rc::gen::element(1, 3);
+                   const auto seed = static_cast<std::uint64_t>(*rc::gen::inRange(1, 1'000'000));
+                   struct Numbered {
+                     int value, number;
+                   };
+                   const auto numbered = [](const std::vector<int>& values) {
+                     std::vector<Numbered> all;
+                     for (const int value : values) all.push_back({value, static_cast<int>(all.size())});
+                     return all;
+                   };
+                   const auto key = [](const Numbered& one) { return one.value % 3; };
+                   std::vector<std::pair<int, int>> seen;  // of each record, and of the row
+                   run({nodes, seed, false}, [&](Pipeline& pipeline) {
+                     pipeline.source(numbered(records))
+                         .key_by(key)
+                         .parallel(parallel)
+                         .lookup(pipeline.source(numbered(rows)).key_by(key),
+                                 [](const Numbered& one, const Numbered* row) {
+                                   return std::pair(one.number, row == nullptr ? -1 : row->number);
+                                 })
+                         .sink([&](const std::pair<int, int>& pair) { seen.push_back(pair); });
+                   });
+                   std::sort(seen.begin(), seen.end());
+                   RC_ASSERT(seen.size() == records.size());
+                   std::map<int, int> last;
+                   for (std::size_t i = 0; i < seen.size(); ++i) {
+                     RC_ASSERT(seen[i].first == static_cast<int>(i));
+                     const int of = records[i] % 3, row = seen[i].second;
+                     if (row != -1) RC_ASSERT(rows[static_cast<std::size_t>(row)] % 3 == of);
+                     const auto before = last.emplace(of, -1).first;
+                     RC_ASSERT(row >= before->second);
+                     before->second = row;
+                   }
+                 });
 }

@@ -28,7 +28,8 @@ auto naive_lookup(const std::vector<JoinEvent>& records, const std::vector<JoinE
     for (const auto& row : rows) {
       if (row.key == record.key && row.time <= record.time && (best == nullptr || row.time > best->time)) best = &row;
     }
-    const bool there = best != nullptr && best->number % deleting != deleting - 1 && record.time - best->time < lifetime;
+    const bool there =
+        best != nullptr && best->number % deleting != deleting - 1 && record.time - best->time < lifetime;
     all.emplace_back(record.number, there ? best->number : -1, record.time);
   }
   std::sort(all.begin(), all.end());

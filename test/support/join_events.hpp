@@ -16,7 +16,7 @@ namespace tensair::test {
 
 struct JoinEvent {
   int key = 0;
-  int number = 0;  // which of its side
+  int number = 0;         // which of its side
   std::int64_t time = 0;  // µs
 };
 
@@ -70,7 +70,10 @@ struct JoinInputs {
     const int disorder = *rc::gen::inRange(0, 20), keys = *rc::gen::inRange(1, 6);
     const int nodes = *rc::gen::element(1, 2, 5), parallel = *rc::gen::element(1, 3);
     const auto seed = static_cast<std::uint64_t>(*rc::gen::inRange(1, 1'000'000));
-    return {join_events(left, keys, disorder), join_events(right, keys, disorder), disorder, parallel,
+    return {join_events(left, keys, disorder),
+            join_events(right, keys, disorder),
+            disorder,
+            parallel,
             {nodes, seed, false}};
   }
 
@@ -88,9 +91,7 @@ struct KeyWindow {
   int key;
   std::int64_t start, end;
 
-  auto has(const JoinEvent& event) const -> bool {
-    return event.key == key && start <= event.time && event.time < end;
-  }
+  auto has(const JoinEvent& event) const -> bool { return event.key == key && start <= event.time && event.time < end; }
 };
 
 /// All windows around the events, also those in which nothing lies.

@@ -14,7 +14,7 @@ using Match = std::tuple<int, int, std::int64_t>;
 
 /// Looks at all pairs of records of a window, for each window of a naive list.
 inline auto naive_join(const std::vector<JoinEvent>& left, const std::vector<JoinEvent>& right,
-                const std::vector<KeyWindow>& windows, bool lone_left, bool lone_right) -> std::vector<Match> {
+                       const std::vector<KeyWindow>& windows, bool lone_left, bool lone_right) -> std::vector<Match> {
   std::vector<Match> all;
   for (const auto& window : windows) {
     const std::int64_t last = window.end - 1;

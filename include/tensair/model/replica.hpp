@@ -58,7 +58,8 @@ class Replica final : public runtime::Task {
   auto compute(const TensorBatch& batch) -> Score;
   void step(const TensorBatch& batch, Use& use);
   void evaluate(const TensorBatch& batch, Use& use);
-  void publish(const TensorBatch& batch);
+  auto change() -> std::shared_ptr<std::vector<float>>;
+  void publish(const TensorBatch& batch, std::shared_ptr<std::vector<float>> change);
   void validate_if_due(Use& use, bool final);
   void finish_training_if_ended();
   auto requests_ended() const -> bool;
@@ -80,7 +81,7 @@ class Replica final : public runtime::Task {
   std::unique_ptr<Optimizer> optimizer_;
   std::shared_ptr<Exchange> exchange_;
   std::shared_ptr<DeltaBuffers> buffers_;
-  std::vector<float> before_;  // the parameters as the others know them: what an update is the difference to
+  std::vector<float> kept_;  // the parameters, while a gradient is taken elsewhere
   Pace pace_;
   SharedDelta late_;                     // what came too late for the last gradient
   VersionVector clock_;                  // steps of each replica that the parameters contain

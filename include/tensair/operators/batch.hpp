@@ -19,7 +19,7 @@ struct Batch {
   auto begin() const { return records.begin(); }
   auto end() const { return records.end(); }
   auto size() const -> std::size_t { return records.size(); }
-  auto operator[](std::size_t i) const -> const T& { return records[i]; }
+  auto operator[](std::size_t i) const -> decltype(auto) { return records[i]; }
 
   template <class Archive>
   requires net::Encodable<T>

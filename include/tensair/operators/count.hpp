@@ -8,7 +8,7 @@ namespace tensair::operators {
 struct Count {
   static auto init() -> std::uint64_t { return 0; }
   template <class T>
-  static void add(std::uint64_t& count, const T&) {
+  static void add(std::uint64_t& count, const T&) noexcept {
     ++count;
   }
   static void merge(std::uint64_t& count, std::uint64_t other) { count += other; }

@@ -129,13 +129,16 @@ class BoundaryStage {
   auto is_fused() const -> bool { return next_->has_value(); }
   /// Passes something to a fused stage that is no record of this edge. Precondition: `is_fused()`
   template <class Other>
-  void pass(Other&& other, Stamp stamp) {
+  [[gnu::always_inline]] void pass(Other&& other, Stamp stamp) {
     (**next_)(std::forward<Other>(other), stamp);
   }
 
-  // Without a fused stage nothing has a deadline here; with one there are no senders.
-  void watermark(EventTime time) {
-    if (is_fused()) return (*next_)->watermark(time);
+  // Without a fused stage nothing has a deadline here.
+  [[gnu::always_inline]] void watermark(EventTime time) {
+    if (is_fused()) [[likely]] {
+      (*next_)->watermark(time);
+      return;
+    }
     routed_.watermark(time);
   }
   void idle() {
@@ -150,7 +153,11 @@ class BoundaryStage {
     if (is_fused()) return (*next_)->finish();
     routed_.finish();
   }
-  auto blocked() -> bool { return is_fused() ? (*next_)->blocked() : routed_.blocked(); }
+  [[gnu::always_inline]] auto blocked() -> bool {
+    if (is_fused()) [[likely]]
+      return (*next_)->blocked();
+    return routed_.blocked();
+  }
   auto deadline() -> Time { return is_fused() ? (*next_)->deadline() : never; }
   void tick(Time now) {
     if (is_fused()) (*next_)->tick(now);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <concepts>
 #include <memory>
 #include <optional>
@@ -48,9 +49,12 @@ class FanOutStage : public LastStage {
     if constexpr (requires { Routing::to_all; }) {
       static_assert(std::copy_constructible<T>, "what every instance gets must be copyable");
       for (auto& sender : *senders_) sender.push(record, stamp);
+      any_blocked_ = ask_senders();
     } else {
       const std::size_t to = senders_->size() == 1 ? 0 : routing_(std::as_const(record), senders_->size());
-      (*senders_)[to].push(std::move(record), stamp);
+      auto& sender = (*senders_)[to];
+      sender.push(std::move(record), stamp);
+      any_blocked_ = any_blocked_ || sender.blocked();
     }
   }
   void watermark(EventTime time) {
@@ -61,21 +65,23 @@ class FanOutStage : public LastStage {
   }
   void flush() {
     for (auto& sender : *senders_) sender.flush();
+    any_blocked_ = ask_senders();
   }
   void finish() {
     for (auto& sender : *senders_) sender.finish();
+    any_blocked_ = ask_senders();
   }
-  auto blocked() -> bool {
-    for (const auto& sender : *senders_) {
-      if (sender.blocked()) return true;
-    }
-    return false;
-  }
+  auto blocked() const -> bool { return any_blocked_; }
 
  private:
+  auto ask_senders() const -> bool {
+    return std::any_of(senders_->begin(), senders_->end(), [](const auto& sender) { return sender.blocked(); });
+  }
+
   std::shared_ptr<EdgeEnd<Chunk<T, Stamp>>> edge_;
   [[no_unique_address]] Routing routing_;
   Fresh<std::vector<ChunkSender<T, Stamp>>> senders_;
+  bool any_blocked_ = false;  // asked for each record in front, so it is not looked for each time
 };
 
 }  // namespace tensair::operators

@@ -23,7 +23,7 @@ class ForkUse {
   virtual auto clone() const -> std::unique_ptr<ForkUse> = 0;
   virtual void open(StageContext& context) = 0;
   /// Takes records from the front until it is blocked; returns how many.
-  virtual auto push(std::span<Owned<T>> records, std::span<const Stamp> stamps) -> std::size_t = 0;
+  virtual auto push(std::vector<Owned<T>>& records, std::span<const Stamp> stamps) -> std::size_t = 0;
   virtual void watermark(EventTime time) = 0;
   virtual void idle() = 0;
   virtual void flush() = 0;
@@ -51,13 +51,13 @@ class FusedForkUse final : public ForkUse<T, Stamp> {
     }
   }
   void open(StageContext& context) override { fused_.open(context); }
-  auto push(std::span<Owned<T>> records, std::span<const Stamp> stamps) -> std::size_t override {
+  auto push(std::vector<Owned<T>>& records, std::span<const Stamp> stamps) -> std::size_t override {
     std::size_t taken = 0;
     while (taken < records.size() && !fused_.blocked()) {
       if constexpr (is_timed<Stamp>) {
-        fused_(OwnedRecord<T>::view(records[taken]), stamps[taken]);
+        fused_(view_of<T>(records, taken), stamps[taken]);
       } else {
-        fused_(OwnedRecord<T>::view(records[taken]), Untimed{});
+        fused_(view_of<T>(records, taken), Untimed{});
       }
       ++taken;
     }

@@ -12,7 +12,8 @@
 // are dropped.
 //
 // How long a record is kept: right records with a time up to t + upper may come for a left one of time t until the
-// watermark has passed that, left ones up to t - lower for a right one.
+// watermark has passed that, left ones up to t - lower for a right one. While the watermark goes on by a quarter of the
+// bounds' distance all keys are looked at once, so records stay up to so much longer.
 
 namespace tensair::operators {
 
@@ -41,10 +42,6 @@ class IntervalJoinStage : public JoinStage<K, Left, Right, Next> {
 
   void open(StageContext& context) {
     late_ = count_late(context.node, *this->op_);
-    // A 64th of the time that records are kept: so much longer than need be they may stay.
-    const std::int64_t width = add_saturated(upper_, -lower_) / 64;
-    this->table_->template expiry<Side::left>().set_width(width);
-    this->table_->template expiry<Side::right>().set_width(width);
     Base::open(context);
   }
 
@@ -63,15 +60,17 @@ class IntervalJoinStage : public JoinStage<K, Left, Right, Next> {
     watermark_ = time.time_since_epoch().count();
     if (time == end_of_time) {
       this->table_->clear();
+      to_sweep_ = 0;
     } else {
-      drop();
+      plan_sweep();
+      sweep();
     }
     this->next_.watermark(time);
   }
 
-  auto deadline() -> Time { return due() ? Time::min() : this->next_.deadline(); }
+  auto deadline() -> Time { return to_sweep_ > 0 ? Time::min() : this->next_.deadline(); }
   void tick(Time now) {
-    if (due()) drop();
+    sweep();
     if (this->next_.deadline() <= now) this->next_.tick(now);
   }
 
@@ -94,21 +93,38 @@ class IntervalJoinStage : public JoinStage<K, Left, Right, Next> {
         this->template emit<side>(std::as_const(record), other, stamp);
       });
     }
-    if (to >= watermark_) this->template keep<side>(entry, key, hash, std::forward<T>(record), time, to);
+    if (to >= watermark_)
+      this->template keep<side>(entry, key, hash, std::forward<T>(record), time, Base::never_dropped);
   }
 
-  auto due() -> bool {
-    return this->table_->template expiry<Side::left>().due(watermark_) ||
-           this->table_->template expiry<Side::right>().due(watermark_);
+  // A turn takes one chunk at most; it looks at several times as many keys.
+  static constexpr std::size_t most_swept = 4096;
+
+  // How many keys are to be looked at by now.
+  void plan_sweep() {
+    const std::size_t keys = this->table_->keys().size();
+    const std::int64_t round = std::max<std::int64_t>(add_saturated(upper_, -lower_) / 4, 1);
+    const std::int64_t passed = add_saturated(watermark_, -std::max(swept_until_, -INT64_MAX));
+    if (passed >= round) {
+      to_sweep_ = keys;
+    } else {
+      const auto due = static_cast<std::size_t>(static_cast<double>(keys) * static_cast<double>(passed) /
+                                                static_cast<double>(round));
+      if (due < 64) return;  // few at a time would not be worth it
+      to_sweep_ = std::min(to_sweep_ + due, keys);
+    }
+    swept_until_ = watermark_;
   }
-  void drop() {
-    this->template drop<Side::left>(watermark_);
-    this->template drop<Side::right>(watermark_);
+  void sweep() {
+    if (to_sweep_ == 0) return;
+    const auto swept = Base::sweep(add_saturated(watermark_, -upper_), add_saturated(watermark_, lower_),
+                                   std::min(to_sweep_, most_swept));
+    to_sweep_ = std::min(to_sweep_ - std::min(swept, to_sweep_), this->table_->keys().size());
   }
-  using Base::drop;
 
   std::int64_t lower_, upper_;
-  std::int64_t watermark_ = INT64_MIN;
+  std::int64_t watermark_ = INT64_MIN, swept_until_ = INT64_MIN;
+  std::size_t to_sweep_ = 0;
   std::shared_ptr<runtime::Counter> late_;
 };
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <tensair/operators/expiry.hpp>
@@ -15,9 +16,11 @@
 // What joins that keep records of both sides build on.
 //
 // A key's entry has a list of records for each side, sorted by time. A record that comes looks through the other side's
-// list and is put into its own. It is dropped when its time has come (the subclass says when): the expiry knows the
-// records, a record its key, and a key without records leaves the table. Each turn drops a bounded number, more than
-// can come in it, so however much falls due at once nothing stalls.
+// list and is put into its own. It is dropped when its time has come, in one of two ways. If records of a side go in
+// the order of their times, all entries are looked at in turn, a few with each step of the watermark: what is due is at
+// the front of its list, and the entries lie side by side (`sweep`). Else an expiry knows the records, a record its key
+// (`drop`). A key without records leaves the table. Each turn drops a bounded number, more than can come in it, so
+// however much falls due at once nothing stalls.
 //
 // With many keys nearly every step of that is a cache miss. Records come in chunks, so the steps of the next records
 // are known: their slots, entries and list ends are fetched ahead.
@@ -119,8 +122,8 @@ class JoinStage : public StageBase<Next> {
   JoinStage(plan::OperatorRef op, Left left, Right right, Next next)
       : StageBase<Next>(std::move(next)), op_(op), left_(std::move(left)), right_(std::move(right)) {}
 
-  void expect_left(const std::vector<Owned<typename Left::Record>>& records) { expect<Side::left>(records); }
-  void expect_right(const std::vector<Owned<typename Right::Record>>& records) { expect<Side::right>(records); }
+  void expect_left(std::vector<Owned<typename Left::Record>>& records) { expect<Side::left>(records); }
+  void expect_right(std::vector<Owned<typename Right::Record>>& records) { expect<Side::right>(records); }
 
  protected:
   using Table = JoinTable<K, typename Left::Record, typename Right::Record>;
@@ -152,7 +155,8 @@ class JoinStage : public StageBase<Next> {
   void keep(Entry* entry, const Key& key, std::uint64_t hash, T&& record, std::int64_t time, std::int64_t expiry) {
     if (entry == nullptr) entry = &table_->keys().find_or_make(key, hash, [] { return typename Table::Lists{}; });
     const RecordNumber number = table_->template records<side>().insert(
-        entry->value.template of<side>(), time, OwnedRecord<RecordOf<side>>::own(std::forward<T>(record)));
+        entry->value.template of<side>(), time,
+        [&]() -> Owned<RecordOf<side>> { return OwnedRecord<RecordOf<side>>::own(std::forward<T>(record)); });
     if (expiry != never_dropped) table_->template expiry<side>().add(expiry, number);
   }
   static constexpr std::int64_t never_dropped = INT64_MAX;
@@ -161,7 +165,9 @@ class JoinStage : public StageBase<Next> {
   template <Side side, class F>
   void for_each(Entry& entry, std::int64_t from, std::int64_t to, F&& f) {
     auto& records = table_->template records<side>();
-    for (RecordNumber i = entry.value.template of<side>().first; i != no_record;) {
+    const RecordList& list = entry.value.template of<side>();
+    if (list.first_time > to || (list.first == list.last && list.first_time < from)) return;
+    for (RecordNumber i = list.first; i != no_record;) {
       auto& node = records.at(i);
       if (node.time > to) break;
       i = node.next;
@@ -192,23 +198,89 @@ class JoinStage : public StageBase<Next> {
     }
   }
 
+  // A turn takes one chunk at most; it drops several times as many.
+  static constexpr std::size_t group = 128, most_dropped = 2048;
+
+  /// Looks at the next `n` entries, or fewer if many records are dropped; returns at how many. Dropped are records with
+  /// a time before `left` or `right`.
+  auto sweep(std::int64_t left, std::int64_t right, std::size_t n) -> std::size_t {
+    auto& keys = table_->keys();
+    std::size_t looked = 0, dropped = 0;
+    while (looked < n && dropped < most_dropped && !keys.empty()) {
+      // Backwards: the last entry, which moves into an erased one's place, has been looked at.
+      if (sweep_at_ == 0 || sweep_at_ > keys.size()) sweep_at_ = keys.size();
+      const std::size_t begin = sweep_at_ - std::min({group, n - looked, sweep_at_});
+      std::array<std::uint32_t, group> due;
+      std::size_t found = 0;
+      for (std::size_t i = sweep_at_; i-- > begin;) {
+        const auto& lists = keys.at(i).value;
+        due[found] = static_cast<std::uint32_t>(i);
+        found += static_cast<std::size_t>(lists.left.first_time < left) |
+                 static_cast<std::size_t>(lists.right.first_time < right);
+      }
+      std::size_t going = 0;
+      for (std::size_t i = 0; i < found; ++i) going += fetch_due(keys.at(due[i]), keys.size() - 1 - going) ? 1 : 0;
+      for (std::size_t i = 0; i < found; ++i) {
+        Entry& entry = keys.at(due[i]);
+        dropped += drop_front<Side::left>(entry, left);
+        dropped += drop_front<Side::right>(entry, right);
+        if (dropped >= most_dropped) {
+          // Perhaps there is more of this key.
+          looked += sweep_at_ - due[i] - 1;
+          sweep_at_ = due[i] + 1;
+          return looked;
+        }
+        if (entry.value.empty()) keys.erase_at(due[i]);
+      }
+      looked += sweep_at_ - begin;
+      sweep_at_ = begin;
+    }
+    return looked;
+  }
+
   plan::OperatorRef op_;
   Fresh<Table> table_;
 
  private:
+  // Drops what is due, or as much as a turn may.
+  template <Side side>
+  auto drop_front(Entry& entry, std::int64_t before) -> std::size_t {
+    RecordList& list = entry.value.template of<side>();
+    std::size_t dropped = 0;
+    for (; list.first_time < before && dropped < most_dropped; ++dropped)
+      table_->template records<side>().erase_first(list);
+    return dropped;
+  }
+  // Of an entry with records that are due: what dropping them will need. If most likely the key goes, returns true;
+  // then entry `last` will take its place.
+  auto fetch_due(Entry& entry, std::size_t last) -> bool {
+    auto& keys = table_->keys();
+    const RecordList &left = entry.value.left, &right = entry.value.right;
+    if (left.first != left.last) table_->template records<Side::left>().prefetch(left.first);
+    if (right.first != right.last) table_->template records<Side::right>().prefetch(right.first);
+    if (left.first != left.last || right.first != right.last) return false;
+    keys.prefetch_slot(hash_key(entry.key));
+    keys.prefetch_slot(hash_key(keys.at(last).key));
+    return true;
+  }
+
   // Records that are fetched ahead: so many wait for memory at the same time.
-  static constexpr std::size_t entry_ahead = 16, records_ahead = 8;
-  // A turn takes one chunk at most; it drops several times as many.
-  static constexpr std::size_t group = 128, most_dropped = 2048;
+  static constexpr std::size_t entry_ahead = 16, records_ahead = 8, next_ahead = 4;
 
   template <Side side>
-  void expect(const std::vector<Owned<RecordOf<side>>>& records) {
+  void expect(std::vector<Owned<RecordOf<side>>>& records) {
     auto& hashes = *expected_;
     hashes.clear();
     next_expected_ = 0;
     try {
-      for (const auto& record : records)
-        hashes.push_back(hash_of_kept<side>(const_cast<Owned<RecordOf<side>>&>(record)));
+      for (auto&& record : records) {
+        if constexpr (std::same_as<Owned<RecordOf<side>>, bool>) {
+          bool copy = record;
+          hashes.push_back(hash_of_kept<side>(copy));
+        } else {
+          hashes.push_back(hash_of_kept<side>(record));
+        }
+      }
     } catch (const LambdaThrew&) {
       // It throws again when it is that record's turn, whose number is then known.
     }
@@ -219,10 +291,19 @@ class JoinStage : public StageBase<Next> {
   void fetch(std::size_t i) {
     const auto& hashes = *expected_;
     if (i + entry_ahead < hashes.size()) table_->keys().expected(hashes[i + entry_ahead]);
-    if (i + records_ahead >= hashes.size()) return;
-    if (Entry* entry = table_->keys().expected(hashes[i + records_ahead])) {
-      table_->template records<side>().prefetch(entry->value.template of<side>().last);
-      table_->template records<other_side<side>>().prefetch(entry->value.template of<other_side<side>>().first);
+    table_->template records<side>().prefetch_place(records_ahead);
+    auto& others = table_->template records<other_side<side>>();
+    if (i + records_ahead < hashes.size()) {
+      if (Entry* entry = table_->keys().expected(hashes[i + records_ahead])) {
+        table_->template records<side>().prefetch(entry->value.template of<side>().last);
+        others.prefetch(entry->value.template of<other_side<side>>().first);
+      }
+    }
+    if (i + next_ahead < hashes.size()) {
+      if (Entry* entry = table_->keys().expected(hashes[i + next_ahead])) {
+        const RecordNumber first = entry->value.template of<other_side<side>>().first;
+        if (first != no_record) others.prefetch(others.at(first).next);
+      }
     }
   }
 
@@ -273,6 +354,7 @@ class JoinStage : public StageBase<Next> {
   Fresh<std::vector<std::uint64_t>> expected_, due_hashes_;
   Fresh<std::vector<RecordNumber>> due_;
   std::size_t next_expected_ = 0;
+  std::size_t sweep_at_ = 0;  // the entry behind the next one to look at
 };
 
 }  // namespace tensair::operators

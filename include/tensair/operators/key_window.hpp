@@ -1,8 +1,9 @@
 #pragma once
 
 #include <algorithm>
-#include <tensair/operators/process.hpp>
+#include <boost/container/small_vector.hpp>
 #include <tensair/operators/state_map.hpp>
+#include <tensair/operators/timers.hpp>
 #include <tensair/operators/trigger.hpp>
 #include <tensair/operators/window_stage.hpp>
 #include <utility>
@@ -26,10 +27,10 @@ struct KeyWindow {
   [[no_unique_address]] Pending pending{};
 };
 
-/// The windows of a key, by time.
+/// The windows of a key, by time. One lies with the key: few have more.
 template <class One>
 struct KeyWindows {
-  std::vector<One> windows{};
+  boost::container::small_vector<One, 1> windows{};
   EventTime timer = end_of_time;
   EventTime early_timer = end_of_time;
 };
@@ -128,7 +129,7 @@ class KeyWindowStage : public WindowStage<KeyWindowStage<Windows, Parts, Next>, 
   }
 
   // The session that a record with this window belongs to, grown by it.
-  auto session_of(std::vector<One>& all, const Window& alone) -> One& {
+  auto session_of(decltype(All::windows)& all, const Window& alone) -> One& {
     auto first = all.begin();
     while (first != all.end() && first->window.end <= alone.start) ++first;
     if (first == all.end() || !overlap(first->window, alone)) return *all.insert(first, One{alone, this->new_state()});
@@ -143,7 +144,7 @@ class KeyWindowStage : public WindowStage<KeyWindowStage<Windows, Parts, Next>, 
     }
     return *first;
   }
-  auto window_of(std::vector<One>& all, const Window& window) -> One& {
+  auto window_of(decltype(All::windows)& all, const Window& window) -> One& {
     auto at = all.end();  // mostly the last one
     while (at != all.begin() && !((at - 1)->window < window)) --at;
     if (at == all.end() || at->window != window) at = all.insert(at, One{window, this->new_state()});
@@ -168,28 +169,47 @@ class KeyWindowStage : public WindowStage<KeyWindowStage<Windows, Parts, Next>, 
   auto due() const -> EventTime { return timers_->first(); }
 
   auto fire() -> bool {
-    while (timers_->due(this->watermark_)) {
-      if (this->next_.blocked()) return false;
-      if (timers_->first() == end_of_time) return true;
-      const auto timer = timers_->take();
-      auto* entry = keys_->find(timer.key, this->hash_of(timer.key));
-      if (entry == nullptr || entry->value.timer != timer.time) continue;  // an earlier one did it
-      auto& windows = entry->value.windows;
-      for (auto& one : windows) {
-        if (one.fired || one.window.end > this->watermark_) continue;
-        // What has been emitted already is not emitted as nothing.
-        if (!this->parts_.discarding || one.pending.any()) emit_one(*entry, one);
-        one.fired = true;
+    while (next_fired_ < firing_->size() || timers_->due(this->watermark_)) {
+      if (next_fired_ == firing_->size() && !take_due()) return true;
+      for (; next_fired_ < firing_->size(); ++next_fired_) {
+        if (this->next_.blocked()) return false;
+        fire_one((*firing_)[next_fired_]);
       }
-      std::erase_if(windows, [&](const auto& one) { return this->gone(one.window.end); });
-      if (windows.empty()) {
-        keys_->erase(timer.key, this->hash_of(timer.key));
-        continue;
-      }
-      entry->value.timer = end_of_time;
-      set_timers(*entry);
     }
     return true;
+  }
+
+  // Takes a few timers that are due, and fetches what they are for: then all of it waits for memory together.
+  auto take_due() -> bool {
+    next_fired_ = 0;
+    firing_->clear();
+    while (firing_->size() < most_at_once && timers_->due(this->watermark_) && timers_->first() != end_of_time)
+      firing_->push_back(timers_->take());
+    for (const auto& timer : *firing_) keys_->prefetch_slot(this->hash_of(timer.key));
+    for (const auto& timer : *firing_) keys_->expected(this->hash_of(timer.key));
+    return !firing_->empty();
+  }
+
+  void fire_one(const typename Timers<EventTime, Key>::Timer& timer) {
+    const auto hash = this->hash_of(timer.key);
+    auto* entry = keys_->find(timer.key, hash);
+    if (entry == nullptr || entry->value.timer != timer.time) return;  // an earlier one did it
+    auto& windows = entry->value.windows;
+    for (auto& one : windows) {
+      if (one.fired || one.window.end > this->watermark_) continue;
+      // What has been emitted already is not emitted as nothing.
+      if (!this->parts_.discarding || one.pending.any()) emit_one(*entry, one);
+      one.fired = true;
+    }
+    windows.erase(
+        std::remove_if(windows.begin(), windows.end(), [&](const auto& one) { return this->gone(one.window.end); }),
+        windows.end());
+    if (windows.empty()) {
+      keys_->erase(timer.key, hash);
+      return;
+    }
+    entry->value.timer = end_of_time;
+    set_timers(*entry);
   }
 
   auto early_due() const -> EventTime { return early_timers_->first(); }
@@ -212,9 +232,13 @@ class KeyWindowStage : public WindowStage<KeyWindowStage<Windows, Parts, Next>, 
     return true;
   }
 
+  static constexpr std::size_t most_at_once = 32;
+
   Windows windows_;
   Fresh<StateMap<Key, All>> keys_;
   Fresh<Timers<EventTime, Key>> timers_;
+  Fresh<std::vector<typename Timers<EventTime, Key>::Timer>> firing_;  // those that are being dealt with
+  std::size_t next_fired_ = 0;
   Fresh<Timers<EventTime, Key>> early_timers_;  // on the axis of processing time
 };
 

@@ -66,9 +66,9 @@ class CombineStage : public StageBase<Next> {
 
   template <class L, class R, class Stamp>
   void operator()(const Matched<L, R>& matched, Stamp stamp) {
-    this->next_(call(op_, f_, argument<may_lack_left<emitted>>(matched.left),
-                     argument<may_lack_right<emitted>>(matched.right)),
-                stamp);
+    this->next_(
+        call(op_, f_, argument<may_lack_left<emitted>>(matched.left), argument<may_lack_right<emitted>>(matched.right)),
+        stamp);
   }
 
  private:

@@ -18,7 +18,7 @@ struct Mean {
   F f;
 
   static auto init() -> State { return {}; }
-  void add(State& state, const T& record) {
+  void add(State& state, const T& record) noexcept(std::is_nothrow_invocable_v<F&, const T&>) {
     ++state.count;
     state.mean += (static_cast<double>(std::invoke(f, record)) - state.mean) / static_cast<double>(state.count);
   }

@@ -15,7 +15,10 @@ struct Extreme {
   F f;
 
   static auto init() -> std::optional<Value> { return std::nullopt; }
-  void add(std::optional<Value>& best, const T& record) { merge(best, std::invoke(f, record)); }
+  void add(std::optional<Value>& best,
+           const T& record) noexcept(std::is_nothrow_invocable_v<F&, const T&>&& std::is_arithmetic_v<Value>) {
+    merge(best, std::invoke(f, record));
+  }
   static void merge(std::optional<Value>& best, std::optional<Value> other) {
     if (other && (!best || Less{}(*other, *best))) best = std::move(other);
   }

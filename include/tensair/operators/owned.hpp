@@ -1,9 +1,11 @@
 #pragma once
 
+#include <cstddef>
 #include <string>
 #include <string_view>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 namespace tensair {
 
@@ -34,6 +36,17 @@ using Owned = typename OwnedRecord<T>::type;
 /// Whether a record of type T refers to memory that somebody else owns.
 template <class T>
 inline constexpr bool is_view = !std::is_same_v<Owned<T>, T>;
+
+/// The i-th of some records that are kept, as the record it was; it may be moved from. (Of a `std::vector<bool>`, whose
+/// elements have no address, a copy.)
+template <class T>
+auto view_of(std::vector<Owned<T>>& kept, std::size_t i) -> decltype(auto) {
+  if constexpr (std::is_same_v<Owned<T>, bool>) {
+    return static_cast<bool>(kept[i]);
+  } else {
+    return OwnedRecord<T>::view(kept[i]);
+  }
+}
 
 template <class A, class B>
 requires(is_view<A> || is_view<B>) struct OwnedRecord<std::pair<A, B>> {

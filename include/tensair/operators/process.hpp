@@ -4,6 +4,7 @@
 #include <memory>
 #include <stdexcept>
 #include <tensair/operators/key_by.hpp>
+#include <tensair/operators/timers.hpp>
 #include <utility>
 #include <vector>
 
@@ -66,33 +67,6 @@ concept ProcessFunction = std::move_constructible<P> && std::default_initializab
 };
 
 namespace operators {
-
-/// Timers of one kind of time, soonest first.
-template <class TimeType, class K>
-class Timers {
- public:
-  struct Timer {
-    TimeType time;
-    Owned<K> key;
-  };
-
-  void add(TimeType time, const Owned<K>& key) {
-    heap_.push_back({time, key});
-    std::push_heap(heap_.begin(), heap_.end(), later);
-  }
-  auto first() const -> TimeType { return heap_.empty() ? TimeType::max() : heap_.front().time; }
-  auto due(TimeType now) const -> bool { return !heap_.empty() && heap_.front().time <= now; }
-  auto take() -> Timer {
-    std::pop_heap(heap_.begin(), heap_.end(), later);
-    Timer timer = std::move(heap_.back());
-    heap_.pop_back();
-    return timer;
-  }
-
- private:
-  static auto later(const Timer& a, const Timer& b) -> bool { return b.time < a.time; }
-  std::vector<Timer> heap_;
-};
 
 /// A key's state and the timers it waits for.
 template <class State>

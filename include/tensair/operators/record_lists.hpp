@@ -4,12 +4,12 @@
 #include <bit>
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 #include <memory>
 #include <tensair/operators/owned.hpp>
 #include <tensair/operators/state_map.hpp>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 namespace tensair::operators {
 
@@ -17,9 +17,11 @@ namespace tensair::operators {
 using RecordNumber = std::uint32_t;
 inline constexpr RecordNumber no_record = 0xffff'ffff;
 
-/// One key's records, oldest first.
+/// One key's records, oldest first. The oldest one's time stands here too (INT64_MAX: there is none), so that nobody
+/// need look at the record only to leave it where it is.
 struct RecordList {
   RecordNumber first = no_record, last = no_record;
+  std::int64_t first_time = INT64_MAX;
   auto empty() const -> bool { return first == no_record; }
 };
 
@@ -51,29 +53,28 @@ class RecordLists {
       free_table(segments_[s], (first_segment << s) * sizeof(Node));
   }
 
-  auto size() const -> std::size_t { return size_; }
-
   auto at(RecordNumber number) -> Node& {
     const std::size_t shifted = number + first_segment;
     const auto segment = static_cast<std::size_t>(std::bit_width(shifted) - first_bits);
     return segments_[segment][shifted - (first_segment << segment)];
   }
   void prefetch(RecordNumber number) {
-    if (number != no_record) __builtin_prefetch(&at(number));
+    if (number != no_record) operators::prefetch(&at(number));
   }
 
-  /// Puts a record behind those of its list that are not newer. Costs a step for each that is.
-  auto insert(RecordList& list, std::int64_t time, Owned<T> record) -> RecordNumber {
+  /// Puts the record `make()` behind those of its list that are not newer. Costs a step for each that is.
+  template <class Make>
+  auto insert(RecordList& list, std::int64_t time, Make&& make) -> RecordNumber {
     const RecordNumber number = place();
     RecordNumber before = list.last, behind = no_record;
     while (before != no_record && at(before).time > time) {
       behind = before;
       before = at(before).previous;
     }
-    ::new (static_cast<void*>(&at(number))) Node{time, behind, before, std::move(record)};
+    ::new (static_cast<void*>(&at(number))) Node{time, behind, before, make()};
     (before == no_record ? list.first : at(before).next) = number;
+    if (before == no_record) list.first_time = time;
     (behind == no_record ? list.last : at(behind).previous) = number;
-    ++size_;
     return number;
   }
 
@@ -86,10 +87,26 @@ class RecordLists {
   /// Precondition: the record is in this list.
   void erase(RecordList& list, RecordNumber number) {
     Node& node = at(number);
-    (node.previous == no_record ? list.first : at(node.previous).next) = node.next;
+    if (node.previous == no_record) {
+      list.first = node.next;
+      list.first_time = node.next == no_record ? INT64_MAX : at(node.next).time;
+    } else {
+      at(node.previous).next = node.next;
+    }
     (node.next == no_record ? list.last : at(node.next).previous) = node.previous;
     std::destroy_at(&node);
     give_back(number);
+  }
+
+  /// Takes the oldest record out. Precondition: there is one.
+  void erase_first(RecordList& list) {
+    if (list.first == list.last && std::is_trivially_destructible_v<Owned<T>>) {
+      // Its memory need not be looked at.
+      give_back(list.first);
+      list = {};
+    } else {
+      erase(list, list.first);
+    }
   }
 
   /// Takes all records out of a list.
@@ -99,8 +116,13 @@ class RecordLists {
 
   /// Forgets all records at once, when they need no destructor. Their lists must be forgotten too.
   void clear() requires std::is_trivially_destructible_v<Owned<T>> {
-    size_ = used_ = 0;
-    free_ = no_record;
+    used_ = 0;
+    free_.clear();
+  }
+
+  /// Fetches the place that the n-th record from now on will get, if it is one that was given back.
+  void prefetch_place(std::size_t n) {
+    if (n < free_.size()) operators::prefetch(&at(free_[free_.size() - 1 - n]));
   }
 
  private:
@@ -108,11 +130,10 @@ class RecordLists {
   static constexpr int first_bits = 7;  // of 64
 
   auto place() -> RecordNumber {
-    if (free_ != no_record) {
-      // What is left of a node that is gone: the number of the one that went before.
-      RecordNumber next;
-      std::memcpy(&next, static_cast<const void*>(&at(free_)), sizeof next);
-      return std::exchange(free_, next);
+    if (!free_.empty()) {
+      const RecordNumber number = free_.back();
+      free_.pop_back();
+      return number;
     }
     if (used_ == no_record - first_segment) throw_too_many_records();
     const std::size_t shifted = used_ + first_segment;
@@ -121,23 +142,17 @@ class RecordLists {
       segments_[segment] = static_cast<Node*>(allocate_table((first_segment << segment) * sizeof(Node)));
     return used_++;
   }
-  void give_back(RecordNumber number) {
-    std::memcpy(static_cast<void*>(&at(number)), &free_, sizeof free_);
-    free_ = number;
-    --size_;
-  }
+  void give_back(RecordNumber number) { free_.push_back(number); }
 
   void swap(RecordLists& other) noexcept {
     std::swap(segments_, other.segments_);
-    std::swap(size_, other.size_);
     std::swap(used_, other.used_);
     std::swap(free_, other.free_);
   }
 
   std::array<Node*, 32> segments_{};
-  std::size_t size_ = 0;
-  RecordNumber used_ = 0;          // places that have been used once
-  RecordNumber free_ = no_record;  // a list of those that can be used again
+  RecordNumber used_ = 0;           // places that have been used once
+  std::vector<RecordNumber> free_;  // those that can be used again; not in the places, which are far from each other
 };
 
 }  // namespace tensair::operators

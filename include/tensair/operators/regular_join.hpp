@@ -28,11 +28,11 @@ class RegularJoinStage : public JoinStage<K, Left, Right, Next> {
   }
 
   // The clock is read once a chunk.
-  void expect_left(const std::vector<Owned<typename Left::Record>>& records) {
+  void expect_left(std::vector<Owned<typename Left::Record>>& records) {
     read_clock();
     Base::expect_left(records);
   }
-  void expect_right(const std::vector<Owned<typename Right::Record>>& records) {
+  void expect_right(std::vector<Owned<typename Right::Record>>& records) {
     read_clock();
     Base::expect_right(records);
   }

@@ -27,6 +27,13 @@ void free_table(void* memory, std::size_t bytes) noexcept;
 /// More entries than 32 bits can number. @throws Error
 [[noreturn]] void throw_too_many_keys();
 
+/// Fetches memory that will be needed soon. The empty asm is there because gcc takes a function that only fetches for
+/// one without effect, and leaves calls of it out.
+inline void prefetch(const void* memory) {
+  __builtin_prefetch(memory);
+  asm volatile("");
+}
+
 /// A hash map from keys to states. Keys are looked up by anything that compares with them and has the same hash, so a
 /// `std::string_view` finds a `std::string` without making one.
 template <class K, class V>
@@ -62,9 +69,10 @@ class StateMap {
     return segments_[segment][shifted - (first_segment << segment)];
   }
 
-  /// The entry of a key, or null.
+  /// The entry of a key, or null. Always inlined: it is most of what a keyed operator does with a record, and a unit
+  /// with many of them would call it.
   template <class Like>
-  auto find(const Like& key, std::uint64_t hash) -> Entry* {
+  [[gnu::always_inline]] auto find(const Like& key, std::uint64_t hash) -> Entry* {
     const std::uint64_t tag = hash >> 32;
     for (std::size_t slot = tag & mask_; slots_[slot] != 0; slot = (slot + 1) & mask_) {
       if (slots_[slot] >> 32 != tag) continue;
@@ -77,13 +85,14 @@ class StateMap {
   /// For look-ups that are known beforehand: `prefetch_slot` for each of their hashes, later `expected` for each, which
   /// fetches the entry that will most likely be found, or null; its members can be read later still. Then they all wait
   /// for memory together instead of each on its own.
-  void prefetch_slot(std::uint64_t hash) const { __builtin_prefetch(&slots_[(hash >> 32) & mask_]); }
+  void prefetch_slot(std::uint64_t hash) const { prefetch(&slots_[(hash >> 32) & mask_]); }
   auto expected(std::uint64_t hash) -> Entry* {
     const std::uint64_t tag = hash >> 32;
     for (std::size_t slot = tag & mask_; slots_[slot] != 0; slot = (slot + 1) & mask_) {
       if (slots_[slot] >> 32 != tag) continue;
       Entry& entry = at(number(slots_[slot]));
-      __builtin_prefetch(&entry);
+      prefetch(&entry);
+      if constexpr (sizeof(Entry) > 16) prefetch(reinterpret_cast<const char*>(&entry + 1) - 1);
       return &entry;
     }
     return nullptr;
@@ -91,7 +100,7 @@ class StateMap {
 
   /// The entry of a key; a new one gets the state `make()`.
   template <class Like, class Make>
-  auto find_or_make(const Like& key, std::uint64_t hash, Make&& make) -> Entry& {
+  [[gnu::always_inline]] auto find_or_make(const Like& key, std::uint64_t hash, Make&& make) -> Entry& {
     if (Entry* found = find(key, hash)) [[likely]]
       return *found;
     return insert(Owned<K>(key), hash, std::forward<Make>(make));
@@ -103,19 +112,18 @@ class StateMap {
     const std::uint64_t tag = hash >> 32;
     for (std::size_t slot = tag & mask_; slots_[slot] != 0; slot = (slot + 1) & mask_) {
       if (slots_[slot] >> 32 != tag || !(at(number(slots_[slot])).key == key)) continue;
-      const std::size_t hole = number(slots_[slot]);
-      close_gap(slot);
-      Entry& last = at(size_ - 1);
-      if (hole != size_ - 1) {
-        renumber(hash_key(last.key), size_ - 1, hole);
-        std::destroy_at(&at(hole));
-        std::construct_at(&at(hole), std::move(last));
-      }
-      std::destroy_at(&last);
-      --size_;
+      erase_slot(slot);
       return true;
     }
     return false;
+  }
+
+  /// Takes the i-th entry out. The last entry moves into its place.
+  void erase_at(std::size_t i) {
+    const std::uint64_t wanted = slot_of(hash_key(at(i).key), i);
+    std::size_t slot = (wanted >> 32) & mask_;
+    while (slots_[slot] != wanted) slot = (slot + 1) & mask_;
+    erase_slot(slot);
   }
 
   void clear() {
@@ -166,6 +174,19 @@ class StateMap {
       if (old[i] != 0) place(old[i]);
     }
     if (!first) free_table(old, old_size * sizeof(std::uint64_t));
+  }
+
+  void erase_slot(std::size_t slot) {
+    const std::size_t hole = number(slots_[slot]);
+    close_gap(slot);
+    Entry& last = at(size_ - 1);
+    if (hole != size_ - 1) {
+      renumber(hash_key(last.key), size_ - 1, hole);
+      std::destroy_at(&at(hole));
+      std::construct_at(&at(hole), std::move(last));
+    }
+    std::destroy_at(&last);
+    --size_;
   }
 
   // Empties a slot: what was pushed behind its place by it, and what by that, moves up.

@@ -20,7 +20,10 @@ struct Sum {
   F f;
 
   static auto init() -> Value { return Value{}; }
-  void add(Value& sum, const T& record) { sum += static_cast<Value>(std::invoke(f, record)); }
+  void add(Value& sum,
+           const T& record) noexcept(std::is_nothrow_invocable_v<F&, const T&>&& std::is_arithmetic_v<Value>) {
+    sum += static_cast<Value>(std::invoke(f, record));
+  }
   static void merge(Value& sum, const Value& other) { sum += other; }
   static auto result(const Value& sum) -> const Value& { return sum; }
 };

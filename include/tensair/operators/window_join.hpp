@@ -1,14 +1,13 @@
 #pragma once
 
 #include <algorithm>
-#include <iterator>
 #include <memory>
 #include <span>
 #include <tensair/operators/join_stage.hpp>
 #include <tensair/operators/matched.hpp>
+#include <tensair/operators/record_row.hpp>
 #include <tensair/operators/window_stage.hpp>
 #include <utility>
-#include <vector>
 
 // Two streams in the same windows.
 //
@@ -46,8 +45,8 @@ struct KeyOfEither {
 /// The records of a key and window.
 template <class L, class R>
 struct BothSides {
-  std::vector<Owned<L>> left;
-  std::vector<Owned<R>> right;
+  RecordRow<Owned<L>> left;
+  RecordRow<Owned<R>> right;
 };
 
 /// The aggregate of windows with two sides: keeps all records.
@@ -65,12 +64,6 @@ struct CollectBothSides {
   static void merge(State& all, State other) {
     append(all.left, std::move(other.left));
     append(all.right, std::move(other.right));
-  }
-
- private:
-  template <class T>
-  static void append(std::vector<T>& all, std::vector<T> others) {
-    all.insert(all.end(), std::move_iterator(others.begin()), std::move_iterator(others.end()));
   }
 };
 

@@ -6,8 +6,10 @@
 #include <span>
 #include <tensair/operators/aggregate.hpp>
 #include <tensair/operators/fork.hpp>
+#include <tensair/operators/record_row.hpp>
 #include <tensair/operators/stage.hpp>
 #include <tensair/operators/trigger.hpp>
+#include <tensair/operators/window_partial.hpp>
 #include <tensair/operators/window_result.hpp>
 #include <utility>
 #include <vector>
@@ -46,8 +48,12 @@ class DropLate : public LastStage {
 
   void open(StageContext& context) { count_ = context.node.counter(op_->title() + ": late records"); }
   template <class R>
-  void take(R&&, EventTime) {
-    count_->add(1);
+  void take(R&& record, EventTime) {
+    if constexpr (is_window_partial<std::remove_cvref_t<R>>) {
+      count_->add(record.value.records);
+    } else {
+      count_->add(1);
+    }
   }
 
  private:
@@ -85,14 +91,12 @@ struct CollectRecords {
 
   F f;
 
-  static auto init() -> std::vector<T> { return {}; }
-  static void add(std::vector<T>& all, const T& record) { all.push_back(record); }
-  static void merge(std::vector<T>& all, std::vector<T> other) {
-    all.insert(all.end(), std::move_iterator(other.begin()), std::move_iterator(other.end()));
-  }
-  static auto result(const std::vector<T>& all) -> const std::vector<T>& { return all; }
+  static auto init() -> RecordRow<T> { return {}; }
+  static void add(RecordRow<T>& all, const T& record) { all.push_back(record); }
+  static void merge(RecordRow<T>& all, RecordRow<T> other) { append(all, std::move(other)); }
+  static auto result(const RecordRow<T>& all) -> const RecordRow<T>& { return all; }
   template <class K, class Emit>
-  void emit(const K& key, const Window& window, const std::vector<T>& all, Emit emit) {
+  void emit(const K& key, const Window& window, const RecordRow<T>& all, Emit emit) {
     std::invoke(f, key, window, std::span<const T>(all), emit);
   }
   template <class K, class Emit>
@@ -164,7 +168,7 @@ class WindowStage : public StageBase<Next> {
   }
 
   template <class R, class Stamp>
-  void operator()(R&& record, Stamp stamp) {
+  [[gnu::always_inline]] void operator()(R&& record, Stamp stamp) {
     if constexpr (Parts::processing_time) {
       self().take(std::forward<R>(record), event_time(now_));
     } else {
@@ -172,10 +176,16 @@ class WindowStage : public StageBase<Next> {
     }
   }
 
-  void watermark(EventTime time) {
+  // There is one for each record where times only rise, and mostly nothing is due.
+  [[gnu::always_inline]] void watermark(EventTime time) {
     if constexpr (!Parts::processing_time) {
       watermark_ = time;
-      advance();
+      if (firing_ || self().due() <= time) {
+        advance();
+      } else if (std::exchange(passed_on_, time) != time) {
+        parts_.late.watermark(time);
+        this->next_.watermark(time);
+      }
     }
   }
   void idle() {
@@ -197,7 +207,7 @@ class WindowStage : public StageBase<Next> {
     watermark_ = end_of_time;
     advance();
   }
-  auto blocked() -> bool {
+  [[gnu::always_inline]] auto blocked() -> bool {
     const bool late = parts_.late.blocked();  // asked in any case: it may go on when it is
     return firing_ || this->next_.blocked() || late;
   }
@@ -221,14 +231,24 @@ class WindowStage : public StageBase<Next> {
  protected:
   template <class R>
   auto key_of(const R& record) -> decltype(auto) {
-    return parts_.function.key(record);
+    if constexpr (is_window_partial<R>) {
+      return (record.key);
+    } else {
+      return parts_.function.key(record);
+    }
   }
   auto hash_of(const auto& key) const -> std::uint64_t { return parts_.function.hash(key); }
 
   auto new_state() -> State { return parts_.aggregate.init(); }
   template <class R>
   void add(State& state, const R& record) {
-    const auto run = [&] { parts_.aggregate.add(state, record); };
+    const auto run = [&] {
+      if constexpr (is_window_partial<R>) {
+        parts_.aggregate.merge(state, record.value.state);
+      } else {
+        parts_.aggregate.add(state, record);
+      }
+    };
     call(parts_.op, run);
   }
   void merge(State& state, State other) {

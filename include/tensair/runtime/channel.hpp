@@ -22,8 +22,8 @@
 // over by pointer; one for another node is encoded and travels as a message on the data lane, and its credit returns on
 // the control lane. End of stream travels behind the last item.
 //
-// Items that are containers go back too, empty, so that a channel inside a node soon allocates nothing any more: who has
-// worked through one leaves its memory with the inlet (`exchange`), whose senders fill it again (`spare`).
+// Items that are containers go back too, empty, so that a channel inside a node soon allocates nothing any more: who
+// has worked through one leaves its memory with the inlet (`exchange`), whose senders fill it again (`spare`).
 
 namespace tensair::runtime {
 
@@ -264,9 +264,7 @@ class Outlet {
   auto credit_return() -> std::shared_ptr<detail::CreditReturn> { return credits_; }
 
   /// An empty item to fill, with memory that has been used before if there is some.
-  auto spare() -> T requires Reusable<T> {
-    return inlet_ ? inlet_->spare() : T{};
-  }
+  auto spare() -> T requires Reusable<T> { return inlet_ ? inlet_->spare() : T{}; }
 
   /// Sends an item. Precondition: `credits() > 0`.
   void put(T item) {

@@ -10,9 +10,10 @@
 // The head of a loop: the task where records of the input enter it, and where those that go round come back.
 //
 // What comes back never waits for room: a feedback edge that could be full would block the loop's last task, and that
-// one in the end the head, which alone could empty it. So that edge is a queue without a bound, and what bounds the loop
-// is that the head takes input only when nothing waits to go round: what is in a loop at one time is what the chunks of
-// input in it have become. A body that makes many records of each, faster than they leave, needs the memory for them.
+// one in the end the head, which alone could empty it. So that edge is a queue without a bound, and what bounds the
+// loop is that the head takes input only when nothing waits to go round: what is in a loop at one time is what the
+// chunks of input in it have become. A body that makes many records of each, faster than they leave, needs the memory
+// for them.
 //
 // Inside the loop records are timed with the wave that they were last sent in (see loop_termination.hpp).
 

@@ -9,8 +9,8 @@
 // When a loop has ended.
 //
 // Records go round a loop as they like, over any number of tasks and nodes, so no counter of one node says that none is
-// left. What says it is a *wave*: every head of the loop (the task where records enter it) sends a marker into it, which
-// travels in order with the records and is passed on by a task when it has come from all who send to that task: a
+// left. What says it is a *wave*: every head of the loop (the task where records enter it) sends a marker into it,
+// which travels in order with the records and is passed on by a task when it has come from all who send to that task: a
 // watermark. When the marker has come back to a head, everything that was in the loop before it has come back too. If
 // from sending its marker until it came back no head was given a record, there is none: what was there before the
 // markers has come back or left, and nothing has been sent behind them. (A double wave of flushing markers; the idea is

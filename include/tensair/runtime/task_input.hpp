@@ -54,7 +54,7 @@ struct TaskInput {
       }
       Stamp stamp{};
       if constexpr (timed) stamp = chunk.times[next];
-      pass(OwnedRecord<T>::view(all[next++]), stamp);
+      pass(view_of<T>(all, next++), stamp);
     }
     taken = false;
     return true;

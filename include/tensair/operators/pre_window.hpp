@@ -1,0 +1,205 @@
+#pragma once
+
+#include <algorithm>
+#include <memory>
+#include <tensair/operators/key_by.hpp>
+#include <tensair/operators/state_map.hpp>
+#include <tensair/operators/window_partial.hpp>
+#include <tensair/operators/window_stage.hpp>
+#include <utility>
+#include <vector>
+
+// Windows in two steps: in front of the exchange each instance adds up what it sees of a slice, and sends what that
+// came to when the watermark has passed the slice. So what travels are values of keys, not records; a key that most
+// records have is no bottleneck; and windows without keys, which one instance keeps, are filled by all. (Flink's SQL
+// calls it local and global aggregation.)
+//
+// The window operator behind sees a record or a part alike: what has passed this instance's watermark, it gets before
+// that watermark.
+
+namespace tensair::operators {
+
+/// Whether windows W can be filled in two steps by an aggregate A of records T. Only where adding cannot fail: a record
+/// that fails is the window operator's affair, and `on_error`'s.
+template <class W, class A, class T>
+inline constexpr bool adds_in_front = false;
+template <class W, class A, class T>
+requires(std::is_base_of_v<SlidingWindows, W>) inline constexpr bool adds_in_front<W, A, T> =
+    noexcept(std::declval<A&>().add(std::declval<AggregateState<A>&>(), std::declval<const T&>())) &&
+    std::copy_constructible<A> && std::copy_constructible<AggregateState<A>>;
+
+/// In front of the exchange. Passes records through if nothing is exchanged.
+template <class K, class Function, class Windows, class A, class Next>
+class PreWindowStage : public StageBase<Next> {
+  using State = AggregateState<A>;
+  using Part = WindowPartial<K, State>;
+  using Map = StateMap<K, Counted<State>>;
+
+ public:
+  PreWindowStage(Function function, Windows windows, A aggregate, Next next)
+      : StageBase<Next>(std::move(next)),
+        function_(std::move(function)),
+        windows_(windows),
+        aggregate_(std::move(aggregate)) {}
+
+  void open(StageContext& context) {
+    this->next_.open(context);
+    passes_through_ = this->next_.is_fused();
+  }
+
+  template <class R>
+  [[gnu::always_inline]] void operator()(R&& record, EventTime time) {
+    if (passes_through_) [[likely]] {
+      this->next_.pass(std::forward<R>(record), time);
+    } else {
+      take(std::as_const(record), time);
+    }
+  }
+
+  [[gnu::always_inline]] void watermark(EventTime time) {
+    if (passes_through_) {
+      this->next_.watermark(time);
+      return;
+    }
+    watermark_ = time;
+    if (time == end_of_time || (!slices_->empty() && slices_->front()->span.end <= time)) {
+      advance();
+    } else if (!sending_) {
+      passed_on_ = time;
+      this->next_.watermark(time);
+    }
+  }
+  // Others do not wait for this instance any more: they must have all it knows.
+  void idle() {
+    if (passes_through_) {
+      this->next_.idle();
+      return;
+    }
+    idle_ = true;
+    advance();
+  }
+  void flush() {
+    this->next_.flush();
+    if (!sending_) return;
+    advance();
+    this->next_.flush();
+  }
+  void finish() {
+    if (passes_through_) {
+      this->next_.finish();
+      return;
+    }
+    finishing_ = true;
+    watermark_ = end_of_time;
+    advance();
+  }
+  [[gnu::always_inline]] auto blocked() -> bool { return sending_ || this->next_.blocked(); }
+
+ private:
+  struct Slice {
+    Window span;
+    Map parts{};
+  };
+
+  // As many keys as stay near the processor. Those that come first are mostly the frequent ones; of others each record
+  // goes as a part of its own.
+  static constexpr std::size_t most_keys = std::size_t{1} << 14;
+
+  // Not inlined, so that the loop in which nothing is exchanged stays small.
+  template <class R>
+  [[gnu::noinline]] void take(const R& record, EventTime time) {
+    if (current_ != nullptr && current_->span.contains(time)) [[likely]] {
+      add(*current_, record);
+    } else {
+      add_elsewhere(record, time);
+    }
+  }
+
+  template <class R>
+  void add(Slice& slice, const R& record) {
+    const auto& key = function_.key(record);
+    const auto hash = function_.hash(key);
+    auto* entry = slice.parts.find(key, hash);
+    if (entry == nullptr && slice.parts.size() >= most_keys) {
+      send_alone(key, record, slice.span.start);
+      return;
+    }
+    if (entry == nullptr)
+      entry = &slice.parts.find_or_make(key, hash, [&] { return Counted<State>{aggregate_.init()}; });
+    aggregate_.add(entry->value.state, record);
+    ++entry->value.records;
+  }
+
+  template <class R>
+  [[gnu::noinline]] void add_elsewhere(const R& record, EventTime time) {
+    if (time > EventTime{most_remote} || time < EventTime{-most_remote}) throw_too_remote(*function_.op);
+    const Window span = windows_.slice_of(time);
+    if (!windows_.last_window(span).contains(time)) return;  // in no window
+    if (span.end <= watermark_) {
+      send_alone(function_.key(record), record, span.start);
+      return;
+    }
+    auto at = slices_->begin();
+    while (at != slices_->end() && (*at)->span.start < span.start) ++at;
+    if (at == slices_->end() || (*at)->span != span) {
+      at = slices_->insert(at, spare_.value ? std::move(spare_.value) : std::make_unique<Slice>());
+      (*at)->span = span;
+    }
+    current_ = at->get();
+    add(*current_, record);
+  }
+
+  template <class Key, class R>
+  void send_alone(const Key& key, const R& record, EventTime time) {
+    auto part = Part{K(key), {aggregate_.init(), 1}};
+    aggregate_.add(part.value.state, record);
+    this->next_(std::move(part), time);
+  }
+
+  // Sends slices that are over, as far as the stage behind takes them; then the watermark.
+  void advance() {
+    sending_ = true;
+    while (!slices_->empty() && (idle_ || slices_->front()->span.end <= watermark_)) {
+      auto& first = slices_->front();
+      if (current_ == first.get()) current_ = nullptr;
+      for (; next_key_ < first->parts.size(); ++next_key_) {
+        if (this->next_.blocked()) return;
+        auto& entry = first->parts.at(next_key_);
+        this->next_(Part{K(entry.key), std::move(entry.value)}, first->span.start);
+      }
+      next_key_ = 0;
+      first->parts.clear();
+      spare_.value = std::move(first);
+      slices_->erase(slices_->begin());
+    }
+    sending_ = false;
+    if (std::exchange(passed_on_, watermark_) != watermark_) this->next_.watermark(watermark_);
+    if (std::exchange(idle_, false)) this->next_.idle();
+    if (finishing_ && !std::exchange(ended_, true)) this->next_.finish();
+  }
+
+  Function function_;
+  Windows windows_;
+  A aggregate_;
+  Fresh<std::vector<std::unique_ptr<Slice>>> slices_;  // by time
+  Fresh<std::unique_ptr<Slice>> spare_;                // empty, but with a table of some size
+  Slice* current_ = nullptr;                           // where the next record belongs, most likely
+  std::size_t next_key_ = 0;                           // of the first slice, to be sent
+  EventTime watermark_ = beginning_of_time, passed_on_ = beginning_of_time;
+  bool passes_through_ = false, sending_ = false, idle_ = false, finishing_ = false, ended_ = false;
+};
+
+/// The operator before it is bound to the stage behind it.
+template <class K, class Function, class Windows, class A>
+struct PreWindow {
+  Function function;
+  Windows windows;
+  A aggregate;
+
+  template <class Next>
+  auto bind(Next next) && -> PreWindowStage<K, Function, Windows, A, Next> {
+    return {std::move(function), windows, std::move(aggregate), std::move(next)};
+  }
+};
+
+}  // namespace tensair::operators
