@@ -365,13 +365,13 @@ class KeyedStream {
           has_time,
           "a window in event time needs event time: call assign_timestamps first, or window(processing_time(…))");
       static_assert(!expires, "a window says itself how long state is kept: no time_to_live");
-      if constexpr (Kind::counts && !Kind::processing_time && !SomeChain::timed) {
-        return std::move(*this).window(processing_time(windows));
-      } else if constexpr (has_time && !expires) {
-        if constexpr (!Kind::processing_time) refuse_in_loop("a window in event time");
-        return WindowedStream<KeyedStream, W>(std::move(*this), windows);
-      } else {
+      if constexpr (!has_time || expires) {
         return detail::Mistake{};
+      } else if constexpr (Kind::counts && !SomeChain::timed && !Kind::processing_time) {
+        return std::move(*this).window(processing_time(windows));
+      } else {
+        if (!Kind::processing_time) refuse_in_loop("a window in event time");
+        return WindowedStream<KeyedStream, W>(std::move(*this), windows);
       }
     } else {
       return detail::Mistake{};

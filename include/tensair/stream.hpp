@@ -4,6 +4,7 @@
 #include <memory>
 #include <string>
 #include <tensair/collected.hpp>
+#include <tensair/concepts.hpp>
 #include <tensair/iteration.hpp>
 #include <tensair/keyed_stream.hpp>
 #include <tensair/mistake.hpp>
@@ -19,7 +20,6 @@
 #include <tensair/operators/two_inputs.hpp>
 #include <tensair/runtime/node.hpp>
 #include <tensair/split_stream.hpp>
-#include <tensair/stream_functions.hpp>
 #include <utility>
 #include <vector>
 

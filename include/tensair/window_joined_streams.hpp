@@ -88,7 +88,7 @@ class WindowJoinedStreams {
     if constexpr (!can || !fits) {
       return detail::Mistake{};
     } else {
-      refuse_in_loop();
+      if constexpr (!Kind::processing_time) left_.refuse_in_loop("a window in event time");
       return std::move(left_).template join_with<emitted, OutStamp>(
           "window_join", std::move(right_), std::move(f),
           maker<operators::MatchInWindow<emitted, L, R>>(emitted == operators::Unmatched::none    ? "inner"
@@ -121,7 +121,7 @@ class WindowJoinedStreams {
         std::invocable<F&, const Owned<K>&, const Window&, std::span<const Owned<L>>, std::span<const Owned<R>>, Emit>;
     static_assert(fits, "co_group<Out>(f): f takes key, window, std::span<const L>, std::span<const R> and emit(Out)");
     if constexpr (can && fits) {
-      refuse_in_loop();
+      if constexpr (!Kind::processing_time) left_.refuse_in_loop("a window in event time");
       return std::move(left_).template two_inputs<Out, OutStamp>(
           "co_group", std::move(right_), maker<operators::GroupBothSides<K, L, R>>(""), [&](auto op) {
             return operators::CoGroup<Out, F>{std::move(op), std::move(f)};
@@ -135,9 +135,6 @@ class WindowJoinedStreams {
   template <class, class, class, operators::Unmatched, class, class>
   friend class WindowJoinedStreams;
 
-  void refuse_in_loop() const {
-    if constexpr (!Kind::processing_time) left_.refuse_in_loop("a window in event time");
-  }
   static constexpr auto can_meet() -> bool {
     static_assert(!Kind::counts, "streams meet in windows of time: a number of records is no window for two streams");
     constexpr bool has_time = Kind::processing_time || (Left::timed && Right::timed);

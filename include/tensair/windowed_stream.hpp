@@ -35,8 +35,11 @@ template <class W>
 struct TimeWindowKind {
   static constexpr bool processing_time = false, counts = false;
   template <class Parts, class Next>
-  using Stage = std::conditional_t<Parts::Trigger::is_early || std::same_as<W, SessionWindows>,
-                                   KeyWindowStage<W, Parts, Next>, SlidingWindowStage<W, Parts, Next>>;
+  using OfKeys = std::conditional_t<window_looks_ahead<Parts>, AheadKeyWindowStage<W, Parts, Next>,
+                                    KeyWindowStage<W, Parts, Next>>;
+  template <class Parts, class Next>
+  using Stage = std::conditional_t<Parts::Trigger::is_early || std::same_as<W, SessionWindows>, OfKeys<Parts, Next>,
+                                   SlidingWindowStage<W, Parts, Next>>;
   template <class K, class A>
   using Output = typename WindowOutput<WindowResult, K, A>::type;
   static auto of(W windows) -> W { return windows; }

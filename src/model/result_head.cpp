@@ -18,7 +18,10 @@ class UseStage {
   UseStage(const UseStage& other) : use_(other.use_->clone()) {}
   auto operator=(const UseStage&) -> UseStage& = delete;
 
-  void operator()(R record, Untimed) { use_->push({&record, 1}, {}); }
+  void operator()(R record, Untimed) {
+    one_.assign(1, std::move(record));
+    use_->push(one_, {});
+  }
   void open(StageContext& context) { use_->open(context); }
   void watermark(EventTime time) { use_->watermark(time); }
   void idle() { use_->idle(); }
@@ -30,6 +33,7 @@ class UseStage {
 
  private:
   std::unique_ptr<ForkUse<R, Untimed>> use_;
+  std::vector<R> one_;
 };
 
 }  // namespace

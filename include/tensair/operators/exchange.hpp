@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <memory>
 #include <optional>
 #include <tensair/operators/fan_out.hpp>
@@ -133,12 +134,9 @@ class BoundaryStage {
     (**next_)(std::forward<Other>(other), stamp);
   }
 
-  // Without a fused stage nothing has a deadline here.
+  // Without a fused stage nothing has a deadline here; with one there are no senders.
   [[gnu::always_inline]] void watermark(EventTime time) {
-    if (is_fused()) [[likely]] {
-      (*next_)->watermark(time);
-      return;
-    }
+    if (is_fused()) return (*next_)->watermark(time);
     routed_.watermark(time);
   }
   void idle() {
@@ -153,11 +151,7 @@ class BoundaryStage {
     if (is_fused()) return (*next_)->finish();
     routed_.finish();
   }
-  [[gnu::always_inline]] auto blocked() -> bool {
-    if (is_fused()) [[likely]]
-      return (*next_)->blocked();
-    return routed_.blocked();
-  }
+  [[gnu::always_inline]] auto blocked() -> bool { return is_fused() ? (*next_)->blocked() : routed_.blocked(); }
   auto deadline() -> Time { return is_fused() ? (*next_)->deadline() : never; }
   void tick(Time now) {
     if (is_fused()) (*next_)->tick(now);

@@ -49,12 +49,11 @@ class FanOutStage : public LastStage {
     if constexpr (requires { Routing::to_all; }) {
       static_assert(std::copy_constructible<T>, "what every instance gets must be copyable");
       for (auto& sender : *senders_) sender.push(record, stamp);
-      any_blocked_ = ask_senders();
+      blocked_ = ask_senders();
     } else {
-      const std::size_t to = senders_->size() == 1 ? 0 : routing_(std::as_const(record), senders_->size());
-      auto& sender = (*senders_)[to];
+      auto& sender = (*senders_)[senders_->size() == 1 ? 0 : routing_(std::as_const(record), senders_->size())];
       sender.push(std::move(record), stamp);
-      any_blocked_ = any_blocked_ || sender.blocked();
+      blocked_ = blocked_ || sender.blocked();
     }
   }
   void watermark(EventTime time) {
@@ -65,13 +64,13 @@ class FanOutStage : public LastStage {
   }
   void flush() {
     for (auto& sender : *senders_) sender.flush();
-    any_blocked_ = ask_senders();
+    blocked_ = ask_senders();
   }
   void finish() {
     for (auto& sender : *senders_) sender.finish();
-    any_blocked_ = ask_senders();
+    blocked_ = ask_senders();
   }
-  auto blocked() const -> bool { return any_blocked_; }
+  auto blocked() -> bool { return blocked_; }
 
  private:
   auto ask_senders() const -> bool {
@@ -81,7 +80,7 @@ class FanOutStage : public LastStage {
   std::shared_ptr<EdgeEnd<Chunk<T, Stamp>>> edge_;
   [[no_unique_address]] Routing routing_;
   Fresh<std::vector<ChunkSender<T, Stamp>>> senders_;
-  bool any_blocked_ = false;  // asked for each record in front, so it is not looked for each time
+  bool blocked_ = false;  // one of them is; asked for each record in front, so it is not looked for each time
 };
 
 }  // namespace tensair::operators

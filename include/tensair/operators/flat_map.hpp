@@ -10,8 +10,7 @@ namespace tensair::operators {
 template <class F, class Next>
 class FlatMapStage : public StageBase<Next> {
  public:
-  FlatMapStage(plan::OperatorRef op, F f, Next next)
-      : StageBase<Next>(std::move(next)), op_(op), f_(std::move(f)) {}
+  FlatMapStage(plan::OperatorRef op, F f, Next next) : StageBase<Next>(std::move(next)), op_(op), f_(std::move(f)) {}
 
   template <class T, class Stamp>
   void operator()(T&& record, Stamp stamp) {

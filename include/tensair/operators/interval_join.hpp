@@ -80,13 +80,12 @@ class IntervalJoinStage : public JoinStage<K, Left, Right, Next> {
   template <Side side, class T>
   void take(T&& record, std::int64_t time, std::int64_t from, std::int64_t to) {
     const auto& key = this->template function<side>().key(std::as_const(record));
-    const auto hash = this->template hash_of<side>(key);
+    const auto [hash, entry] = this->template find<side>(key);
     if (time < watermark_) {
       late_->add(1);
       return;
     }
     if (!(key == key)) return;  // not a number: equals nothing
-    auto* entry = this->table_->keys().find(key, hash);
     if (entry != nullptr) {
       this->template for_each<other_side<side>>(*entry, from, to, [&](const auto& other, std::int64_t other_time) {
         const EventTime stamp{EventTime::duration{std::max(time, other_time)}};

@@ -33,6 +33,10 @@ struct TimeToLive {
 template <class F, class L = Forever>
 struct KeyFunction {
   using Lifetime = L;
+  /// Whether nothing can fail with the key of a record of type T.
+  template <class T>
+  static constexpr bool never_throws = std::is_nothrow_invocable_v<F&, const T&>&& noexcept(
+      hash_key(std::declval<std::invoke_result_t<F&, const T&>>()));
 
   plan::OperatorRef op;
   F f;

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <cstring>
 #include <functional>
+#include <string>
 #include <string_view>
 #include <tuple>
 #include <type_traits>
@@ -16,10 +17,19 @@
 
 namespace tensair {
 
+namespace operators {
+
+/// Whether a key's hash is the library's own, which does not throw.
+template <class K>
+inline constexpr bool hash_is_safe =
+    std::integral<K> || std::is_enum_v<K> || std::is_same_v<K, std::string> || std::is_same_v<K, std::string_view>;
+
+}  // namespace operators
+
 /// The hash of a key: the library's own for numbers, enumerations, texts, pairs and tuples; `std::hash` for other
 /// types. A text has the same hash as `std::string`, `std::string_view` or `const char*`.
 template <class K>
-auto hash_key(const K& key) -> std::uint64_t;
+auto hash_key(const K& key) noexcept(operators::hash_is_safe<K>) -> std::uint64_t;
 
 namespace operators {
 
@@ -100,7 +110,7 @@ template <class K>
 concept Key = std::equality_comparable<K> && operators::is_hashable<K>();
 
 template <class K>
-auto hash_key(const K& key) -> std::uint64_t {
+auto hash_key(const K& key) noexcept(operators::hash_is_safe<K>) -> std::uint64_t {
   if constexpr (operators::is_tuple<K>) {
     return std::apply(
         [](const auto&... part) {

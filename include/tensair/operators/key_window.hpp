@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <boost/container/small_vector.hpp>
+#include <tensair/operators/lookahead.hpp>
 #include <tensair/operators/state_map.hpp>
 #include <tensair/operators/timers.hpp>
 #include <tensair/operators/trigger.hpp>
@@ -51,6 +52,16 @@ class KeyWindowStage : public WindowStage<KeyWindowStage<Windows, Parts, Next>, 
  public:
   KeyWindowStage(Windows windows, Parts parts, Next next)
       : Base(std::move(parts), std::move(next)), windows_(windows) {}
+
+  // What a LookaheadStage in front asks for.
+  auto wants_lookahead() const -> bool { return keys_->size() * sizeof(Entry) > near_the_processor; }
+  template <class R>
+  auto expect(const R& record) -> std::uint64_t {
+    const auto hash = this->hash_of(this->key_of(record));
+    keys_->prefetch_slot(hash);
+    return hash;
+  }
+  void fetch(std::uint64_t hash) { fetch_all(keys_->expected(hash)); }
 
  private:
   template <class R>
@@ -166,28 +177,28 @@ class KeyWindowStage : public WindowStage<KeyWindowStage<Windows, Parts, Next>, 
     }
   }
 
+  // An entry may lie across two lines of memory.
+  static void fetch_all(const Entry* entry) {
+    if (entry != nullptr) __builtin_prefetch(reinterpret_cast<const char*>(entry) + sizeof(Entry) - 1);
+  }
+
   auto due() const -> EventTime { return timers_->first(); }
 
   auto fire() -> bool {
-    while (next_fired_ < firing_->size() || timers_->due(this->watermark_)) {
-      if (next_fired_ == firing_->size() && !take_due()) return true;
-      for (; next_fired_ < firing_->size(); ++next_fired_) {
-        if (this->next_.blocked()) return false;
-        fire_one((*firing_)[next_fired_]);
-      }
+    while (timers_->due(this->watermark_)) {
+      if (this->next_.blocked()) return false;
+      if (timers_->first() == end_of_time) return true;
+      // Fetches what comes next: watermarks go on in small steps, so few timers are due at a time.
+      fire_one(timers_->take([this](const Owned<Key>& key, bool very_near) {
+        const auto hash = this->hash_of(key);
+        if (very_near) {
+          fetch_all(keys_->expected(hash));
+        } else {
+          keys_->prefetch_slot(hash);
+        }
+      }));
     }
     return true;
-  }
-
-  // Takes a few timers that are due, and fetches what they are for: then all of it waits for memory together.
-  auto take_due() -> bool {
-    next_fired_ = 0;
-    firing_->clear();
-    while (firing_->size() < most_at_once && timers_->due(this->watermark_) && timers_->first() != end_of_time)
-      firing_->push_back(timers_->take());
-    for (const auto& timer : *firing_) keys_->prefetch_slot(this->hash_of(timer.key));
-    for (const auto& timer : *firing_) keys_->expected(this->hash_of(timer.key));
-    return !firing_->empty();
   }
 
   void fire_one(const typename Timers<EventTime, Key>::Timer& timer) {
@@ -232,14 +243,33 @@ class KeyWindowStage : public WindowStage<KeyWindowStage<Windows, Parts, Next>, 
     return true;
   }
 
-  static constexpr std::size_t most_at_once = 32;
+  static constexpr std::size_t near_the_processor = std::size_t{1} << 20;
 
   Windows windows_;
   Fresh<StateMap<Key, All>> keys_;
   Fresh<Timers<EventTime, Key>> timers_;
-  Fresh<std::vector<typename Timers<EventTime, Key>::Timer>> firing_;  // those that are being dealt with
-  std::size_t next_fired_ = 0;
   Fresh<Timers<EventTime, Key>> early_timers_;  // on the axis of processing time
 };
+
+/// The same, fetching ahead.
+template <class Windows, class Parts, class Next>
+class AheadKeyWindowStage : public LookaheadStage<typename Parts::Record, KeyWindowStage<Windows, Parts, Next>> {
+  using Behind = KeyWindowStage<Windows, Parts, Next>;
+
+ public:
+  AheadKeyWindowStage(Windows windows, Parts parts, Next next)
+      : LookaheadStage<typename Parts::Record, Behind>(Behind(windows, std::move(parts), std::move(next))) {}
+};
+
+/// Whether a window operator can fetch ahead.
+template <class Parts>
+inline constexpr bool window_looks_ahead = false;
+template <class Parts>
+requires(!std::is_void_v<typename Parts::Record> &&
+         !Parts::processing_time) inline constexpr bool window_looks_ahead<Parts> =
+    may_look_ahead<typename Parts::Record,
+                   Parts::Function::template never_throws<typename Parts::Record>&& noexcept(
+                       std::declval<typename Parts::A&>().add(std::declval<typename Parts::State&>(),
+                                                              std::declval<const typename Parts::Record&>()))>;
 
 }  // namespace tensair::operators

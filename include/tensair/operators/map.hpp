@@ -8,8 +8,7 @@ namespace tensair::operators {
 template <class F, class Next>
 class MapStage : public StageBase<Next> {
  public:
-  MapStage(plan::OperatorRef op, F f, Next next)
-      : StageBase<Next>(std::move(next)), op_(op), f_(std::move(f)) {}
+  MapStage(plan::OperatorRef op, F f, Next next) : StageBase<Next>(std::move(next)), op_(op), f_(std::move(f)) {}
 
   template <class T, class Stamp>
   void operator()(T&& record, Stamp stamp) {

@@ -61,8 +61,7 @@ using JoinResult = std::remove_cvref_t<
 template <Unmatched emitted, class F, class Next>
 class CombineStage : public StageBase<Next> {
  public:
-  CombineStage(plan::OperatorRef op, F f, Next next)
-      : StageBase<Next>(std::move(next)), op_(op), f_(std::move(f)) {}
+  CombineStage(plan::OperatorRef op, F f, Next next) : StageBase<Next>(std::move(next)), op_(op), f_(std::move(f)) {}
 
   template <class L, class R, class Stamp>
   void operator()(const Matched<L, R>& matched, Stamp stamp) {

@@ -87,8 +87,7 @@ class LetterHandler {
  public:
   static constexpr bool keeps_record = true;
 
-  LetterHandler(plan::OperatorRef op, ForkStage<DeadLetter<T>> letters)
-      : op_(op), letters_(std::move(letters)) {}
+  LetterHandler(plan::OperatorRef op, ForkStage<DeadLetter<T>> letters) : op_(op), letters_(std::move(letters)) {}
 
   void open(StageContext& context) {
     node_ = context.node.rank();

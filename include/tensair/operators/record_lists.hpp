@@ -62,6 +62,11 @@ class RecordLists {
     if (number != no_record) operators::prefetch(&at(number));
   }
 
+  /// Fetches the second record of a list, the first being there.
+  void prefetch_next(const RecordList& list) {
+    if (list.first != list.last) prefetch(at(list.first).next);
+  }
+
   /// Puts the record `make()` behind those of its list that are not newer. Costs a step for each that is.
   template <class Make>
   auto insert(RecordList& list, std::int64_t time, Make&& make) -> RecordNumber {

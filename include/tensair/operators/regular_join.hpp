@@ -78,11 +78,10 @@ class RegularJoinStage : public JoinStage<K, Left, Right, Next> {
   template <Side side, class T>
   void take(T&& record, Stamp stamp) {
     const auto& key = this->template function<side>().key(std::as_const(record));
-    const auto hash = this->template hash_of<side>(key);
+    const auto [hash, entry] = this->template find<side>(key);
     if (!(key == key)) return;  // not a number: equals nothing
     std::int64_t time = 0;
     if constexpr (is_timed<Stamp>) time = stamp.time_since_epoch().count();
-    auto* entry = this->table_->keys().find(key, hash);
     if (entry != nullptr) {
       this->template for_each<other_side<side>>(
           *entry, INT64_MIN, INT64_MAX, [&](const auto& other, std::int64_t other_time) {

@@ -43,7 +43,12 @@ class Timers {
 
   /// The soonest timer, of which there must be one; of those of one time the one that was set first.
   auto take() -> Timer {
-    if (buckets_[0].timers.empty()) share_out();
+    return take([](const Owned<K>&, bool) {});
+  }
+  /// The same; calls `near(key, very)` for timers whose turn comes near, and again when it is very near.
+  template <class Near>
+  auto take(Near near) -> Timer {
+    if (buckets_[0].timers.empty()) share_out(near);
     auto& timers = buckets_[0].timers;
     auto next = timers.begin() + static_cast<std::ptrdiff_t>(taken_);
     // Mostly all have the same time. Those that were set for an earlier time than one that has come lie here too.
@@ -65,6 +70,7 @@ class Timers {
  private:
   using Ticks = std::uint64_t;  // in the same order as times
   static constexpr Ticks none = ~Ticks{0};
+  static constexpr std::size_t few = 128, very_few = 32;
 
   struct Bucket {
     std::vector<Timer> timers{};
@@ -82,13 +88,16 @@ class Timers {
   }
 
   // Time goes on to the first timer, and what is in its bucket is sorted by how far it is from there.
-  void share_out() {
+  template <class Near>
+  void share_out(Near near) {
     std::size_t b = 0;
     while (buckets_[b].first != first_) ++b;
     last_ = std::max(last_, first_);
     auto& from = buckets_[b];
     from.first = none;
+    const std::size_t others = from.timers.size();
     for (auto& timer : from.timers) {
+      if (others <= few) near(std::as_const(timer.key), others <= very_few);
       const auto at = ticks(timer.time);
       auto& to = buckets_[bucket_of(at)];
       to.timers.push_back(std::move(timer));

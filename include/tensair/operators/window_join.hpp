@@ -108,8 +108,7 @@ struct GroupBothSides : CollectBothSides<L, R> {
 template <class Out, class F, class Next>
 class CoGroupStage : public StageBase<Next> {
  public:
-  CoGroupStage(plan::OperatorRef op, F f, Next next)
-      : StageBase<Next>(std::move(next)), op_(op), f_(std::move(f)) {}
+  CoGroupStage(plan::OperatorRef op, F f, Next next) : StageBase<Next>(std::move(next)), op_(op), f_(std::move(f)) {}
 
   template <class Groups, class Stamp>
   void operator()(const Groups& groups, Stamp stamp) {

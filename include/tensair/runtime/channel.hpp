@@ -82,7 +82,7 @@ class Inlet {
   /// @param credits  what each outlet starts with
   /// @param granting  with `prefer_local`, the senders are one on each of the first nodes
   TENSAIR_COLD Inlet(Node& node, net::ChannelId channel, std::size_t senders, std::size_t credits,
-        Granting granting = Granting::always)
+                     Granting granting = Granting::always)
       : node_(node),
         channel_(channel),
         senders_(senders),
@@ -243,7 +243,8 @@ class Outlet {
   /// To the inlet with that channel on another node.
   /// @param credits  what the inlet's `Granting` allows at the start: nothing when it prefers local senders
   /// @param sender   which of this node's outlets to that inlet it is
-  TENSAIR_COLD Outlet(Node& node, net::Rank to, net::ChannelId channel, std::size_t credits, detail::SenderId sender = 0)
+  TENSAIR_COLD Outlet(Node& node, net::Rank to, net::ChannelId channel, std::size_t credits,
+                      detail::SenderId sender = 0)
       : node_(&node),
         to_(to),
         channel_(channel),

@@ -2,9 +2,9 @@
 
 #include <cstddef>
 #include <optional>
+#include <tensair/cold.hpp>
 #include <utility>
 #include <vector>
-#include <tensair/cold.hpp>
 
 namespace tensair::runtime {
 
@@ -15,8 +15,11 @@ class Ring {
  public:
   auto empty() const -> bool { return size_ == 0; }
   auto size() const -> std::size_t { return size_; }
-  /// Precondition of both: it is not empty.
+  /// Precondition: `i < size()`
+  auto operator[](std::size_t i) -> T& { return *slots_[(first_ + i) & (slots_.size() - 1)]; }
+  /// Precondition of all three: it is not empty.
   auto front() -> T& { return *slots_[first_]; }
+  auto back() -> T& { return (*this)[size_ - 1]; }
   void pop_front() {
     slots_[first_].reset();
     first_ = next(first_);

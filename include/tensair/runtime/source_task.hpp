@@ -51,8 +51,7 @@ void tick_if_due(const Node& node, Fused& fused) {
 template <class S, class Fused>
 class SourceTask final : public Task {
  public:
-  TENSAIR_COLD SourceTask(Node& node, plan::OperatorRef op, S source, Fused fused, int instance = 0,
-                          int instances = 1)
+  TENSAIR_COLD SourceTask(Node& node, plan::OperatorRef op, S source, Fused fused, int instance = 0, int instances = 1)
       : Task(op->title()),
         node_(node),
         op_(op),

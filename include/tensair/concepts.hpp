@@ -1,14 +1,12 @@
 #pragma once
 
 #include <concepts>
-#include <functional>
 #include <iterator>
 #include <tensair/operators/event_time.hpp>
 #include <type_traits>
 #include <utility>
 
-// What the functions that are given to streams must be. An operator checks it first, in a sentence, and if it does not
-// hold instantiates nothing else: so that a mistake is an error of a few lines.
+// What functions the operators of a stream take.
 
 namespace tensair {
 
