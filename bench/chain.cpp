@@ -4,21 +4,14 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdint>
-#include <ctime>
 #include <optional>
 #include <tensair/pipeline.hpp>
 
 #include "report.hpp"
+#include "seconds.hpp"
 #include "statistics.hpp"
 
 namespace {
-
-/// Processor time of this process so far: what runs beside it on the machine does not count.
-auto cpu_seconds() -> double {
-  timespec now{};
-  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
-  return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) * 1e-9;
-}
 
 /// Numbers that the compiler cannot foresee (Marsaglia's xorshift), so that neither loop becomes a formula.
 class Numbers {
@@ -66,12 +59,12 @@ auto with_tensair(std::uint64_t records) -> std::uint64_t {
 void run(std::uint64_t records, int repetitions, const std::filesystem::path& json) {
   std::vector<double> hand, ours;
   for (int i = 0; i < repetitions; ++i) {
-    auto start = cpu_seconds();
+    auto start = bench::cpu_seconds();
     const auto expected = by_hand(records);
-    hand.push_back(static_cast<double>(records) / (cpu_seconds() - start));
-    start = cpu_seconds();
+    hand.push_back(static_cast<double>(records) / (bench::cpu_seconds() - start));
+    start = bench::cpu_seconds();
     const auto sum = with_tensair(records);
-    ours.push_back(static_cast<double>(records) / (cpu_seconds() - start));
+    ours.push_back(static_cast<double>(records) / (bench::cpu_seconds() - start));
     if (sum != expected) throw tensair::Error("the two sums differ");
   }
   const auto limit = bench::median(hand), reached = bench::median(ours);

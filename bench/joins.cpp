@@ -10,7 +10,6 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
-#include <ctime>
 #include <deque>
 #include <functional>
 #include <optional>
@@ -19,6 +18,7 @@
 #include <vector>
 
 #include "report.hpp"
+#include "seconds.hpp"
 #include "statistics.hpp"
 
 namespace {
@@ -127,19 +127,13 @@ auto with_tensair(const Workload& work) -> Joined {
   return joined;
 }
 
-auto cpu_seconds() -> double {
-  timespec now{};
-  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
-  return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) * 1e-9;
-}
-
 void run(const Workload& work, int repetitions, const std::filesystem::path& json) {
   const auto expected = by_hand(work);
   std::vector<double> hand, ours;
   const auto measure = [&](auto join, std::vector<double>& rates) {
-    const double start = cpu_seconds();
+    const double start = bench::cpu_seconds();
     const auto joined = join(work);
-    rates.push_back(2.0 * static_cast<double>(work.records) / (cpu_seconds() - start));
+    rates.push_back(2.0 * static_cast<double>(work.records) / (bench::cpu_seconds() - start));
     if (joined != expected) throw tensair::Error("the pairs differ from those of the loop by hand");
   };
   for (int i = 0; i < repetitions; ++i) {

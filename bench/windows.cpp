@@ -12,7 +12,6 @@
 #include <array>
 #include <chrono>
 #include <cstdint>
-#include <ctime>
 #include <functional>
 #include <optional>
 #include <string>
@@ -20,6 +19,7 @@
 #include <vector>
 
 #include "report.hpp"
+#include "seconds.hpp"
 #include "statistics.hpp"
 
 namespace {
@@ -160,15 +160,6 @@ auto sums(std::uint64_t n, std::uint64_t keys, Windows windows) -> Sum {
   return sum;
 }
 
-auto cpu_seconds() -> double {
-  timespec now{};
-  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
-  return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) * 1e-9;
-}
-auto wall_seconds() -> double {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
-
 struct Side {
   std::string system, label;
   std::function<Sum()> run;
@@ -180,10 +171,10 @@ auto alternate(std::vector<Side>& sides, std::uint64_t events, int repetitions) 
   std::vector<Sum> sums(sides.size());
   for (int i = 0; i < repetitions; ++i) {
     for (std::size_t k = 0; k < sides.size(); ++k) {
-      const double cpu = cpu_seconds(), wall = wall_seconds();
+      const double cpu = bench::cpu_seconds(), wall = bench::wall_seconds();
       sums[k] = sides[k].run();
-      sides[k].a_cpu_second.push_back(static_cast<double>(events) / (cpu_seconds() - cpu));
-      sides[k].a_second.push_back(static_cast<double>(events) / (wall_seconds() - wall));
+      sides[k].a_cpu_second.push_back(static_cast<double>(events) / (bench::cpu_seconds() - cpu));
+      sides[k].a_second.push_back(static_cast<double>(events) / (bench::wall_seconds() - wall));
     }
   }
   return sums;

@@ -13,7 +13,6 @@
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
-#include <ctime>
 #include <fstream>
 #include <functional>
 #include <iterator>
@@ -25,6 +24,7 @@
 #include <tensair/pipeline.hpp>
 
 #include "report.hpp"
+#include "seconds.hpp"
 #include "statistics.hpp"
 
 namespace {
@@ -178,16 +178,6 @@ auto running(const Text& text) -> Counted {
   return counted;
 }
 
-auto cpu_seconds() -> double {
-  timespec now{};
-  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
-  return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) * 1e-9;
-}
-
-auto wall_seconds() -> double {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
-
 struct Side {
   std::string system, label;
   std::function<Counted()> count;
@@ -203,10 +193,10 @@ void run(const Text& text, int repetitions, const std::filesystem::path& json) {
                   {"tensair, parallel(2)", "tensair, parallel(2)", [&] { return with_tensair(text, 2); }}};
   for (int i = 0; i < repetitions; ++i) {
     for (auto& side : sides) {
-      const double cpu = cpu_seconds(), wall = wall_seconds();
+      const double cpu = bench::cpu_seconds(), wall = bench::wall_seconds();
       const auto counted = side.count();
-      side.a_cpu_second.push_back(static_cast<double>(expected.words) / (cpu_seconds() - cpu));
-      side.a_second.push_back(static_cast<double>(expected.words) / (wall_seconds() - wall));
+      side.a_cpu_second.push_back(static_cast<double>(expected.words) / (bench::cpu_seconds() - cpu));
+      side.a_second.push_back(static_cast<double>(expected.words) / (bench::wall_seconds() - wall));
       if (counted != expected) throw tensair::Error("the counts differ", side.label);
     }
   }

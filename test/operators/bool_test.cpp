@@ -3,29 +3,11 @@
 #include <functional>
 
 #include "catch.hpp"
-#include "support/streams.hpp"
+#include "support/bools.hpp"
 
 using namespace tensair;
 using namespace tensair::test;
 using namespace std::chrono_literals;
-
-namespace {
-
-/// Whether each of the numbers 0 to 99 is divisible by three: 34 are.
-auto divisible(Pipeline& pipeline) {
-  return pipeline.source(SharedNumbers{100}).map([](int n) { return n % 3 == 0; });
-}
-auto timed(Pipeline& pipeline) {
-  return pipeline.source(SharedNumbers{100})
-      .assign_timestamps([](int n) { return EventTime{std::chrono::microseconds{n}}; })
-      .map([](int n) { return n % 3 == 0; });
-}
-
-auto some_topologies() -> std::vector<Topology> {
-  return {{1, 1, false}, {2, 2, false}, {5, 3, false}, {2, 1, true}};
-}
-
-}  // namespace
 
 TEST_CASE("streams of bool flow through exchanges, forks, merges and batches", "[operators][bool]") {
   for (const auto& topology : some_topologies()) {

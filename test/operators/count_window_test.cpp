@@ -5,23 +5,13 @@
 
 #include "catch.hpp"
 #include "support/dealt.hpp"
-#include "support/streams.hpp"
+#include "support/events.hpp"
 
 using namespace tensair;
 using namespace tensair::test;
 using namespace std::chrono_literals;
 
 namespace {
-
-struct Event {
-  int key = 0;
-  int value = 0;
-  std::int64_t time = 0;  // µs
-};
-
-auto time_of(const Event& event) -> EventTime {
-  return EventTime{std::chrono::microseconds{event.time}};
-}
 
 /// The sums of each key in the order of its windows.
 using Sums = std::map<int, std::vector<std::int64_t>>;

@@ -6,39 +6,13 @@
 
 #include "catch.hpp"
 #include "support/dealt.hpp"
-#include "support/streams.hpp"
+#include "support/events.hpp"
 
 using namespace tensair;
 using namespace tensair::test;
 using namespace std::chrono_literals;
 
 namespace {
-
-struct Event {
-  int key = 0;
-  int value = 0;
-  std::int64_t time = 0;  // µs
-};
-
-auto at(std::int64_t microseconds) -> EventTime {
-  return EventTime{std::chrono::microseconds{microseconds}};
-}
-auto time_of(const Event& event) -> EventTime {
-  return at(event.time);
-}
-
-/// Watermarks come from records with the key -1, and are their time.
-auto with_marks(Pipeline& pipeline, const std::vector<Event>& all) {
-  return pipeline.source(all)
-      .assign_timestamps(time_of, punctuated([](const Event& event, EventTime) -> std::optional<EventTime> {
-                           if (event.key != -1) return std::nullopt;
-                           return at(event.time);
-                         }))
-      .filter([](const Event& event) { return event.key != -1; });
-}
-auto mark(std::int64_t time) -> Event {
-  return {-1, 0, time};
-}
 
 using Emitted = std::vector<std::tuple<std::int64_t, std::int64_t, std::int64_t>>;  // start, end, sum
 

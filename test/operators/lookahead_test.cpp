@@ -4,23 +4,13 @@
 
 #include "catch.hpp"
 #include "support/dealt.hpp"
-#include "support/streams.hpp"
+#include "support/events.hpp"
 
 using namespace tensair;
 using namespace tensair::test;
 using namespace std::chrono_literals;
 
 namespace {
-
-struct Event {
-  int key = 0;
-  int value = 0;
-  std::int64_t time = 0;  // µs
-};
-
-auto at(std::int64_t microseconds) -> EventTime {
-  return EventTime{std::chrono::microseconds{microseconds}};
-}
 
 using Sums = std::map<std::tuple<int, EventTime, EventTime>, std::int64_t>;
 

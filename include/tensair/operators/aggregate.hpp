@@ -38,6 +38,11 @@ using AggregateState = std::remove_cvref_t<decltype(std::declval<A&>().init())>;
 template <class A>
 using AggregateResult = std::remove_cvref_t<decltype(std::declval<A&>().result(std::declval<AggregateState<A>&>()))>;
 
+/// Whether adding a record of type T cannot fail.
+template <class A, class T>
+inline constexpr bool adding_is_safe = noexcept(std::declval<A&>().add(std::declval<AggregateState<A>&>(),
+                                                                       std::declval<const T&>()));
+
 /// An aggregate made of lambdas.
 template <class State, class Add, class Merge, class Result>
 struct AggregateOf {

@@ -61,7 +61,11 @@ class KeyWindowStage : public WindowStage<KeyWindowStage<Windows, Parts, Next>, 
     keys_->prefetch_slot(hash);
     return hash;
   }
-  void fetch(std::uint64_t hash) { fetch_all(keys_->expected(hash)); }
+  void fetch(std::uint64_t hash) {
+    // An entry may lie across two lines of memory.
+    if (const Entry* entry = keys_->expected(hash))
+      __builtin_prefetch(reinterpret_cast<const char*>(entry) + sizeof(Entry) - 1);
+  }
 
  private:
   template <class R>
@@ -177,11 +181,6 @@ class KeyWindowStage : public WindowStage<KeyWindowStage<Windows, Parts, Next>, 
     }
   }
 
-  // An entry may lie across two lines of memory.
-  static void fetch_all(const Entry* entry) {
-    if (entry != nullptr) __builtin_prefetch(reinterpret_cast<const char*>(entry) + sizeof(Entry) - 1);
-  }
-
   auto due() const -> EventTime { return timers_->first(); }
 
   auto fire() -> bool {
@@ -192,7 +191,7 @@ class KeyWindowStage : public WindowStage<KeyWindowStage<Windows, Parts, Next>, 
       fire_one(timers_->take([this](const Owned<Key>& key, bool very_near) {
         const auto hash = this->hash_of(key);
         if (very_near) {
-          fetch_all(keys_->expected(hash));
+          fetch(hash);
         } else {
           keys_->prefetch_slot(hash);
         }
@@ -267,9 +266,7 @@ inline constexpr bool window_looks_ahead = false;
 template <class Parts>
 requires(!std::is_void_v<typename Parts::Record> &&
          !Parts::processing_time) inline constexpr bool window_looks_ahead<Parts> =
-    may_look_ahead<typename Parts::Record,
-                   Parts::Function::template never_throws<typename Parts::Record>&& noexcept(
-                       std::declval<typename Parts::A&>().add(std::declval<typename Parts::State&>(),
-                                                              std::declval<const typename Parts::Record&>()))>;
+    may_look_ahead<typename Parts::Record, (Parts::Function::template never_throws<typename Parts::Record> &&
+                                            adding_is_safe<typename Parts::A, typename Parts::Record>)>;
 
 }  // namespace tensair::operators

@@ -25,8 +25,7 @@ template <class W, class A, class T>
 inline constexpr bool adds_in_front = false;
 template <class W, class A, class T>
 requires(std::is_base_of_v<SlidingWindows, W>) inline constexpr bool adds_in_front<W, A, T> =
-    noexcept(std::declval<A&>().add(std::declval<AggregateState<A>&>(), std::declval<const T&>())) &&
-    std::copy_constructible<A> && std::copy_constructible<AggregateState<A>>;
+    adding_is_safe<A, T> && std::copy_constructible<A> && std::copy_constructible<AggregateState<A>>;
 
 /// In front of the exchange. Passes records through if nothing is exchanged.
 template <class K, class Function, class Windows, class A, class Next>
