@@ -136,6 +136,7 @@ void TcpTransport::Cluster::on_loss(Loss loss) {
 void TcpTransport::Cluster::connect(const Identity& identity) {
   {
     const std::lock_guard lock{mutex_};
+    if (failure_) std::rethrow_exception(failure_);
     if (life_ != Life::fresh) throw Error("a transport can be connected only once");
     life_ = Life::connecting;
   }
@@ -206,7 +207,8 @@ void TcpTransport::Cluster::disconnect() {
 void TcpTransport::Cluster::abort(const std::string& reason) {
   {
     const std::lock_guard lock{mutex_};
-    if (life_ == Life::connecting && !failure_) {
+    // Also of one that is not connected yet: a `connect` that comes a moment later must not wait, nor think all is well.
+    if ((life_ == Life::fresh || life_ == Life::connecting) && !failure_) {
       failure_ = std::make_exception_ptr(Error("this node gave up while the nodes were coming together: " + reason));
       changed_.notify_all();
     }
