@@ -30,27 +30,28 @@ auto counted(std::size_t size, std::size_t alignment) -> void* {
 
 }  // namespace
 
-// Arrays' versions call these; so does the library's nothrow version, but not a sanitizer's.
-auto operator new(std::size_t size) -> void* {
+// Arrays' versions call these; so does the library's nothrow version, but not a sanitizer's. Not inlined: g++ warns of
+// a free() that it can see and a malloc() that it cannot.
+[[gnu::noinline]] auto operator new(std::size_t size) -> void* {
   return counted(size, 1);
 }
-auto operator new(std::size_t size, std::align_val_t alignment) -> void* {
+[[gnu::noinline]] auto operator new(std::size_t size, std::align_val_t alignment) -> void* {
   return counted(size, static_cast<std::size_t>(alignment));
 }
-auto operator new(std::size_t size, const std::nothrow_t&) noexcept -> void* {
+[[gnu::noinline]] auto operator new(std::size_t size, const std::nothrow_t&) noexcept -> void* {
   allocated.fetch_add(1, std::memory_order_relaxed);
   return std::malloc(std::max<std::size_t>(size, 1));
 }
-void operator delete(void* memory) noexcept {
+[[gnu::noinline]] void operator delete(void* memory) noexcept {
   std::free(memory);
 }
-void operator delete(void* memory, std::size_t) noexcept {
+[[gnu::noinline]] void operator delete(void* memory, std::size_t) noexcept {
   std::free(memory);
 }
-void operator delete(void* memory, std::align_val_t) noexcept {
+[[gnu::noinline]] void operator delete(void* memory, std::align_val_t) noexcept {
   std::free(memory);
 }
-void operator delete(void* memory, std::size_t, std::align_val_t) noexcept {
+[[gnu::noinline]] void operator delete(void* memory, std::size_t, std::align_val_t) noexcept {
   std::free(memory);
 }
 
