@@ -294,6 +294,15 @@ class Stream {
   auto rebalance() && { return over<T>("rebalance", operators::InTurn<false>{}, op_->parallel); }
   auto rebalance() & { return use().rebalance(); }
 
+  /// Each instance's records go on to the instance of the same number on the same node, in order, and the operators from
+  /// here on are tasks of their own. Two costly operators, otherwise one loop, then run on two cores.
+  ///
+  /// @code
+  /// pipeline.source(pages).map(parse).forward().map(rank).sink(print);
+  /// @endcode
+  auto forward() && { return over<T>("forward", operators::ToOwnTask{}, op_->parallel); }
+  auto forward() & { return use().forward(); }
+
   /// Every instance on every node gets every record.
   auto broadcast() && { return over<T>("broadcast", operators::ToAll{}, op_->parallel); }
   auto broadcast() & { return use().broadcast(); }

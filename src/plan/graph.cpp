@@ -91,6 +91,8 @@ auto to_string(Edge edge) -> std::string {
       return "feedback";
     case Edge::route:
       return "route";
+    case Edge::forward:
+      return "forward";
     case Edge::local:
       return "local";
   }

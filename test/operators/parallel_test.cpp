@@ -164,3 +164,65 @@ TEST_CASE("explain shows one task where nothing is exchanged", "[operators][para
   CHECK(pipeline.graph()->explain(1).find("task 1") == std::string::npos);
   CHECK(pipeline.graph()->explain(2).find("task 2") != std::string::npos);
 }
+
+TEST_CASE("forward keeps instances and order, and makes a task of what is behind", "[operators][parallel]") {
+  for (const auto& topology : topologies()) {
+    for (const int parallel : {1, 3}) {
+      INFO(topology.name() << ", parallel " << parallel);
+      const auto records = result_of<std::pair<int, int>>(topology, [&](Pipeline& pipeline) {
+        return pipeline.source(SharedNumbers{5'000})
+            .parallel(parallel)
+            .map([](int n) { return n; })
+            .forward()
+            .map([instance = -1, instances = topology.nodes * parallel](int n) mutable {
+              if (instance < 0) instance = n % instances;
+              return std::pair(instance, n);
+            })
+            .collect();
+      });
+      const int instances = topology.nodes * parallel;
+      std::vector<int> last(static_cast<std::size_t>(instances), -1);
+      std::vector<int> all;
+      for (const auto& [instance, n] : records) {
+        CHECK(instance == n % instances);
+        CHECK(last[static_cast<std::size_t>(instance)] < n);
+        last[static_cast<std::size_t>(instance)] = n;
+        all.push_back(n);
+      }
+      CHECK(sorted(all) == numbers(5'000));
+    }
+  }
+}
+
+TEST_CASE("without forward each record passes both operators before the next one comes", "[operators][parallel]") {
+  const auto calls = [](bool apart, std::uint64_t seed) {
+    std::vector<std::string> seen;
+    testing::Cluster cluster{{.nodes = 1, .seed = seed}};
+    cluster.run([&](Pipeline& pipeline) {
+      const auto front = [&](int n) { return seen.push_back("front"), n; };
+      const auto back = [&](int) { seen.push_back("back"); };
+      auto stream = pipeline.source(numbers(3)).map(front);
+      if (apart) {
+        std::move(stream).forward().sink(back);
+      } else {
+        std::move(stream).sink(back);
+      }
+    });
+    return seen;
+  };
+  const auto in_turn = std::vector<std::string>{"front", "back", "front", "back", "front", "back"};
+  int out_of_turn = 0;
+  for (std::uint64_t seed = 0; seed < 20; ++seed) {
+    CHECK(calls(false, seed) == in_turn);
+    out_of_turn += calls(true, seed) != in_turn ? 1 : 0;
+  }
+  CHECK(out_of_turn > 0);
+}
+
+TEST_CASE("explain shows the task behind forward", "[operators][parallel][plan]") {
+  Pipeline pipeline;
+  pipeline.source(numbers(3)).forward().map([](int n) { return n; }).sink([](int) {});
+  const auto text = pipeline.graph()->explain(1);
+  CHECK(text.find("forward #1                   forward from source #0") != std::string::npos);
+  CHECK(text.find("task 1") != std::string::npos);
+}

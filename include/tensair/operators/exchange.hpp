@@ -15,7 +15,8 @@
 // when the graph is written. Whether there is a channel between them is known only when it is built, from the number of
 // nodes and instances. If each instance in front has one behind that hears from no other (always so for one instance on
 // one node), the boundary holds that instance by value and calls it: one loop, no channel, no copy. Otherwise the
-// instances behind become tasks of their own with an inlet each, and the boundary routes records into outlets.
+// instances behind become tasks of their own with an inlet each, and the boundary routes records into outlets. That is
+// also what a user asks for who wants two tasks where one would do.
 
 namespace tensair::operators {
 
@@ -37,6 +38,12 @@ struct ToOwnNode {
   auto operator()(const T&, std::size_t) -> std::size_t {
     return 0;
   }
+};
+
+/// To the instance of the same number on the same node, which is a task of its own even so.
+struct ToOwnTask : ToOwnNode {
+  static constexpr auto edge = plan::Edge::forward;
+  static constexpr bool apart = true;
 };
 
 /// In turn to every instance. One that `may_forward` leaves records where they are if there are as many instances
@@ -71,6 +78,7 @@ struct ToAll {
 template <class T, class Stamp, class Fused>
 struct ExchangePlan {
   runtime::Reach reach;
+  bool apart;  // never one loop
   bool senders_everywhere, receivers_everywhere;
   std::shared_ptr<plan::Operator> from, to;
   std::optional<Fused> prototype;  // of the stages behind
@@ -83,7 +91,7 @@ struct ExchangePlan {
   TENSAIR_COLD void build(runtime::Node& node) {
     const runtime::EdgeShape shape{reach, senders_everywhere, receivers_everywhere, from->parallel,
                                    reach == runtime::Reach::first_node ? 1 : to->parallel};
-    fused = shape.one_to_one(node.count());
+    fused = !apart && shape.one_to_one(node.count());
     instances_left = fused ? shape.senders_on(node.rank()) : shape.receivers_on(node.rank());
     if (fused) return;
     if (reach != runtime::Reach::own_node) check_may_leave_node<T>(node);
@@ -182,10 +190,13 @@ struct ExchangeHead {
   TENSAIR_COLD void end(plan::Graph& graph, Fused fused) {
     using Plan = ExchangePlan<T, Stamp, Fused>;
     auto plan = std::make_shared<Plan>(
-        Plan{Routing::reach, Upstream::everywhere, everywhere, from, op, std::optional<Fused>(std::move(fused))});
-    graph.on_build([plan](runtime::Node& node) { plan->build(node); });
-    std::move(upstream).end(graph, BoundaryStage<T, Stamp, Routing, Fused>(plan, std::move(routing)));
+        Plan{Routing::reach, requires { Routing::apart;
   }
-};
+  , Upstream::everywhere, everywhere, from, op, std::optional<Fused>(std::move(fused))});
+graph.on_build([plan](runtime::Node& node) { plan->build(node); });
+std::move(upstream).end(graph, BoundaryStage<T, Stamp, Routing, Fused>(plan, std::move(routing)));
+}  // namespace tensair::operators
+}
+;
 
 }  // namespace tensair::operators

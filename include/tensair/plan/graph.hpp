@@ -29,6 +29,7 @@ enum class Edge {
   merge,      ///< from several streams into one
   feedback,   ///< back to the beginning of a loop
   route,      ///< to the model replica that has room
+  forward,    ///< to the instance of the same number, a task of its own
   local,      ///< through a queue in memory, to another task of the same node
 };
 
