@@ -25,8 +25,8 @@ auto replica_channel(const plan::Operator& op, int replica) -> net::ChannelId {
 
 struct ModelRuntime::State {
   std::shared_ptr<Exchange> exchange;
-  std::vector<std::shared_ptr<Replica>> replicas;                      // of this node
-  std::vector<std::shared_ptr<runtime::Inlet<PredictReply>>> replies;  // by use
+  std::vector<std::shared_ptr<Replica>> replicas;     // of this node
+  std::vector<runtime::Inlet<PredictReply>> replies;  // by use
 };
 
 ModelRuntime::ModelRuntime(std::string name, std::shared_ptr<plan::Operator> op, MakeLearner make, ModelOptions options)
@@ -116,7 +116,7 @@ void ModelRuntime::build(runtime::Node& node) {
 
 template <class T>
 auto ModelRuntime::outlets(runtime::Node& node, std::size_t use,
-                           const std::vector<std::vector<std::shared_ptr<runtime::Inlet<T>>>>& inlets)
+                           const std::vector<std::vector<runtime::Inlet<T>>>& inlets)
     -> std::vector<runtime::Outlet<T>> {
   std::vector<runtime::Outlet<T>> outlets;
   const auto& op = *uses_[use].op;
@@ -136,19 +136,19 @@ auto ModelRuntime::outlets(runtime::Node& node, std::size_t use,
 }
 
 auto ModelRuntime::batch_outlets(runtime::Node& node, std::size_t use) -> std::vector<runtime::Outlet<TensorBatch>> {
-  std::vector<std::vector<std::shared_ptr<runtime::Inlet<TensorBatch>>>> inlets(uses_.size());
+  std::vector<std::vector<runtime::Inlet<TensorBatch>>> inlets(uses_.size());
   for (auto& replica : state_->replicas) inlets[use].push_back(replica->batches(use));
   return outlets(node, use, inlets);
 }
 
 auto ModelRuntime::request_outlets(runtime::Node& node, std::size_t use)
     -> std::vector<runtime::Outlet<PredictRequest>> {
-  std::vector<std::vector<std::shared_ptr<runtime::Inlet<PredictRequest>>>> inlets(uses_.size());
+  std::vector<std::vector<runtime::Inlet<PredictRequest>>> inlets(uses_.size());
   for (auto& replica : state_->replicas) inlets[use].push_back(replica->requests(use));
   return outlets(node, use, inlets);
 }
 
-void ModelRuntime::set_reply_inlet(std::size_t use, std::shared_ptr<runtime::Inlet<PredictReply>> inlet) {
+void ModelRuntime::set_reply_inlet(std::size_t use, runtime::Inlet<PredictReply> inlet) {
   state_->replies.resize(uses_.size());
   state_->replies[use] = std::move(inlet);
 }
@@ -170,11 +170,11 @@ auto ModelRuntime::make_input(runtime::Node& node, std::size_t use, int replica)
   const auto channel = replica_channel(*one.op, replica);
   detail::ReplicaInput input;
   if (one.kind == Kind::predict) {
-    input.requests = std::make_shared<runtime::Inlet<PredictRequest>>(node, channel, senders, detail::batch_credits,
-                                                                      runtime::Granting::prefer_local);
+    input.requests =
+        runtime::Inlet<PredictRequest>(node, channel, senders, detail::batch_credits, runtime::Granting::prefer_local);
   } else if (one.kind != Kind::validate || replica == 0) {
-    input.batches = std::make_shared<runtime::Inlet<TensorBatch>>(node, channel, senders, detail::batch_credits,
-                                                                  runtime::Granting::prefer_local);
+    input.batches =
+        runtime::Inlet<TensorBatch>(node, channel, senders, detail::batch_credits, runtime::Granting::prefer_local);
   }
   return input;
 }

@@ -58,14 +58,14 @@ void Replica::open() {
   exchange_->bind(number_, *this);
   const auto connect = [this](const auto& inlet, auto& sender) {
     if (!inlet || !*inlet) return;
-    using Inlet = std::remove_cvref_t<decltype(**inlet)>;
+    using Inlet = std::remove_cvref_t<decltype(*inlet)>;
     sender.emplace().connect(runtime::Outlet<typename Inlet::Item>(*inlet, operators::chunk_credits), *this);
   };
   for (std::size_t i = 0; i < uses_.size(); ++i) {
     auto& use = uses_[i];
-    if (use.input.batches) use.input.batches->bind(*this);
+    if (use.input.batches) use.input.batches.bind(*this);
     if (use.input.requests) {
-      use.input.requests->bind(*this);
+      use.input.requests.bind(*this);
       use.input.replies = model_.reply_outlets(node_, i);
     }
     connect(model_.uses_[i].train_steps, use.train_steps);
@@ -160,7 +160,7 @@ auto Replica::learn() -> bool {
   for (std::size_t k = 0; k < uses_.size(); ++k) {
     auto& use = uses_[(turn_ + k) % uses_.size()];
     if (!use.input.batches) continue;
-    auto batch = use.input.batches->take();
+    auto batch = use.input.batches.take();
     if (!batch) continue;
     if (use.kind == Kind::validate) {
       use.held_out.push_back(std::move(*batch));
@@ -275,7 +275,7 @@ void Replica::publish(const TensorBatch& batch, std::shared_ptr<std::vector<floa
 auto Replica::answer() -> bool {
   for (auto& use : uses_) {
     if (!use.input.requests) continue;
-    auto request = use.input.requests->take();
+    auto request = use.input.requests.take();
     if (!request) continue;
     at::Tensor output;
     try {
@@ -296,7 +296,7 @@ auto Replica::answer() -> bool {
 void Replica::finish_training_if_ended() {
   if (training_ended_) return;
   for (const auto& use : uses_) {
-    if (use.input.batches && use.kind != Kind::validate && !use.input.batches->ended()) return;
+    if (use.input.batches && use.kind != Kind::validate && !use.input.batches.ended()) return;
   }
   training_ended_ = true;
   exchange_->finish(number_);
@@ -304,7 +304,7 @@ void Replica::finish_training_if_ended() {
 }
 
 void Replica::validate_if_due(Use& use, bool final) {
-  if (use.kind != Kind::validate || !use.input.batches || !use.input.batches->ended() || use.validated_last) return;
+  if (use.kind != Kind::validate || !use.input.batches || !use.input.batches.ended() || use.validated_last) return;
   const auto seen = examples_seen();
   std::vector<std::uint64_t> due;  // several, when deltas brought more examples than lie between two validations
   for (; use.every > 0 && use.next <= seen; use.next += use.every) due.push_back(use.next);
@@ -325,7 +325,7 @@ void Replica::validate_if_due(Use& use, bool final) {
 
 auto Replica::requests_ended() const -> bool {
   return std::all_of(uses_.begin(), uses_.end(),
-                     [](const Use& use) { return !use.input.requests || use.input.requests->ended(); });
+                     [](const Use& use) { return !use.input.requests || use.input.requests.ended(); });
 }
 
 auto Replica::validated() const -> bool {

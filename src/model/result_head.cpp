@@ -45,7 +45,7 @@ ResultHead<R>::ResultHead(std::shared_ptr<plan::Operator> op, std::shared_ptr<Mo
           .senders = [model = std::move(model)](const runtime::Node& node) { return model->local_replicas(node); }})) {}
 
 template <class R>
-auto ResultHead<R>::inlet() const -> std::shared_ptr<std::shared_ptr<runtime::Inlet<std::vector<R>>>> {
+auto ResultHead<R>::inlet() const -> std::shared_ptr<runtime::Inlet<std::vector<R>>> {
   return queue_->inlet;
 }
 

@@ -1,5 +1,8 @@
 #include <fmt/format.h>
+
+#include <algorithm>
 #include <tensair/runtime/channel.hpp>
+#include <utility>
 
 namespace tensair::runtime {
 namespace detail {
@@ -22,6 +25,169 @@ auto MessageQueue::next() -> std::unique_ptr<net::Message> {
   auto message = std::move(messages_.front());
   messages_.pop_front();
   return message;
+}
+
+AnyInlet::AnyInlet(Node& node, net::ChannelId channel, std::size_t senders, std::size_t credits, Granting granting,
+                   ReadParcel read)
+    : node_(node),
+      channel_(channel),
+      senders_(senders),
+      granting_(granting),
+      read_(read),
+      withheld_(static_cast<std::size_t>(node.count())) {
+  if (granting == Granting::prefer_local) {
+    for (std::size_t rank = 0; rank < std::min(senders, withheld_.size()); ++rank) {
+      if (static_cast<net::Rank>(rank) != node.rank()) withheld_[rank] = credits;
+    }
+  }
+  if (read != nullptr && node.count() > 1) {
+    node.transport().receive(channel, [this](net::Rank from, const net::Payload& payload) { arrive(from, payload); });
+  }
+}
+
+// From an outlet on this node.
+void AnyInlet::put(std::unique_ptr<Parcel> item, std::shared_ptr<CreditReturn> credit) {
+  {
+    const std::lock_guard lock{mutex_};
+    items_.push_back({std::move(item), node_.rank(), 0, std::move(credit)});
+  }
+  wake();
+}
+
+// One sender has ended.
+void AnyInlet::end() {
+  {
+    const std::lock_guard lock{mutex_};
+    ++ended_;
+  }
+  wake();
+}
+
+auto AnyInlet::take() -> std::unique_ptr<Parcel> {
+  auto entry = take_entry();
+  return entry ? std::move(entry->item) : nullptr;
+}
+
+auto AnyInlet::exchange(std::unique_ptr<Parcel>& used) -> bool {
+  if (std::exchange(used_is_local_, false) && used) {
+    used->clear();
+    const std::lock_guard lock{mutex_};
+    spares_.push_back(std::move(used));
+  }
+  auto entry = take_entry();
+  if (!entry) return false;
+  used_is_local_ = entry->credit != nullptr;
+  used = std::move(entry->item);
+  return true;
+}
+
+auto AnyInlet::spare() -> std::unique_ptr<Parcel> {
+  const std::lock_guard lock{mutex_};
+  if (spares_.empty()) return nullptr;
+  auto item = std::move(spares_.back());
+  spares_.pop_back();
+  return item;
+}
+
+auto AnyInlet::ended() const -> bool {
+  const std::lock_guard lock{mutex_};
+  return ended_ == senders_ && items_.empty();
+}
+
+auto AnyInlet::take_entry() -> std::optional<Entry> {
+  std::optional<Entry> entry;
+  bool hungry = false;
+  {
+    const std::lock_guard lock{mutex_};
+    if (!items_.empty()) {
+      entry.emplace(std::move(items_.front()));
+      items_.pop_front();
+    }
+    hungry = items_.empty();
+  }
+  if (entry) {
+    if (entry->credit) {
+      entry->credit->give(1);
+    } else if (granting_ == Granting::prefer_local) {
+      ++withheld_[static_cast<std::size_t>(entry->from)];
+    } else if (granting_ == Granting::always) {
+      send_credits(node_, entry->from, channel_, entry->sender, 1);
+    }
+  }
+  if (hungry && granting_ == Granting::prefer_local) invite();
+  return entry;
+}
+
+void AnyInlet::arrive(net::Rank from, const net::Payload& payload) {
+  net::Reader reader{payload};
+  if (reader.read<std::uint8_t>() == end_mark) {
+    end();
+    return;
+  }
+  const auto sender = reader.read<SenderId>();
+  auto item = read_(reader);
+  {
+    const std::lock_guard lock{mutex_};
+    items_.push_back({std::move(item), from, sender, nullptr});
+  }
+  wake();
+}
+
+// Nothing waits here: let the other nodes send.
+void AnyInlet::invite() {
+  for (std::size_t rank = 0; rank < withheld_.size(); ++rank) {
+    if (withheld_[rank] == 0) continue;
+    send_credits(node_, static_cast<net::Rank>(rank), channel_, 0, std::exchange(withheld_[rank], 0));
+  }
+}
+
+void AnyInlet::wake() const {
+  if (auto* owner = owner_.load(std::memory_order_acquire)) owner->wake();
+}
+
+void AnyOutlet::Credits::give(std::size_t credits) {
+  count.fetch_add(credits, std::memory_order_acq_rel);
+  if (auto* task = owner.load(std::memory_order_acquire)) task->wake();
+}
+
+AnyOutlet::AnyOutlet(std::shared_ptr<AnyInlet> inlet, std::size_t credits)
+    : inlet_(std::move(inlet)), credits_(std::make_shared<Credits>(credits)) {}
+
+AnyOutlet::AnyOutlet(Node& node, net::Rank to, net::ChannelId channel, std::size_t credits, SenderId sender)
+    : node_(&node),
+      to_(to),
+      channel_(channel),
+      sender_(sender),
+      credits_(std::make_shared<Credits>(credits)),
+      queue_(std::make_shared<MessageQueue>()) {}
+
+void AnyOutlet::put(std::unique_ptr<Parcel> item) {
+  credits_->count.fetch_sub(1, std::memory_order_acq_rel);
+  if (inlet_) {
+    inlet_->put(std::move(item), credits_);
+    return;
+  }
+  const auto owned = std::shared_ptr<const Parcel>(std::move(item));
+  net::Writer writer{channel_};
+  writer.write(item_mark);
+  writer.write(sender_);
+  owned->write(writer);
+  post(writer.finish(owned));
+}
+
+void AnyOutlet::end() {
+  if (inlet_) {
+    inlet_->end();
+    return;
+  }
+  net::Writer writer{channel_};
+  writer.write(end_mark);
+  post(writer.finish());
+}
+
+void AnyOutlet::post(std::unique_ptr<net::Message> message) {
+  queue_->push(std::move(message));
+  node_->transport().link(to_).ready(net::Lane::data, queue_);
 }
 
 }  // namespace detail

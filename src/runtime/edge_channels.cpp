@@ -55,4 +55,47 @@ auto channel_of_receiver(net::ChannelId first, int index) -> net::ChannelId {
   return first | static_cast<net::ChannelId>(index) << receiver_shift;
 }
 
+EdgeChannels::EdgeChannels(Node& node, net::ChannelId first, const EdgeShape& shape, std::size_t credits,
+                           detail::ReadParcel read)
+    : node_(node), first_(first), shape_(shape), credits_(credits), may_leave_node_(read != nullptr) {
+  for (int i = 0; i < shape.receivers_on(node.rank()); ++i) {
+    inlets_.push_back(std::make_shared<detail::AnyInlet>(node, channel_of_receiver(first, i),
+                                                         shape.senders_to(node.rank(), i, node.count()), credits,
+                                                         Granting::always, read));
+  }
+}
+
+auto EdgeChannels::connect() -> std::vector<std::vector<detail::AnyOutlet>> {
+  const auto senders = static_cast<std::size_t>(shape_.senders_on(node_.rank()));
+  std::vector<std::vector<detail::AnyOutlet>> outlets(senders);
+  // By receiver of each node: whom its credits are for.
+  std::vector<std::vector<std::shared_ptr<detail::CreditReturn>>> returns(static_cast<std::size_t>(shape_.receivers));
+  bool leaves_node = false;
+  for (std::size_t sender = 0; sender < senders; ++sender) {
+    const auto targets = targets_of(shape_, node_.rank(), static_cast<int>(sender), node_.count());
+    outlets[sender].resize(targets.size());
+    for (std::size_t i = 0; i < targets.size(); ++i) {
+      const auto& target = targets[i];
+      const auto index = static_cast<std::size_t>(target.index);
+      auto& outlet = outlets[sender][i];
+      if (target.rank == node_.rank()) {
+        outlet = detail::AnyOutlet(inlets_[index], credits_);
+      } else if (may_leave_node_) {
+        // What cannot be encoded stays on its node: whoever makes the edge has checked that.
+        leaves_node = true;
+        outlet = detail::AnyOutlet(node_, target.rank, channel_of_receiver(first_, target.index), credits_,
+                                   static_cast<detail::SenderId>(sender));
+        returns[index].resize(static_cast<std::size_t>(node_.count()) * senders);
+        returns[index][static_cast<std::size_t>(target.rank) * senders + sender] = outlet.credit_return();
+      }
+    }
+  }
+  if (leaves_node) {
+    for (int i = 0; i < shape_.receivers; ++i) {
+      receive_credits(node_, channel_of_receiver(first_, i), std::move(returns[static_cast<std::size_t>(i)]), senders);
+    }
+  }
+  return outlets;
+}
+
 }  // namespace tensair::runtime

@@ -70,7 +70,7 @@ template <class T>
 class LocalStage : public LastStage {
  public:
   using Inlet = runtime::Inlet<std::vector<T>>;
-  explicit LocalStage(std::shared_ptr<std::shared_ptr<Inlet>> inlet) : inlet_(std::move(inlet)) {}
+  explicit LocalStage(std::shared_ptr<Inlet> inlet) : inlet_(std::move(inlet)) {}
 
   template <class Stamp>
   void operator()(T record, Stamp) {
@@ -84,7 +84,7 @@ class LocalStage : public LastStage {
   auto blocked() -> bool { return sender_.blocked(); }
 
  private:
-  std::shared_ptr<std::shared_ptr<Inlet>> inlet_;
+  std::shared_ptr<Inlet> inlet_;
   ChunkSender<T> sender_;
 };
 
@@ -99,8 +99,7 @@ struct PredictHead {
   std::size_t use;
   PredictOptions options;
   Collate collate;
-  std::shared_ptr<std::shared_ptr<runtime::Inlet<std::vector<T>>>> inlet =
-      std::make_shared<std::shared_ptr<runtime::Inlet<std::vector<T>>>>();
+  std::shared_ptr<runtime::Inlet<std::vector<T>>> inlet = std::make_shared<runtime::Inlet<std::vector<T>>>();
 
   template <class Fused>
   void end(plan::Graph& graph, Fused fused) {

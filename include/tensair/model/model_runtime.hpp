@@ -47,7 +47,7 @@ namespace detail {
 /// Where the results of a train, evaluate or validate stream go on this node, once its inlet is made; null inside:
 /// nobody asked for them.
 template <class T>
-using ResultInlet = std::shared_ptr<std::shared_ptr<runtime::Inlet<std::vector<T>>>>;
+using ResultInlet = std::shared_ptr<runtime::Inlet<std::vector<T>>>;
 
 /// One stream that uses a model.
 struct ModelUse {
@@ -64,8 +64,8 @@ struct ModelUse {
 /// What a replica receives of one stream: batches to learn from, or requests to answer; both null when that stream is
 /// not for this replica.
 struct ReplicaInput {
-  std::shared_ptr<runtime::Inlet<TensorBatch>> batches;
-  std::shared_ptr<runtime::Inlet<PredictRequest>> requests;
+  runtime::Inlet<TensorBatch> batches;
+  runtime::Inlet<PredictRequest> requests;
   std::vector<std::optional<runtime::Outlet<PredictReply>>> replies;  ///< by node
 };
 
@@ -101,7 +101,7 @@ class ModelRuntime {
   auto batch_outlets(runtime::Node& node, std::size_t use) -> std::vector<runtime::Outlet<TensorBatch>>;
   auto request_outlets(runtime::Node& node, std::size_t use) -> std::vector<runtime::Outlet<PredictRequest>>;
   /// Where a predict stream's replies arrive: set by the stream's task, read by this node's replicas.
-  void set_reply_inlet(std::size_t use, std::shared_ptr<runtime::Inlet<PredictReply>> inlet);
+  void set_reply_inlet(std::size_t use, runtime::Inlet<PredictReply> inlet);
   static auto reply_channel(const plan::Operator& op) -> net::ChannelId;
 
   /// The learners of this node's replicas, in order; for tests, after the run.
@@ -116,8 +116,7 @@ class ModelRuntime {
   auto make_input(runtime::Node& node, std::size_t use, int replica) -> detail::ReplicaInput;
   auto reply_outlets(runtime::Node& node, std::size_t use) -> std::vector<std::optional<runtime::Outlet<PredictReply>>>;
   template <class T>
-  auto outlets(runtime::Node& node, std::size_t use,
-               const std::vector<std::vector<std::shared_ptr<runtime::Inlet<T>>>>& inlets)
+  auto outlets(runtime::Node& node, std::size_t use, const std::vector<std::vector<runtime::Inlet<T>>>& inlets)
       -> std::vector<runtime::Outlet<T>>;
 
   std::string name_;

@@ -61,20 +61,19 @@ class PredictTask final : public runtime::Task {
         options_(options),
         collate_(std::move(collate)),
         fused_(std::move(fused)),
-        inlet_(std::make_shared<runtime::Inlet<std::vector<T>>>(node, operators::channel_of(*op_), 1,
-                                                                operators::chunk_credits)),
-        replies_(std::make_shared<runtime::Inlet<PredictReply>>(node, ModelRuntime::reply_channel(*op_), 1, 0,
-                                                                runtime::Granting::never)) {
+        inlet_(runtime::Inlet<std::vector<T>>(node, operators::channel_of(*op_), 1, operators::chunk_credits)),
+        replies_(
+            runtime::Inlet<PredictReply>(node, ModelRuntime::reply_channel(*op_), 1, 0, runtime::Granting::never)) {
     model_->set_reply_inlet(use_, replies_);
   }
 
-  auto inlet() -> std::shared_ptr<runtime::Inlet<std::vector<T>>> { return inlet_; }
+  auto inlet() -> runtime::Inlet<std::vector<T>> { return inlet_; }
 
   void open() {
     operators::StageContext context{node_, *this};
     fused_.open(context);
-    inlet_->bind(*this);
-    replies_->bind(*this);
+    inlet_.bind(*this);
+    replies_.bind(*this);
     outlets_ = model_->request_outlets(node_, use_);
     for (auto& outlet : outlets_) outlet.bind(*this);
     order_ = local_first(outlets_, node_.rank());
@@ -96,13 +95,13 @@ class PredictTask final : public runtime::Task {
     if (fused_.blocked()) fused_.flush();
     if (finished_) return fused_.blocked() ? runtime::Turn::wait() : runtime::Turn::done();
     if (!fused_.blocked()) runtime::tick_if_due(node_, fused_);
-    while (auto reply = replies_->take()) asked_.at(reply->number).reply = std::move(*reply);
+    while (auto reply = replies_.take()) asked_.at(reply->number).reply = std::move(*reply);
     emit();
     bool room = true, ended = false;
     const Time now = node_.clock().now();
     do {
       gather(now);
-      ended = inlet_->ended();
+      ended = inlet_.ended();
       if (gathering_.empty() || (gathering_.size() < batch_size() && now < deadline_ && !ended)) break;
       room = ask();
       deadline_ = now + options_.max_delay;
@@ -120,7 +119,7 @@ class PredictTask final : public runtime::Task {
 
   void gather(Time now) {
     while (gathering_.size() < batch_size()) {
-      auto chunk = inlet_->take();
+      auto chunk = inlet_.take();
       if (!chunk) return;
       if (gathering_.empty()) deadline_ = now + options_.max_delay;
       for (auto& record : *chunk) gathering_.push_back(std::move(record));
@@ -179,8 +178,8 @@ class PredictTask final : public runtime::Task {
   PredictOptions options_;
   Collate collate_;
   Fused fused_;
-  std::shared_ptr<runtime::Inlet<std::vector<T>>> inlet_;
-  std::shared_ptr<runtime::Inlet<PredictReply>> replies_;
+  runtime::Inlet<std::vector<T>> inlet_;
+  runtime::Inlet<PredictReply> replies_;
   std::vector<runtime::Outlet<PredictRequest>> outlets_;
   std::vector<std::size_t> order_;
   std::deque<T> gathering_;

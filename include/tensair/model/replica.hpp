@@ -23,10 +23,8 @@ class Replica final : public runtime::Task {
   auto run() -> runtime::Turn override;
 
   auto learner() -> Learner& { return *learner_; }
-  auto batches(std::size_t use) -> std::shared_ptr<runtime::Inlet<TensorBatch>> { return uses_[use].input.batches; }
-  auto requests(std::size_t use) -> std::shared_ptr<runtime::Inlet<PredictRequest>> {
-    return uses_[use].input.requests;
-  }
+  auto batches(std::size_t use) -> runtime::Inlet<TensorBatch> { return uses_[use].input.batches; }
+  auto requests(std::size_t use) -> runtime::Inlet<PredictRequest> { return uses_[use].input.requests; }
 
   struct Figures {
     std::uint64_t steps = 0, examples = 0;

@@ -25,7 +25,7 @@ class ResultHead {
   ResultHead(std::shared_ptr<plan::Operator> op, std::shared_ptr<ModelRuntime> model);
 
   /// Where replicas put their results, once the node is built; null inside: nobody asked for them.
-  auto inlet() const -> std::shared_ptr<std::shared_ptr<runtime::Inlet<std::vector<R>>>>;
+  auto inlet() const -> std::shared_ptr<runtime::Inlet<std::vector<R>>>;
 
   /// Results go through `fused` on each replica's node.
   template <class Fused>

@@ -63,7 +63,7 @@ struct QueueHead {
 
   std::shared_ptr<plan::Operator> op;
   /// Filled when the node is built; whoever fills the queue holds the same pointer.
-  std::shared_ptr<std::shared_ptr<Inlet>> inlet = std::make_shared<std::shared_ptr<Inlet>>();
+  std::shared_ptr<Inlet> inlet = std::make_shared<Inlet>();
   /// How many outlets end on this node's inlet.
   std::function<std::size_t(const runtime::Node&)> senders;
 
@@ -72,7 +72,7 @@ struct QueueHead {
     auto stages = std::make_shared<std::optional<Fused>>(std::move(fused));
     graph.on_build([*this, stages](runtime::Node& node) {
       if (!everywhere && node.rank() != 0) return;
-      *inlet = std::make_shared<Inlet>(node, channel_of(*op), senders(node), chunk_credits);
+      *inlet = Inlet(node, channel_of(*op), senders(node), chunk_credits);
       auto task = std::make_shared<runtime::QueueTask<T, Stamp, Fused>>(node, op->title(), *inlet, senders(node),
                                                                         std::move(stages->value()));
       stages->reset();

@@ -1,11 +1,11 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
+#include <memory>
 #include <tensair/operators/batch.hpp>
 #include <tensair/operators/event_time.hpp>
 #include <tensair/operators/owned.hpp>
-#include <tensair/runtime/channel.hpp>
+#include <tensair/runtime/parcel_queue.hpp>
 #include <utility>
 #include <vector>
 
@@ -37,8 +37,6 @@ struct TimedChunk {
     idle = false;
   }
 
-  auto capacity() const -> std::size_t { return records.capacity(); }
-
   static constexpr bool serializes_members = true;
 
   template <class Archive>
@@ -57,24 +55,27 @@ using Chunk = std::conditional_t<is_timed<Stamp>, TimedChunk<Owned<T>>, std::vec
 template <class T, class Stamp = Untimed>
 class ChunkSender {
  public:
+  using Item = Chunk<T, Stamp>;
+
+  /// @param outlet  made for items of this type
   /// @param number  this sender's among those of the outlet's inlet
-  TENSAIR_COLD void connect(runtime::Outlet<Chunk<T, Stamp>> outlet, runtime::Task& task, std::uint32_t number = 0) {
-    outlet_.emplace(std::move(outlet));
-    outlet_->bind(task);
+  void connect(runtime::detail::AnyOutlet outlet, runtime::Task& task, std::uint32_t number = 0) {
+    queue_.connect(std::move(outlet), task);
     number_ = number;
   }
 
   void push(T record, Stamp stamp) {
+    if (!chunk_) make_room();
     if constexpr (is_timed<Stamp>) {
-      if (chunk_.records.empty()) make_room();
-      chunk_.records.push_back(OwnedRecord<T>::own(std::move(record)));
-      chunk_.times.push_back(stamp);
+      auto& chunk = chunk_->item;
+      chunk.records.push_back(OwnedRecord<T>::own(std::move(record)));
+      chunk.times.push_back(stamp);
       idle_ = false;
-      if (chunk_.records.size() >= chunk_size<T>) flush();
+      if (chunk.records.size() >= chunk_size<T>) flush();
     } else {
-      if (chunk_.empty()) make_room();
-      chunk_.push_back(OwnedRecord<T>::own(std::move(record)));
-      if (chunk_.size() >= chunk_size<T>) flush();
+      auto& chunk = chunk_->item;
+      chunk.push_back(OwnedRecord<T>::own(std::move(record)));
+      if (chunk.size() >= chunk_size<T>) flush();
     }
   }
 
@@ -88,52 +89,49 @@ class ChunkSender {
 
   void flush() {
     if constexpr (is_timed<Stamp>) {
-      if (!chunk_.records.empty() || watermark_ != sent_watermark_ || idle_ != sent_idle_) {
-        chunk_.watermark = sent_watermark_ = watermark_;
-        chunk_.idle = sent_idle_ = idle_;
-        chunk_.sender = number_;
-        waiting_.push_back(std::exchange(chunk_, {}));
+      if (chunk_ || watermark_ != sent_watermark_ || idle_ != sent_idle_) {
+        if (!chunk_) chunk_ = empty_chunk();
+        auto& chunk = chunk_->item;
+        chunk.watermark = sent_watermark_ = watermark_;
+        chunk.idle = sent_idle_ = idle_;
+        chunk.sender = number_;
+        queue_.push(std::move(chunk_));
       }
     } else {
-      if (!chunk_.empty()) waiting_.push_back(std::exchange(chunk_, {}));
+      if (chunk_) queue_.push(std::move(chunk_));
     }
-    while (!waiting_.empty() && outlet_->credits() > 0) {
-      outlet_->put(std::move(waiting_.front()));
-      waiting_.pop_front();
-    }
-    if (finishing_ && !ended_ && waiting_.empty()) {
-      ended_ = true;
-      outlet_->end();
-    }
+    queue_.send();
   }
 
   void finish() {
-    finishing_ = true;
     flush();
+    queue_.finish();
   }
 
-  auto blocked() const -> bool { return !waiting_.empty() || (finishing_ && !ended_); }
+  auto blocked() const -> bool { return queue_.blocked(); }
 
  private:
+  // With the memory of one that has been worked through, if there is one.
+  auto empty_chunk() -> runtime::Box<Item> {
+    auto used = runtime::detail::unpack<Item>(queue_.spare());
+    return used ? std::move(used) : std::make_unique<runtime::Boxed<Item>>();
+  }
   // Before a chunk's first record.
   TENSAIR_COLD void make_room() {
+    chunk_ = empty_chunk();
     if constexpr (is_timed<Stamp>) {
-      if (chunk_.records.capacity() < chunk_size<T>) chunk_ = outlet_->spare();
-      chunk_.records.reserve(chunk_size<T>);
-      chunk_.times.reserve(chunk_size<T>);
+      chunk_->item.records.reserve(chunk_size<T>);
+      chunk_->item.times.reserve(chunk_size<T>);
     } else {
-      if (chunk_.capacity() < chunk_size<T>) chunk_ = outlet_->spare();
-      chunk_.reserve(chunk_size<T>);
+      chunk_->item.reserve(chunk_size<T>);
     }
   }
 
-  std::optional<runtime::Outlet<Chunk<T, Stamp>>> outlet_;
-  Chunk<T, Stamp> chunk_;
-  runtime::Ring<Chunk<T, Stamp>> waiting_;
+  runtime::ParcelQueue queue_;
+  runtime::Box<Item> chunk_;  // being filled; none before its first record
   std::uint32_t number_ = 0;
   EventTime watermark_ = beginning_of_time, sent_watermark_ = beginning_of_time;
   bool idle_ = false, sent_idle_ = false;
-  bool finishing_ = false, ended_ = false;
 };
 
 }  // namespace tensair::operators

@@ -83,7 +83,7 @@ struct ExchangePlan {
   std::shared_ptr<plan::Operator> from, to;
   std::optional<Fused> prototype;  // of the stages behind
 
-  std::shared_ptr<EdgeEnd<Chunk<T, Stamp>>> edge = std::make_shared<EdgeEnd<Chunk<T, Stamp>>>();
+  std::shared_ptr<EdgeEnd> edge = std::make_shared<EdgeEnd>();
 
   bool fused = false;  // known once the node is built
   int instances_left = 0;
@@ -95,14 +95,12 @@ struct ExchangePlan {
     instances_left = fused ? shape.senders_on(node.rank()) : shape.receivers_on(node.rank());
     if (fused) return;
     if (reach != runtime::Reach::own_node) check_may_leave_node<T>(node);
-    edge->build(node, *to, shape);
-    int index = 0;
-    for (const auto& inlet : edge->channels->inlets()) {
-      auto task = std::make_shared<runtime::QueueTask<T, Stamp, Fused>>(
-          node, to->title(), inlet, shape.senders_to(node.rank(), index, node.count()), next_instance(), index,
-          shape.receivers);
-      ++index;
-      node.start_when_built(std::move(task));
+    using Item = Chunk<T, Stamp>;
+    edge->build<Item>(node, *to, shape);
+    for (std::size_t i = 0; i < edge->inlets(); ++i) {
+      node.start_when_built(std::make_shared<runtime::QueueTask<T, Stamp, Fused>>(
+          node, to->title(), edge->inlet<Item>(i), edge->senders_to(i), next_instance(), static_cast<int>(i),
+          shape.receivers));
     }
   }
 

@@ -3,43 +3,24 @@
 #include <algorithm>
 #include <concepts>
 #include <memory>
-#include <optional>
 #include <tensair/operators/chunk.hpp>
+#include <tensair/operators/edge_end.hpp>
 #include <tensair/operators/stage.hpp>
-#include <tensair/runtime/edge_channels.hpp>
 #include <utility>
 #include <vector>
 
 namespace tensair::operators {
 
-/// One node's end of an edge between tasks.
-template <class Item>
-struct EdgeEnd {
-  runtime::EdgeShape shape{};
-  std::optional<runtime::EdgeChannels<Item>> channels{};
-  std::vector<std::vector<runtime::Outlet<Item>>> outlets{};
-
-  /// @param numbered  the operator whose number the channels have, and no other's
-  TENSAIR_COLD void build(runtime::Node& node, const plan::Operator& numbered, const runtime::EdgeShape& of_shape) {
-    shape = of_shape;
-    channels.emplace(node, channel_of(numbered), shape, chunk_credits);
-  }
-  TENSAIR_COLD auto outlets_of(int sender) -> std::vector<runtime::Outlet<Item>> {
-    if (outlets.empty()) outlets = channels->connect();
-    return std::move(outlets[static_cast<std::size_t>(sender)]);
-  }
-};
-
 /// Ends a chain: routes its records to the tasks behind an edge.
 template <class T, class Stamp, class Routing>
 class FanOutStage : public LastStage {
  public:
-  FanOutStage(std::shared_ptr<EdgeEnd<Chunk<T, Stamp>>> edge, Routing routing)
-      : edge_(std::move(edge)), routing_(std::move(routing)) {}
+  /// @param edge  of chunks of these records
+  FanOutStage(std::shared_ptr<EdgeEnd> edge, Routing routing) : edge_(std::move(edge)), routing_(std::move(routing)) {}
 
   TENSAIR_COLD void open(StageContext& context) {
     if constexpr (requires { routing_.open(context); }) routing_.open(context);
-    const std::uint32_t number = edge_->shape.number_of(context.node.rank(), context.instance);
+    const std::uint32_t number = edge_->shape().number_of(context.node.rank(), context.instance);
     auto outlets = edge_->outlets_of(context.instance);
     *senders_ = std::vector<ChunkSender<T, Stamp>>(outlets.size());
     for (std::size_t i = 0; i < outlets.size(); ++i)
@@ -77,7 +58,7 @@ class FanOutStage : public LastStage {
     return std::any_of(senders_->begin(), senders_->end(), [](const auto& sender) { return sender.blocked(); });
   }
 
-  std::shared_ptr<EdgeEnd<Chunk<T, Stamp>>> edge_;
+  std::shared_ptr<EdgeEnd> edge_;
   [[no_unique_address]] Routing routing_;
   Fresh<std::vector<ChunkSender<T, Stamp>>> senders_;
   bool blocked_ = false;  // one of them is; asked for each record in front, so it is not looked for each time

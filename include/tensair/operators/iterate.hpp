@@ -25,7 +25,7 @@ struct LoopPlan {
   bool feedback_everywhere = true;  ///< or on node 0 alone
 
   // Once the node is built:
-  std::vector<std::shared_ptr<Inlet>> inlets{};  ///< by head
+  std::vector<Inlet> inlets{};  ///< by head
   std::shared_ptr<runtime::LoopTermination> termination{};
 
   /// How the feedback reaches the heads: on the same node.
@@ -42,7 +42,7 @@ class FeedbackStage : public LastStage {
 
   void open(StageContext& context) {
     const auto head = static_cast<std::size_t>(context.instance) % plan_->inlets.size();
-    sender_->connect({plan_->inlets[head], without_bound}, context.task,
+    sender_->connect({plan_->inlets[head].any(), without_bound}, context.task,
                      plan_->feedback_shape().number_of(context.node.rank(), context.instance));
   }
   template <class Stamp>
@@ -78,13 +78,13 @@ struct LoopHead {
   template <class Fused>
   TENSAIR_COLD void end(plan::Graph& graph, Fused fused) {
     using InputStamp = typename Upstream::Stamp;
-    using Edge = EdgeEnd<Chunk<T, InputStamp>>;
+    using Item = Chunk<T, InputStamp>;
     using Task = runtime::LoopHeadTask<T, InputStamp, Fused>;
-    auto edge = std::make_shared<Edge>();
+    auto edge = std::make_shared<EdgeEnd>();
     auto prototype = std::make_shared<std::optional<Fused>>(std::move(fused));
     graph.on_build([loop = loop, from = from, edge, prototype](runtime::Node& node) {
       const auto& op = *loop->op;
-      edge->build(node, op, {runtime::Reach::own_node, Upstream::everywhere, true, from->parallel, op.parallel});
+      edge->build<Item>(node, op, {runtime::Reach::own_node, Upstream::everywhere, true, from->parallel, op.parallel});
       // Feedback stays on its node, so the channel of its credits is free.
       const auto channel = channel_of(*loop->feedback_op);
       loop->termination = std::make_shared<runtime::LoopTermination>(node, channel | runtime::detail::credit_bit,
@@ -92,12 +92,9 @@ struct LoopHead {
       for (int i = 0; i < op.parallel; ++i) {
         const auto at = static_cast<std::size_t>(i);
         const auto senders = loop->feedback_shape().senders_to(node.rank(), i, node.count());
-        loop->inlets.push_back(std::make_shared<typename LoopPlan<T>::Inlet>(
-            node, runtime::channel_of_receiver(channel, i), senders, chunk_credits));
+        loop->inlets.emplace_back(node, runtime::channel_of_receiver(channel, i), senders, chunk_credits);
         auto task = std::make_shared<Task>(
-            node, op.title(),
-            runtime::TaskInput<T, InputStamp>{edge->channels->inlets()[at],
-                                              edge->shape.senders_to(node.rank(), i, node.count())},
+            node, op.title(), runtime::TaskInput<T, InputStamp>{edge->inlet<Item>(at), edge->senders_to(at)},
             runtime::TaskInput<T, EventTime>{loop->inlets[at], senders}, loop->termination,
             instance_of(*prototype, i + 1 == op.parallel, op), i, op.parallel);
         node.start_when_built(std::move(task));

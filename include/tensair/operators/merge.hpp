@@ -27,8 +27,8 @@ template <class T, class Stamp>
 struct MergeChannels {
   using Inlet = runtime::Inlet<Chunk<T, Stamp>>;
 
-  std::vector<std::shared_ptr<Inlet>> inlets;  // by instance of the merged stream
-  std::vector<int> senders;                    // by input: its instances on this node
+  std::vector<Inlet> inlets;  // by instance of the merged stream
+  std::vector<int> senders;   // by input: its instances on this node
 };
 
 /// Ends an input's chain.
@@ -44,8 +44,8 @@ class MergeStage : public LastStage {
     const int receiver = context.instance % receivers;
     std::size_t number = static_cast<std::size_t>(context.instance / receivers);
     for (std::size_t i = 0; i < input_; ++i) number += merge_senders(channels_->senders[i], receivers, receiver);
-    sender_->connect({channels_->inlets[static_cast<std::size_t>(receiver)], chunk_credits}, context.task,
-                     static_cast<std::uint32_t>(number));
+    const auto& inlet = channels_->inlets[static_cast<std::size_t>(receiver)];
+    sender_->connect({inlet.any(), chunk_credits}, context.task, static_cast<std::uint32_t>(number));
   }
   void watermark(EventTime time) { sender_->watermark(time); }
   void idle() { sender_->idle(); }
@@ -82,8 +82,8 @@ struct MergeHead {
       for (int i = 0; i < op->parallel; ++i) {
         std::size_t senders = 0;
         for (const int of_input : channels->senders) senders += merge_senders(of_input, op->parallel, i);
-        auto inlet = std::make_shared<typename Channels::Inlet>(node, runtime::channel_of_receiver(channel_of(*op), i),
-                                                                senders, chunk_credits);
+        auto inlet =
+            typename Channels::Inlet(node, runtime::channel_of_receiver(channel_of(*op), i), senders, chunk_credits);
         channels->inlets.push_back(inlet);
         auto task = std::make_shared<runtime::QueueTask<T, Stamp, Fused>>(
             node, op->title(), inlet, senders, instance_of(*prototype, i + 1 == op->parallel, *op), i, op->parallel);

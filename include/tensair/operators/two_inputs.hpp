@@ -47,26 +47,26 @@ struct TwoInputHead {
   TENSAIR_COLD void end(plan::Graph& graph, Fused fused) {
     using First = decltype(std::move(two_input_operator).bind(std::move(fused)));
     using Task = runtime::TwoInputTask<typename Left::TaskInput, typename Right::TaskInput, First>;
-    auto left_edge = std::make_shared<EdgeEnd<typename Left::Item>>();
-    auto right_edge = std::make_shared<EdgeEnd<typename Right::Item>>();
+    auto left_edge = std::make_shared<EdgeEnd>();
+    auto right_edge = std::make_shared<EdgeEnd>();
     auto prototype = std::make_shared<std::optional<First>>(std::move(two_input_operator).bind(std::move(fused)));
     graph.on_build([=, op = op, left_from = left.from, right_from = right.from, left_number = left.numbered,
                     right_number = right.numbered](runtime::Node& node) {
       if (Left::Routing::reach != runtime::Reach::own_node) check_may_leave_node<typename Left::Record>(node);
       if (Right::Routing::reach != runtime::Reach::own_node) check_may_leave_node<typename Right::Record>(node);
-      left_edge->build(
+      left_edge->build<typename Left::Item>(
           node, *left_number,
           {Left::Routing::reach, Left::Upstream::everywhere, everywhere, left_from->parallel, op->parallel});
-      right_edge->build(
+      right_edge->build<typename Right::Item>(
           node, *right_number,
           {Right::Routing::reach, Right::Upstream::everywhere, everywhere, right_from->parallel, op->parallel});
-      const int here = left_edge->shape.receivers_on(node.rank());
+      const int here = left_edge->shape().receivers_on(node.rank());
       for (int i = 0; i < here; ++i) {
-        const auto input = [&](const auto& edge) { return edge.shape.senders_to(node.rank(), i, node.count()); };
         const auto at = static_cast<std::size_t>(i);
         auto task = std::make_shared<Task>(
-            node, op->title(), typename Left::TaskInput{left_edge->channels->inlets()[at], input(*left_edge)},
-            typename Right::TaskInput{right_edge->channels->inlets()[at], input(*right_edge)},
+            node, op->title(),
+            typename Left::TaskInput{left_edge->inlet<typename Left::Item>(at), left_edge->senders_to(at)},
+            typename Right::TaskInput{right_edge->inlet<typename Right::Item>(at), right_edge->senders_to(at)},
             instance_of(*prototype, i + 1 == here, *op), i, here);
         node.start_when_built(std::move(task));
       }

@@ -1,8 +1,6 @@
 #pragma once
 
-#include <algorithm>
 #include <atomic>
-#include <concepts>
 #include <deque>
 #include <memory>
 #include <mutex>
@@ -23,7 +21,10 @@
 // the control lane. End of stream travels behind the last item.
 //
 // Items that are containers go back too, empty, so that a channel inside a node soon allocates nothing any more: who
-// has worked through one leaves its memory with the inlet (`exchange`), whose senders fill it again (`spare`).
+// has worked through one leaves it with the inlet (`exchange`), whose senders fill it again (`spare`).
+//
+// An item travels in a box, and all but the ends' types is the same for all of them: a program has many types of
+// records, and its compiler sees none of the machinery for any.
 
 namespace tensair::runtime {
 
@@ -65,261 +66,213 @@ class MessageQueue final : public net::Outbox {
 
 }  // namespace detail
 
-/// An item whose memory can be used again.
-template <class T>
-concept Reusable = std::default_initializable<T> && requires(T item) {
-  item.clear();
-  item.capacity();
+/// What a channel carries, whatever it is: so that channels are compiled once, and not for each type of record.
+class Parcel {
+ public:
+  Parcel() = default;
+  virtual ~Parcel() = default;
+  Parcel(const Parcel&) = delete;
+  auto operator=(const Parcel&) -> Parcel& = delete;
+
+  /// For another node. Precondition: the item's type is `net::Encodable`
+  virtual void write(net::Writer& writer) const = 0;
+  /// Leaves nothing in it but memory.
+  virtual void clear() = 0;
 };
 
-/// The receiving end of a channel.
+/// An item, as it moves through a channel.
 template <class T>
-class Inlet {
+class Boxed final : public Parcel {
  public:
-  using Item = T;
+  Boxed() = default;
+  explicit Boxed(T of) : item(std::move(of)) {}
 
-  /// @param senders  how many outlets (on all nodes) will end before this inlet ends
-  /// @param credits  what each outlet starts with
-  /// @param granting  with `prefer_local`, the senders are one on each of the first nodes
-  TENSAIR_COLD Inlet(Node& node, net::ChannelId channel, std::size_t senders, std::size_t credits,
-                     Granting granting = Granting::always)
-      : node_(node),
-        channel_(channel),
-        senders_(senders),
-        granting_(granting),
-        withheld_(static_cast<std::size_t>(node.count())) {
-    if (granting == Granting::prefer_local) {
-      for (std::size_t rank = 0; rank < std::min(senders, withheld_.size()); ++rank) {
-        if (static_cast<net::Rank>(rank) != node.rank()) withheld_[rank] = credits;
-      }
-    }
-    if constexpr (net::Encodable<T>) {
-      if (node.count() > 1) {
-        node.transport().receive(channel, [this](net::Rank from, net::Payload payload) { arrive(from, payload); });
-      }
-    }
+  void write(net::Writer& writer) const override {
+    if constexpr (net::Encodable<T>) writer.write(item);
+  }
+  void clear() override {
+    if constexpr (requires { item.clear(); }) item.clear();
   }
 
-  /// The task to wake when something arrives.
+  T item;
+};
+template <class T>
+using Box = std::unique_ptr<Boxed<T>>;
+
+namespace detail {
+
+/// Makes an item of what `Parcel::write` has written. Null for what cannot be written.
+using ReadParcel = std::unique_ptr<Parcel> (*)(net::Reader&);
+template <class T>
+inline constexpr ReadParcel read_parcel = nullptr;
+template <net::Encodable T>
+inline constexpr ReadParcel read_parcel<T> =
+    [](net::Reader& reader) -> std::unique_ptr<Parcel> { return std::make_unique<Boxed<T>>(reader.read<T>()); };
+
+template <class T>
+auto unpack(std::unique_ptr<Parcel> parcel) -> Box<T> {
+  return Box<T>(static_cast<Boxed<T>*>(parcel.release()));
+}
+
+/// An inlet of whatever type.
+class AnyInlet {
+ public:
+  AnyInlet(Node& node, net::ChannelId channel, std::size_t senders, std::size_t credits, Granting granting,
+           ReadParcel read);
+
   void bind(Task& owner) { owner_.store(&owner, std::memory_order_release); }
-
-  /// From an outlet on this node.
-  void put(T item, std::shared_ptr<detail::CreditReturn> credit) {
-    {
-      const std::lock_guard lock{mutex_};
-      items_.push_back({std::move(item), node_.rank(), 0, std::move(credit)});
-    }
-    wake();
-  }
-
-  /// One sender has ended.
-  void end() {
-    {
-      const std::lock_guard lock{mutex_};
-      ++ended_;
-    }
-    wake();
-  }
-
-  /// The next item, if there is one; its sender may send another. Only the owner task calls it.
-  auto take() -> std::optional<T> {
-    std::optional<Entry> entry = take_entry();
-    if (!entry) return std::nullopt;
-    return std::move(entry->item);
-  }
-
-  /// Puts the next item into `used`, if there is one, and says whether there was. What `used` held has been worked
-  /// through; its memory goes back to the senders of this node. Only the owner task calls it.
-  auto exchange(T& used) -> bool requires Reusable<T> {
-    if (std::exchange(used_is_local_, false) && used.capacity() > 0) {
-      used.clear();
-      const std::lock_guard lock{mutex_};
-      spares_.push_back(std::move(used));
-    }
-    std::optional<Entry> entry = take_entry();
-    if (!entry) return false;
-    used_is_local_ = entry->credit != nullptr;
-    used = std::move(entry->item);
-    return true;
-  }
-
-  /// An empty item, with the memory of one that has been worked through if there is one.
-  auto spare() -> T requires Reusable<T> {
-    const std::lock_guard lock{mutex_};
-    if (spares_.empty()) return {};
-    T item = std::move(spares_.back());
-    spares_.pop_back();
-    return item;
-  }
-
-  /// Whether all senders have ended and everything has been taken.
-  auto ended() const -> bool {
-    const std::lock_guard lock{mutex_};
-    return ended_ == senders_ && items_.empty();
-  }
+  void put(std::unique_ptr<Parcel> item, std::shared_ptr<CreditReturn> credit);
+  void end();
+  auto take() -> std::unique_ptr<Parcel>;
+  auto exchange(std::unique_ptr<Parcel>& used) -> bool;
+  auto spare() -> std::unique_ptr<Parcel>;
+  auto ended() const -> bool;
 
  private:
   struct Entry {
-    T item;
+    std::unique_ptr<Parcel> item;
     net::Rank from;
-    detail::SenderId sender;
-    std::shared_ptr<detail::CreditReturn> credit;  // null: the sender is on another node
+    SenderId sender;
+    std::shared_ptr<CreditReturn> credit;  // null: the sender is on another node
   };
 
-  auto take_entry() -> std::optional<Entry> {
-    std::optional<Entry> entry;
-    bool hungry = false;
-    {
-      const std::lock_guard lock{mutex_};
-      if (!items_.empty()) {
-        entry.emplace(std::move(items_.front()));
-        items_.pop_front();
-      }
-      hungry = items_.empty();
-    }
-    if (entry) {
-      if (entry->credit) {
-        entry->credit->give(1);
-      } else if (granting_ == Granting::prefer_local) {
-        ++withheld_[static_cast<std::size_t>(entry->from)];
-      } else if (granting_ == Granting::always) {
-        detail::send_credits(node_, entry->from, channel_, entry->sender, 1);
-      }
-    }
-    if (hungry && granting_ == Granting::prefer_local) invite();
-    return entry;
-  }
-
-  void arrive(net::Rank from, const net::Payload& payload) {
-    net::Reader reader{payload};
-    if (reader.read<std::uint8_t>() == detail::end_mark) {
-      end();
-      return;
-    }
-    const auto sender = reader.read<detail::SenderId>();
-    auto item = reader.read<T>();
-    {
-      const std::lock_guard lock{mutex_};
-      items_.push_back({std::move(item), from, sender, nullptr});
-    }
-    wake();
-  }
-
-  // Nothing waits here: let the other nodes send. Owner task only, as is `withheld_`.
-  void invite() {
-    for (std::size_t rank = 0; rank < withheld_.size(); ++rank) {
-      if (withheld_[rank] == 0) continue;
-      detail::send_credits(node_, static_cast<net::Rank>(rank), channel_, 0, std::exchange(withheld_[rank], 0));
-    }
-  }
-
-  void wake() {
-    if (auto* owner = owner_.load(std::memory_order_acquire)) owner->wake();
-  }
+  auto take_entry() -> std::optional<Entry>;
+  void arrive(net::Rank from, const net::Payload& payload);
+  void invite();
+  void wake() const;
 
   Node& node_;
   net::ChannelId channel_;
   std::size_t senders_;
   Granting granting_;
+  ReadParcel read_;
   std::atomic<Task*> owner_{nullptr};
   mutable std::mutex mutex_;
   Ring<Entry> items_;
-  std::vector<T> spares_;
+  std::vector<std::unique_ptr<Parcel>> spares_;
   bool used_is_local_ = false;  // what `exchange` gave last came from this node. Owner task only
   std::size_t ended_ = 0;
-  std::vector<std::size_t> withheld_;
+  std::vector<std::size_t> withheld_;  // credits, by node. Owner task only
+};
+
+/// An outlet of whatever type.
+class AnyOutlet {
+ public:
+  /// To nowhere, until another one is assigned.
+  AnyOutlet() = default;
+  AnyOutlet(std::shared_ptr<AnyInlet> inlet, std::size_t credits);
+  AnyOutlet(Node& node, net::Rank to, net::ChannelId channel, std::size_t credits, SenderId sender);
+
+  /// The task to wake when a credit comes back.
+  void bind(Task& owner) { credits_->owner.store(&owner, std::memory_order_release); }
+  auto credits() const -> std::size_t { return credits_->count.load(std::memory_order_acquire); }
+  /// What to do with credits that arrive from the other node (the owner of the channel's receiver calls it).
+  auto credit_return() -> std::shared_ptr<CreditReturn> { return credits_; }
+  /// Tells the inlet that nothing more comes from here.
+  void end();
+  auto to_other_node() const -> bool { return inlet_ == nullptr; }
+
+  auto spare() -> std::unique_ptr<Parcel> { return inlet_ ? inlet_->spare() : nullptr; }
+  void put(std::unique_ptr<Parcel> item);
+
+ private:
+  struct Credits final : CreditReturn {
+    explicit Credits(std::size_t initial) : count(initial) {}
+    void give(std::size_t credits) override;
+    std::atomic<std::size_t> count;
+    std::atomic<Task*> owner{nullptr};
+  };
+
+  void post(std::unique_ptr<net::Message> message);
+
+  std::shared_ptr<AnyInlet> inlet_;
+  Node* node_ = nullptr;
+  net::Rank to_ = 0;
+  net::ChannelId channel_ = 0;
+  SenderId sender_ = 0;
+  std::shared_ptr<Credits> credits_;
+  std::shared_ptr<MessageQueue> queue_;
+};
+
+}  // namespace detail
+
+/// The receiving end of a channel. Copies are the same end.
+template <class T>
+class Inlet {
+ public:
+  using Item = T;
+
+  /// None, until another one is assigned.
+  Inlet() = default;
+  /// @param senders  how many outlets (on all nodes) will end before this inlet ends
+  /// @param credits  what each outlet starts with
+  /// @param granting  with `prefer_local`, the senders are one on each of the first nodes
+  TENSAIR_COLD Inlet(Node& node, net::ChannelId channel, std::size_t senders, std::size_t credits,
+                     Granting granting = Granting::always)
+      : any_(std::make_shared<detail::AnyInlet>(node, channel, senders, credits, granting, detail::read_parcel<T>)) {}
+  /// One that has been made for items of this type.
+  explicit Inlet(std::shared_ptr<detail::AnyInlet> any) : any_(std::move(any)) {}
+
+  explicit operator bool() const { return any_ != nullptr; }
+  auto any() const -> const std::shared_ptr<detail::AnyInlet>& { return any_; }
+
+  /// The task to wake when something arrives.
+  void bind(Task& owner) const { any_->bind(owner); }
+
+  /// The next item, if there is one; its sender may send another. Only the owner task calls it.
+  auto take() const -> std::optional<T> {
+    const auto box = detail::unpack<T>(any_->take());
+    if (!box) return std::nullopt;
+    return std::move(box->item);
+  }
+
+  /// Puts the next item into `used`, if there is one, and says whether there was. What `used` held has been worked
+  /// through; its memory goes back to the senders of this node. Only the owner task calls it.
+  auto exchange(Box<T>& used) const -> bool {
+    std::unique_ptr<Parcel> parcel = std::move(used);
+    const bool there = any_->exchange(parcel);
+    used = detail::unpack<T>(std::move(parcel));
+    return there;
+  }
+
+  /// Whether all senders have ended and everything has been taken.
+  auto ended() const -> bool { return any_->ended(); }
+
+ private:
+  std::shared_ptr<detail::AnyInlet> any_;
 };
 
 /// The sending end of a channel: belongs to one task.
 template <class T>
-class Outlet {
+class Outlet : public detail::AnyOutlet {
  public:
   /// To nowhere, until another one is assigned.
   Outlet() = default;
   /// To an inlet of this node.
-  TENSAIR_COLD Outlet(std::shared_ptr<Inlet<T>> inlet, std::size_t credits)
-      : inlet_(std::move(inlet)), credits_(std::make_shared<Credits>(credits)) {}
+  TENSAIR_COLD Outlet(const Inlet<T>& inlet, std::size_t credits) : AnyOutlet(inlet.any(), credits) {}
 
   /// To the inlet with that channel on another node.
   /// @param credits  what the inlet's `Granting` allows at the start: nothing when it prefers local senders
   /// @param sender   which of this node's outlets to that inlet it is
   TENSAIR_COLD Outlet(Node& node, net::Rank to, net::ChannelId channel, std::size_t credits,
                       detail::SenderId sender = 0)
-      : node_(&node),
-        to_(to),
-        channel_(channel),
-        sender_(sender),
-        credits_(std::make_shared<Credits>(credits)),
-        queue_(std::make_shared<detail::MessageQueue>()) {
+      : AnyOutlet(node, to, channel, credits, sender) {
     static_assert(
         net::Encodable<T>,
         "records of this type cannot be sent to another node: give the type a serialize(archive, version) member");
   }
-
-  /// The task to wake when a credit comes back.
-  void bind(Task& owner) { credits_->owner.store(&owner, std::memory_order_release); }
-
-  auto credits() const -> std::size_t { return credits_->count.load(std::memory_order_acquire); }
-
-  /// What to do with credits that arrive from the other node (the owner of the channel's receiver calls it).
-  auto credit_return() -> std::shared_ptr<detail::CreditReturn> { return credits_; }
+  /// One that has been made for items of this type.
+  explicit Outlet(AnyOutlet any) : AnyOutlet(std::move(any)) {}
 
   /// An empty item to fill, with memory that has been used before if there is some.
-  auto spare() -> T requires Reusable<T> { return inlet_ ? inlet_->spare() : T{}; }
+  auto spare() -> Box<T> {
+    auto box = detail::unpack<T>(AnyOutlet::spare());
+    return box ? std::move(box) : std::make_unique<Boxed<T>>();
+  }
 
   /// Sends an item. Precondition: `credits() > 0`.
-  void put(T item) {
-    credits_->count.fetch_sub(1, std::memory_order_acq_rel);
-    if (inlet_) {
-      inlet_->put(std::move(item), credits_);
-      return;
-    }
-    if constexpr (net::Encodable<T>) {
-      auto owned = std::make_shared<const T>(std::move(item));
-      net::Writer writer{channel_};
-      writer.write(detail::item_mark);
-      writer.write(sender_);
-      writer.write(*owned);
-      post(writer.finish(owned));
-    }
-  }
-
-  /// Tells the inlet that nothing more comes from here.
-  void end() {
-    if (inlet_) {
-      inlet_->end();
-      return;
-    }
-    net::Writer writer{channel_};
-    writer.write(detail::end_mark);
-    post(writer.finish());
-  }
-
-  auto to_other_node() const -> bool { return inlet_ == nullptr; }
-
- private:
-  struct Credits final : detail::CreditReturn {
-    explicit Credits(std::size_t initial) : count(initial) {}
-    void give(std::size_t credits) override {
-      count.fetch_add(credits, std::memory_order_acq_rel);
-      if (auto* task = owner.load(std::memory_order_acquire)) task->wake();
-    }
-    std::atomic<std::size_t> count;
-    std::atomic<Task*> owner{nullptr};
-  };
-
-  void post(std::unique_ptr<net::Message> message) {
-    queue_->push(std::move(message));
-    node_->transport().link(to_).ready(net::Lane::data, queue_);
-  }
-
-  std::shared_ptr<Inlet<T>> inlet_;
-  Node* node_ = nullptr;
-  net::Rank to_ = 0;
-  net::ChannelId channel_ = 0;
-  detail::SenderId sender_ = 0;
-  std::shared_ptr<Credits> credits_;
-  std::shared_ptr<detail::MessageQueue> queue_;
+  void put(T item) { put(std::make_unique<Boxed<T>>(std::move(item))); }
+  void put(Box<T> item) { AnyOutlet::put(std::move(item)); }
 };
 
 /// Credits that come back from `channel`'s inlets on other nodes, handed to the right outlet: `senders` for each rank,

@@ -48,61 +48,22 @@ auto channel_of_receiver(net::ChannelId first, int index) -> net::ChannelId;
 
 /// One node's end of all channels of an edge: the inlets of the instances behind it that live here, and outlets for
 /// those in front of it that do. Made while the graph is built; `connect` is called when everything is.
-template <class Item>
 class EdgeChannels {
  public:
-  TENSAIR_COLD EdgeChannels(Node& node, net::ChannelId first, const EdgeShape& shape, std::size_t credits)
-      : node_(node), first_(first), shape_(shape), credits_(credits) {
-    for (int i = 0; i < shape.receivers_on(node.rank()); ++i) {
-      inlets_.push_back(std::make_shared<Inlet<Item>>(node, channel_of_receiver(first, i),
-                                                      shape.senders_to(node.rank(), i, node.count()), credits));
-    }
-  }
+  EdgeChannels(Node& node, net::ChannelId first, const EdgeShape& shape, std::size_t credits, detail::ReadParcel read);
 
-  auto inlets() const -> const std::vector<std::shared_ptr<Inlet<Item>>>& { return inlets_; }
+  auto inlets() const -> const std::vector<std::shared_ptr<detail::AnyInlet>>& { return inlets_; }
 
   /// The outlets of all senders of this node: by sender, then by receiver, in the same order on every node.
-  TENSAIR_COLD auto connect() -> std::vector<std::vector<Outlet<Item>>> {
-    const auto senders = static_cast<std::size_t>(shape_.senders_on(node_.rank()));
-    std::vector<std::vector<Outlet<Item>>> outlets(senders);
-    // By receiver of each node: whom its credits are for.
-    std::vector<std::vector<std::shared_ptr<detail::CreditReturn>>> returns(static_cast<std::size_t>(shape_.receivers));
-    bool leaves_node = false;
-    for (std::size_t sender = 0; sender < senders; ++sender) {
-      const auto targets = targets_of(shape_, node_.rank(), static_cast<int>(sender), node_.count());
-      outlets[sender] = std::vector<Outlet<Item>>(targets.size());
-      for (std::size_t i = 0; i < targets.size(); ++i) {
-        const auto& target = targets[i];
-        const auto index = static_cast<std::size_t>(target.index);
-        if (target.rank == node_.rank()) {
-          outlets[sender][i] = Outlet<Item>(inlets_[index], credits_);
-          continue;
-        }
-        // An edge that leaves its node carries what can be encoded: whoever makes it has checked that.
-        if constexpr (net::Encodable<Item>) {
-          leaves_node = true;
-          outlets[sender][i] = Outlet<Item>(node_, target.rank, channel_of_receiver(first_, target.index), credits_,
-                                            static_cast<detail::SenderId>(sender));
-          returns[index].resize(static_cast<std::size_t>(node_.count()) * senders);
-          returns[index][static_cast<std::size_t>(target.rank) * senders + sender] = outlets[sender][i].credit_return();
-        }
-      }
-    }
-    if (leaves_node) {
-      for (int i = 0; i < shape_.receivers; ++i) {
-        receive_credits(node_, channel_of_receiver(first_, i), std::move(returns[static_cast<std::size_t>(i)]),
-                        senders);
-      }
-    }
-    return outlets;
-  }
+  auto connect() -> std::vector<std::vector<detail::AnyOutlet>>;
 
  private:
   Node& node_;
   net::ChannelId first_;
   EdgeShape shape_;
   std::size_t credits_;
-  std::vector<std::shared_ptr<Inlet<Item>>> inlets_;
+  bool may_leave_node_;
+  std::vector<std::shared_ptr<detail::AnyInlet>> inlets_;
 };
 
 }  // namespace tensair::runtime

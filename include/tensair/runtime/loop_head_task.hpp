@@ -39,8 +39,8 @@ class LoopHeadTask final : public Task {
   TENSAIR_COLD void open() override {
     operators::StageContext context{node_, *this, instance_, instances_};
     fused_.open(context);
-    input_.inlet->bind(*this);
-    feedback_.inlet->bind(*this);
+    input_.inlet.bind(*this);
+    feedback_.inlet.bind(*this);
     termination_->bind(*this);
   }
 
@@ -71,7 +71,7 @@ class LoopHeadTask final : public Task {
   // Takes a chunk of feedback that has records, if there is one.
   auto take_feedback() -> bool {
     while (feedback_.take()) {
-      markers_.update(feedback_.chunk.sender, feedback_.chunk.watermark, false);
+      markers_.update(feedback_.chunk().sender, feedback_.chunk().watermark, false);
       if (!feedback_.records().empty()) {
         quiet_ = false;
         return true;
@@ -82,7 +82,7 @@ class LoopHeadTask final : public Task {
 
   // Nothing is here to be sent into the loop. It may be elsewhere.
   auto between_records() -> Turn {
-    if (!input_.inlet->ended()) return wait();
+    if (!input_.inlet.ended()) return wait();
     if (termination_->ended()) {
       finished_ = true;
       fused_.watermark(end_of_time);

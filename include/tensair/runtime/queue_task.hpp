@@ -14,8 +14,8 @@ class QueueTask final : public Task {
   using Chunk = operators::Chunk<T, Stamp>;
 
   /// @param senders  how many outlets the inlet has
-  TENSAIR_COLD QueueTask(Node& node, std::string name, std::shared_ptr<Inlet<Chunk>> inlet, std::size_t senders,
-                         Fused fused, int instance = 0, int instances = 1)
+  TENSAIR_COLD QueueTask(Node& node, std::string name, Inlet<Chunk> inlet, std::size_t senders, Fused fused,
+                         int instance = 0, int instances = 1)
       : Task(std::move(name)),
         node_(node),
         input_{std::move(inlet), senders},
@@ -27,7 +27,7 @@ class QueueTask final : public Task {
   TENSAIR_COLD void open() override {
     operators::StageContext context{node_, *this, instance_, instances_};
     fused_.open(context);
-    input_.inlet->bind(*this);
+    input_.inlet.bind(*this);
   }
 
   auto run() -> Turn override {
@@ -46,7 +46,7 @@ class QueueTask final : public Task {
     tick_if_due(node_, fused_);
     if (!input_.taken && !input_.take()) {
       fused_.flush();
-      if (!input_.inlet->ended()) return wait();
+      if (!input_.inlet.ended()) return wait();
       finished_ = true;
       if constexpr (Input::timed) fused_.watermark(end_of_time);
       fused_.finish();

@@ -15,28 +15,30 @@ struct TaskInput {
   using Chunk = operators::Chunk<T, Stamp>;
   static constexpr bool timed = operators::is_timed<Stamp>;
 
-  std::shared_ptr<Inlet<Chunk>> inlet;
+  Inlet<Chunk> inlet;
   std::size_t senders;  ///< how many outlets the inlet has
 
-  Chunk chunk{};
+  Box<Chunk> box{};  ///< none before the first chunk has come
   std::size_t next = 0;
   bool taken = false;  ///< the chunk is being worked on
 
-  auto records() -> std::vector<Owned<T>>& {
+  /// Precondition: a chunk has come
+  auto chunk() const -> Chunk& { return box->item; }
+  auto records() const -> std::vector<Owned<T>>& {
     if constexpr (timed) {
-      return chunk.records;
+      return chunk().records;
     } else {
-      return chunk;
+      return chunk();
     }
   }
 
   /// Takes the next chunk, if there is one. The one before gives its memory back to whoever sent it.
   /// @throws net::Malformed  it cannot have been sent by an outlet of this inlet
   auto take() -> bool {
-    taken = inlet->exchange(chunk);
+    taken = inlet.exchange(box);
     next = 0;
     if constexpr (timed) {
-      if (taken && (chunk.times.size() != chunk.records.size() || chunk.sender >= senders))
+      if (taken && (chunk().times.size() != chunk().records.size() || chunk().sender >= senders))
         throw net::Malformed("a chunk of records with other times, or of a sender that is not there");
     }
     return taken;
@@ -53,7 +55,7 @@ struct TaskInput {
         if (fused.blocked()) return false;
       }
       Stamp stamp{};
-      if constexpr (timed) stamp = chunk.times[next];
+      if constexpr (timed) stamp = chunk().times[next];
       pass(view_of<T>(all, next++), stamp);
     }
     taken = false;
@@ -65,7 +67,7 @@ struct TaskInput {
   void pass_on_watermark(InputWatermarks& watermarks, Fused& fused, std::size_t first = 0) const {
     const auto before = watermarks.watermark();
     const bool idle_before = watermarks.idle();
-    watermarks.update(first + chunk.sender, chunk.watermark, chunk.idle);
+    watermarks.update(first + chunk().sender, chunk().watermark, chunk().idle);
     // The end is announced when the inlets have ended.
     if (watermarks.watermark() != before && watermarks.watermark() != end_of_time)
       fused.watermark(watermarks.watermark());

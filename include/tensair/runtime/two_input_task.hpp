@@ -32,8 +32,8 @@ class TwoInputTask final : public Task {
   TENSAIR_COLD void open() override {
     operators::StageContext context{node_, *this, instance_, instances_};
     fused_.open(context);
-    left_.inlet->bind(*this);
-    right_.inlet->bind(*this);
+    left_.inlet.bind(*this);
+    right_.inlet.bind(*this);
   }
 
   auto run() -> Turn override {
@@ -53,7 +53,7 @@ class TwoInputTask final : public Task {
     tick_if_due(node_, fused_);
     if (!left_.taken && !right_.taken && !take()) {
       fused_.flush();
-      if (!left_.inlet->ended() || !right_.inlet->ended()) return wait();
+      if (!left_.inlet.ended() || !right_.inlet.ended()) return wait();
       finished_ = true;
       if constexpr (left_counts || right_counts) fused_.watermark(end_of_time);
       fused_.finish();

@@ -1,0 +1,25 @@
+#include <tensair/operators/chunk.hpp>
+#include <tensair/operators/edge_end.hpp>
+#include <tensair/operators/stage.hpp>
+#include <utility>
+
+namespace tensair::operators {
+
+void EdgeEnd::build(runtime::Node& node, const plan::Operator& numbered, const runtime::EdgeShape& shape,
+                    runtime::detail::ReadParcel read) {
+  shape_ = shape;
+  rank_ = node.rank();
+  nodes_ = node.count();
+  channels_.emplace(node, channel_of(numbered), shape, chunk_credits, read);
+}
+
+auto EdgeEnd::senders_to(std::size_t receiver) const -> std::size_t {
+  return shape_.senders_to(rank_, static_cast<int>(receiver), nodes_);
+}
+
+auto EdgeEnd::outlets_of(int sender) -> std::vector<runtime::detail::AnyOutlet> {
+  if (outlets_.empty()) outlets_ = channels_->connect();
+  return std::move(outlets_[static_cast<std::size_t>(sender)]);
+}
+
+}  // namespace tensair::operators
