@@ -58,6 +58,20 @@ auto make_transport(const Options& options) -> std::unique_ptr<net::Transport> {
   return std::make_unique<net::TcpTransport>(options);
 }
 
+// Without a cluster file all nodes are taken to be like this one; if they are not, their plans differ and say so.
+auto specs_of(const Options& options) -> std::vector<NodeSpec> {
+  const int threads = options.threads > 0 ? options.threads : static_cast<int>(std::thread::hardware_concurrency());
+  const auto nodes = static_cast<std::size_t>(std::max(options.local, options.node_count()));
+  std::vector<NodeSpec> specs(nodes, NodeSpec{.workers = std::max(threads, 1)});
+  for (std::size_t i = 0; i < options.specs.size(); ++i) {
+    specs[i].labels = options.specs[i].labels;
+    if (options.specs[i].workers > 0) specs[i].workers = options.specs[i].workers;
+  }
+  // What this node was told for itself alone.
+  if (options.threads > 0) specs[static_cast<std::size_t>(options.rank)].workers = options.threads;
+  return specs;
+}
+
 auto lost(const Options& options, net::Rank peer, const std::string& reason) -> std::exception_ptr {
   return std::make_exception_ptr(
       NodeError(peer, reason, fmt::format("node {} at {}", peer, options.nodes.at(static_cast<std::size_t>(peer))),
@@ -104,9 +118,8 @@ auto Pipeline::run(const std::function<void()>& build) -> int {
     build();
     if (explain) {
       graph_->check();
-      const int nodes = std::max(options_.local, options_.node_count());
-      fmt::print("{}",
-                 options_.explain == Options::Explain::text ? graph_->explain(nodes) : graph_->explain_dot(nodes));
+      graph_->place(specs_of(options_));
+      fmt::print("{}", options_.explain == Options::Explain::text ? graph_->explain() : graph_->explain_dot());
     } else {
       execute();
     }
@@ -132,7 +145,9 @@ void Pipeline::execute() {
   if (problem_) throw *problem_;
   graph_->check();
   if (!options_.json.empty()) check_replaceable(options_.json);
-  const int workers = options_.threads > 0 ? options_.threads : static_cast<int>(std::thread::hardware_concurrency());
+  const auto specs = specs_of(options_);
+  graph_->place(specs);
+  const int workers = specs[static_cast<std::size_t>(options_.rank)].workers;
   // In this order, so that links are closed before the tasks that receive from them go.
   runtime::ThreadScheduler scheduler{workers};
   Reports reports{options_.node_count()};

@@ -11,6 +11,12 @@
 
 namespace tensair {
 
+/// A node, as far as it matters to where things run.
+struct NodeSpec {
+  int workers = 0;                    ///< threads that run tasks; 0: one for each core
+  std::vector<std::string> labels{};  ///< what a user calls it: "gpu", "berlin"; see `Stream::on`
+};
+
 /// What the command line and the environment said about a run: which node this is, of which cluster, and what to
 /// report.
 struct Options {
@@ -28,6 +34,8 @@ struct Options {
   std::chrono::milliseconds connect_deadline{30'000};  ///< how long to wait for the other nodes
   int listen_socket = -1;              ///< an already listening socket, inherited from the launcher; -1: none
   std::vector<std::string> arguments;  ///< the command line as given, program first (the launcher starts nodes with it)
+
+  std::vector<NodeSpec> specs;  ///< of every node, if a cluster file has said
 
   auto node_count() const -> int { return nodes.empty() ? 1 : static_cast<int>(nodes.size()); }
 };

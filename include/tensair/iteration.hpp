@@ -127,7 +127,6 @@ struct Loop {
     auto op = stream.follow("feedback", "");
     if (!stream.forked_) op->edge = plan::Edge::feedback;
     shared->feedback_op = op;
-    shared->feedback_everywhere = SomeChain::everywhere;
     std::move(stream.chain_).end(*stream.graph_, operators::FeedbackStage<T>(std::move(shared)));
   }
 };

@@ -72,6 +72,21 @@ class KeyedStream {
     parallel_ = n;
     return std::move(*this);
   }
+  /// The same with one instance for each worker thread of a node: strong nodes keep more keys.
+  auto parallel() && -> KeyedStream {
+    parallel_ = 0;
+    return std::move(*this);
+  }
+  /// Keys are kept on node `node` alone, or on the nodes with a label: see `Stream::on`.
+  /// @throws UsageError  before anything starts: there is no such node
+  auto on(net::Rank node) && -> KeyedStream {
+    where_ = node;
+    return std::move(*this);
+  }
+  auto on(std::string label) && -> KeyedStream {
+    where_ = std::move(label);
+    return std::move(*this);
+  }
   /// Names `key_by`: for errors, `--explain` and reports.
   auto name(std::string label) && -> KeyedStream {
     label_ = std::move(label);
@@ -86,6 +101,7 @@ class KeyedStream {
       throw UsageError("time_to_live", "after key_by", "Give a time to live of more than nothing.");
     auto keyed = KeyedStream<K, T, SomeChain, F, operators::TimeToLive>(std::move(stream_), std::move(f_), {duration});
     keyed.parallel_ = parallel_;
+    keyed.where_ = std::move(where_);
     keyed.label_ = std::move(label_);
     return keyed;
   }
@@ -391,6 +407,7 @@ class KeyedStream {
     using Chain = typename decltype(stream)::chain_type;
     auto keyed = KeyedStream<K, T, Chain, F, Lifetime>(std::move(stream), f_, lifetime_);
     keyed.parallel_ = parallel_;
+    keyed.where_ = where_;
     keyed.label_ = label_;
     return keyed;
   }
@@ -438,7 +455,9 @@ class KeyedStream {
     op->input = left_input.from->id;
     op->more_inputs = {right_input.from->id};
     op->edge = plan::Edge::key;
-    op->parallel = std::max(parallel_, right.parallel_);
+    const bool by_workers = parallel_ == 0 || right.parallel_ == 0;
+    op->parallel = by_workers ? 0 : std::max(parallel_, right.parallel_);
+    op->where = std::holds_alternative<std::monostate>(where_) ? std::move(right.where_) : std::move(where_);
     op->loop = std::max(left_input.from->loop, right_input.from->loop);
     auto first = make(op, std::move(left_side), std::move(right_side));
     using Head = operators::TwoInputHead<decltype(left_input), decltype(right_input), decltype(first), true, OutStamp>;
@@ -485,6 +504,7 @@ class KeyedStream {
     auto op = stream_.follow("key_by", operators::stream_type<T>());
     op->label = label_;
     op->parallel = parallel_;
+    op->where = where_;
     return op;
   }
 
@@ -585,7 +605,8 @@ class KeyedStream {
   Stream<T, SomeChain> stream_;
   F f_;
   [[no_unique_address]] Lifetime lifetime_;
-  int parallel_;
+  int parallel_;  // 0: as many as there are workers
+  Where where_{};
   std::string label_;
 };
 

@@ -294,8 +294,8 @@ class Stream {
   auto rebalance() && { return over<T>("rebalance", operators::InTurn<false>{}, op_->parallel); }
   auto rebalance() & { return use().rebalance(); }
 
-  /// Each instance's records go on to the instance of the same number on the same node, in order, and the operators from
-  /// here on are tasks of their own. Two costly operators, otherwise one loop, then run on two cores.
+  /// Each instance's records go on to the instance of the same number on the same node, in order, and the operators
+  /// from here on are tasks of their own. Two costly operators, otherwise one loop, then run on two cores.
   ///
   /// @code
   /// pipeline.source(pages).map(parse).forward().map(rank).sink(print);
@@ -423,14 +423,26 @@ class Stream {
   /// @throws UsageError  n is not at least 1; before anything starts also: a lambda from here on cannot be copied
   auto parallel(int n) && {
     if (n < 1) throw UsageError("parallel(" + std::to_string(n) + ")", "after " + op_->title(), "Give 1 or more.");
-    if constexpr (operators::is_split_source<SomeChain>) {
-      op_->parallel = n;
-      return std::move(*this);
-    } else {
-      return over<T>("parallel", operators::InTurn<true>{}, n);
-    }
+    return in_parallel(n);
   }
   auto parallel(int n) & { return use().parallel(n); }
+  /// The same with one instance for each worker thread of a node: more on strong nodes than on weak ones.
+  auto parallel() && { return in_parallel(0); }
+  auto parallel() & { return use().parallel(); }
+
+  /// From here on the operators run on node `node` alone, or on those that have a label in the cluster file; directly
+  /// behind a source, so does the source: it is then read where its data is. Sinks are there too, one on each node.
+  /// Without it, records that come from many nodes are gathered on node 0 in front of a sink. A pipeline on one node
+  /// runs there, whatever it says.
+  ///
+  /// @code
+  /// pipeline.source(tensair::follow("/var/log/access.log")).on("web").map(parse).key_by(&Request::page).count().sink(print);
+  /// @endcode
+  /// @throws UsageError  before anything starts: there is no such node
+  auto on(net::Rank node) && { return placed(Where{node}); }
+  auto on(net::Rank node) & { return use().on(node); }
+  auto on(std::string label) && { return placed(Where{std::move(label)}); }
+  auto on(std::string label) & { return use().on(std::move(label)); }
 
   /// Names the operator before: for errors, `--explain` and reports. Nodes compare names before they work together.
   auto name(std::string label) && -> Stream {
@@ -482,12 +494,14 @@ class Stream {
     constexpr bool fits = Sink<K, T, typename SomeChain::Stamp>;
     static_assert(fits, "sink(sink): sink takes a record of this stream (and with event time, if it wants, its time)");
     if constexpr (fits) {
-      auto op = follow("sink", "");
-      auto last = operators::SinkStage<K>(op, std::move(sink));
-      if constexpr (SomeChain::everywhere) {
-        operators::end_on_first_node<T>(*graph_, std::move(chain_), op_, op, std::move(last));
+      if constexpr (operators::is_placed<SomeChain>) {
+        auto chain = one_on_each_node();
+        auto op = follow("sink", "");
+        op->parallel = 1;
+        if (op_->parallel != 1) op->input = chain.head.op->id;
+        std::move(chain).end(*graph_, operators::SinkStage<K>(op, std::move(sink)));
       } else {
-        std::move(chain_).end(*graph_, std::move(last));
+        sink_on_first_node(std::move(sink));
       }
     }
   }
@@ -499,7 +513,7 @@ class Stream {
   /// Ends the stream: keeps every record in memory, on node 0. For tests and small results.
   auto collect() && -> Collected<Owned<T>> {
     auto collected = Collected<Owned<T>>{};
-    std::move(*this).sink(
+    std::move(*this).sink_on_first_node(
         [records = collected.records_](T record) { records->push_back(OwnedRecord<T>::own(std::move(record))); });
     return collected;
   }
@@ -567,6 +581,50 @@ class Stream {
     op->parallel = n;
     auto chain = operators::exchange<Out>(std::move(chain_), op_, op, std::move(routing));
     return Stream<Out, decltype(chain)>(graph_, std::move(op), std::move(chain));
+  }
+
+  template <class K>
+  TENSAIR_COLD void sink_on_first_node(K sink) {
+    auto op = follow("sink", "");
+    auto last = operators::SinkStage<K>(op, std::move(sink));
+    if constexpr (SomeChain::everywhere) {
+      operators::end_on_first_node<T>(*graph_, std::move(chain_), op_, op, std::move(last));
+    } else {
+      std::move(chain_).end(*graph_, std::move(last));
+    }
+  }
+
+  TENSAIR_COLD auto in_parallel(int n) {
+    if constexpr (operators::is_split_source<SomeChain>) {
+      op_->parallel = n;
+      return std::move(*this);
+    } else {
+      return over<T>("parallel", operators::InTurn<true>{}, n);
+    }
+  }
+
+  TENSAIR_COLD auto placed(Where where) {
+    if constexpr (operators::Placeable<SomeChain>) {
+      must_be_unused();
+      op_->where = std::move(where);
+      using There = operators::Chain<typename SomeChain::Head::WherePlaced, operators::NoBinder,
+                                     typename SomeChain::Stamp, typename SomeChain::Input>;
+      return Stream<T, There>(graph_, op_, There{std::move(chain_.head).where_placed(), {}});
+    } else {
+      return over<T>("on", operators::InTurn<true>{}, op_->parallel).placed(std::move(where));
+    }
+  }
+
+  // The chain with one instance on each node: parallel ones meet.
+  TENSAIR_COLD auto one_on_each_node() {
+    auto op = op_;
+    if (op->parallel != 1) {
+      op = follow("meet", operators::stream_type<T>());
+      op->parallel = 1;
+      op->edge = plan::Edge::local;
+    }
+    using Head = operators::ExchangeHead<SomeChain, T, operators::ToOwnNode>;
+    return operators::Chain<Head, operators::NoBinder>{Head{std::move(chain_), op_, op, {}}, {}};
   }
 
   template <class Out, class F>

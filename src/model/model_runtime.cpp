@@ -48,7 +48,9 @@ auto ModelRuntime::create(std::string name, plan::Graph& graph, std::uint64_t se
   }
   auto op = graph.add("model", "", plan::Placement::every_node);
   op->label = name;
+  op->is_model = true;
   op->instances = options.replicas;
+  op->where = options.on;
   op->detail =
       fmt::format("exchange of {}, seed {}", options.exchange == exchange::updates ? "updates" : "gradients", seed);
   const std::shared_ptr<ModelRuntime> model{
@@ -70,22 +72,26 @@ auto ModelRuntime::add_use(detail::ModelUse use) -> std::size_t {
   return uses_.size() - 1;
 }
 
-auto ModelRuntime::local_replicas(const runtime::Node& node) const -> std::size_t {
-  std::size_t count = 0;
-  for (int i = node.rank(); i < replicas(node); i += node.count()) ++count;
-  return count;
+auto ModelRuntime::owners() const -> std::vector<net::Rank> {
+  std::vector<net::Rank> owners;
+  for (net::Rank rank = 0; rank < op_->sites.nodes(); ++rank) {
+    if (op_->sites.on(rank) > 0) owners.push_back(rank);
+  }
+  return owners;
 }
 
 void ModelRuntime::build(runtime::Node& node) {
   at::set_num_threads(options_.threads);
   auto& state = *state_;
   state.replies.resize(uses_.size());
-  for (int i = node.rank(); i < replicas(node); i += node.count()) {
+  const auto owners = this->owners();
+  for (int i = 0; i < replicas(); ++i) {
+    if (owners[static_cast<std::size_t>(i) % owners.size()] != node.rank()) continue;
     auto learner = make_(options_.loss);
     if (!options_.load.empty()) learner->load(options_.load);
     if (!state.exchange) {
       state.exchange =
-          std::make_shared<Exchange>(node, operators::channel_of(*op_), replicas(node), learner->parameters().size());
+          std::make_shared<Exchange>(node, operators::channel_of(*op_), replicas(), learner->parameters().size());
     }
     auto replica = std::make_shared<Replica>(node, *this, i, std::move(learner), state.exchange);
     state.replicas.push_back(replica);
@@ -109,7 +115,7 @@ void ModelRuntime::build(runtime::Node& node) {
                        state_->replicas.size(), sum.steps, sum.examples, state_->exchange->deltas_sent(),
                        fmt::join(sum.staleness_counts, ","));
   });
-  if (node.rank() == 0 && !options_.save.empty()) {
+  if (node.rank() == owners.front() && !options_.save.empty()) {
     node.at_end([this] { state_->replicas.front()->learner().save(options_.save); });
   }
 }
@@ -120,11 +126,13 @@ auto ModelRuntime::outlets(runtime::Node& node, std::size_t use,
     -> std::vector<runtime::Outlet<T>> {
   std::vector<runtime::Outlet<T>> outlets;
   const auto& op = *uses_[use].op;
-  const int count = uses_[use].kind == detail::ModelUse::Kind::validate ? 1 : replicas(node);
+  const auto owners = this->owners();
+  const int count = uses_[use].kind == detail::ModelUse::Kind::validate ? 1 : replicas();
   for (int i = 0; i < count; ++i) {
-    const net::Rank owner = i % node.count();
+    const auto at = static_cast<std::size_t>(i);
+    const net::Rank owner = owners[at % owners.size()];
     if (owner == node.rank()) {
-      outlets.emplace_back(inlets[use].at(static_cast<std::size_t>(i / node.count())), detail::batch_credits);
+      outlets.emplace_back(inlets[use].at(at / owners.size()), detail::batch_credits);
       continue;
     }
     auto& outlet = outlets.emplace_back(node, owner, replica_channel(op, i), 0);
@@ -166,15 +174,18 @@ auto ModelRuntime::learners() const -> std::vector<Learner*> {
 auto ModelRuntime::make_input(runtime::Node& node, std::size_t use, int replica) -> detail::ReplicaInput {
   using Kind = detail::ModelUse::Kind;
   const auto& one = uses_[use];
-  const std::size_t senders = one.everywhere ? static_cast<std::size_t>(node.count()) : 1;
   const auto channel = replica_channel(*one.op, replica);
+  std::vector<net::Rank> senders;
+  for (net::Rank rank = 0; rank < node.count(); ++rank) {
+    if (one.from->sites.on(rank) > 0) senders.push_back(rank);
+  }
   detail::ReplicaInput input;
   if (one.kind == Kind::predict) {
-    input.requests =
-        runtime::Inlet<PredictRequest>(node, channel, senders, detail::batch_credits, runtime::Granting::prefer_local);
+    input.requests = runtime::Inlet<PredictRequest>(node, channel, senders.size(), runtime::Granting::prefer_local);
+    input.requests.withhold(senders, detail::batch_credits);
   } else if (one.kind != Kind::validate || replica == 0) {
-    input.batches =
-        runtime::Inlet<TensorBatch>(node, channel, senders, detail::batch_credits, runtime::Granting::prefer_local);
+    input.batches = runtime::Inlet<TensorBatch>(node, channel, senders.size(), runtime::Granting::prefer_local);
+    input.batches.withhold(senders, detail::batch_credits);
   }
   return input;
 }
@@ -184,7 +195,8 @@ auto ModelRuntime::reply_outlets(runtime::Node& node, std::size_t use)
   constexpr auto unlimited = std::numeric_limits<std::size_t>::max() / 2;  // the requests bound the replies
   std::vector<std::optional<runtime::Outlet<PredictReply>>> outlets(static_cast<std::size_t>(node.count()));
   const auto& one = uses_[use];
-  for (net::Rank to = 0; to < (one.everywhere ? node.count() : 1); ++to) {
+  for (net::Rank to = 0; to < node.count(); ++to) {
+    if (one.from->sites.on(to) == 0) continue;
     auto& outlet = outlets[static_cast<std::size_t>(to)];
     if (to == node.rank()) {
       outlet.emplace(state_->replies.at(use), unlimited);

@@ -42,8 +42,8 @@ Replica::Replica(runtime::Node& node, ModelRuntime& model, int number, std::uniq
       optimizer_(model.options().optimizer(learner_->parameters().size())),
       exchange_(std::move(exchange)),
       buffers_(std::make_shared<DeltaBuffers>(learner_->parameters().size())),
-      pace_(model.replicas(node), number, model.options().patience),
-      clock_(static_cast<std::size_t>(model.replicas(node))),
+      pace_(model.replicas(), number, model.options().patience),
+      clock_(static_cast<std::size_t>(model.replicas())),
       examples_(clock_.size()) {
   figures_.staleness_counts.resize(staleness_limit + 1);
   for (std::size_t i = 0; i < model.uses_.size(); ++i) {

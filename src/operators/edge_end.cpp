@@ -9,12 +9,16 @@ void EdgeEnd::build(runtime::Node& node, const plan::Operator& numbered, const r
                     runtime::detail::ReadParcel read) {
   shape_ = shape;
   rank_ = node.rank();
-  nodes_ = node.count();
   channels_.emplace(node, channel_of(numbered), shape, chunk_credits, read);
 }
 
 auto EdgeEnd::senders_to(std::size_t receiver) const -> std::size_t {
-  return shape_.senders_to(rank_, static_cast<int>(receiver), nodes_);
+  return shape_.senders_to(rank_, static_cast<int>(receiver));
+}
+
+auto EdgeEnd::key_slots() -> const runtime::KeySlots& {
+  if (!key_slots_) key_slots_.emplace(shape_.receivers);
+  return *key_slots_;
 }
 
 auto EdgeEnd::outlets_of(int sender) -> std::vector<runtime::detail::AnyOutlet> {

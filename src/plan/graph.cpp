@@ -6,6 +6,7 @@
 #include <set>
 #include <tensair/error.hpp>
 #include <tensair/plan/graph.hpp>
+#include <tensair/plan/place.hpp>
 
 namespace tensair::plan {
 namespace {
@@ -28,43 +29,56 @@ void remove_argument(std::string& text, const std::string& start) {
   }
 }
 
-auto where(const Operator& op, int nodes) -> std::string {
-  if (op.instances > 0) {
-    return fmt::format("{} replica{} on {} node{}", op.instances, op.instances == 1 ? "" : "s",
-                       std::min(nodes, op.instances), std::min(nodes, op.instances) == 1 ? "" : "s");
-  }
-  const auto times = op.parallel > 1 ? fmt::format(", {} instances{}", op.parallel, nodes > 1 ? " each" : "") : "";
-  if (op.placement == Placement::first_node || nodes == 1) return "node 0" + times;
-  return fmt::format("nodes 0–{}", nodes - 1) + times;
+auto count(int n, const char* thing) -> std::string {
+  return fmt::format("{} {}{}", n, thing, n == 1 ? "" : "s");
 }
 
-// Whether records go over this edge without changing the task: always, or with so many nodes and instances.
-auto stays_in_task(const Operator& op, const std::deque<std::shared_ptr<Operator>>& operators, int nodes) -> bool {
-  if (op.input < 0 || !op.more_inputs.empty()) return false;
-  if (op.edge == Edge::fused || op.edge == Edge::fork) return true;
-  const auto& from = *operators[static_cast<std::size_t>(op.input)];
-  const bool alone = nodes == 1 && from.parallel == 1;
-  switch (op.edge) {
-    case Edge::gather:
-      return alone;
-    case Edge::key:
-    case Edge::broadcast:
-    case Edge::rebalance:
-      return alone && op.parallel == 1;
-    default:
-      return false;
+// "nodes 0–1, 3", with how many instances: "2 instances", or where they differ "5 instances in all".
+auto sites_text(const Operator& op) -> std::string {
+  const auto& sites = op.sites;
+  std::string ranks;
+  int nodes = 0;
+  bool alike = true;
+  for (net::Rank rank = 0; rank < sites.nodes(); ++rank) {
+    if (sites.on(rank) == 0) continue;
+    ++nodes;
+    alike = alike && sites.on(rank) == sites.most();
+    net::Rank last = rank;
+    while (last + 1 < sites.nodes() && sites.on(last + 1) > 0) ++last;
+    ranks += fmt::format("{}{}", ranks.empty() ? "" : ", ", rank);
+    if (last > rank) ranks += fmt::format("–{}", last);
+    for (; rank < last; ++rank) {
+      ++nodes;
+      alike = alike && sites.on(rank + 1) == sites.most();
+    }
   }
+  const auto where = fmt::format("node{} {}", nodes == 1 ? "" : "s", ranks);
+  if (op.is_model) return fmt::format("{} on {}", count(sites.total(), "replica"), where);
+  if (!alike) return fmt::format("{}, {} in all", where, count(sites.total(), "instance"));
+  if (sites.most() > 1) return fmt::format("{}, {} instances{}", where, sites.most(), nodes > 1 ? " each" : "");
+  return where;
 }
 
 // A task is a maximal run of fused operators; this gives each operator the number of its task.
-auto tasks_of(const std::deque<std::shared_ptr<Operator>>& operators, int nodes) -> std::vector<int> {
+auto tasks_of(const std::deque<std::shared_ptr<Operator>>& operators) -> std::vector<int> {
   std::vector<int> task(operators.size());
   int next = 0;
   for (std::size_t i = 0; i < operators.size(); ++i) {
     const auto& op = *operators[i];
-    task[i] = stays_in_task(op, operators, nodes) ? task[static_cast<std::size_t>(op.input)] : next++;
+    task[i] = is_fused(op, operators) ? task[static_cast<std::size_t>(op.input)] : next++;
   }
   return task;
+}
+
+// What all nodes must agree on.
+auto describe_place(const Operator& op) -> std::string {
+  std::string text;
+  if (const auto* rank = std::get_if<net::Rank>(&op.where)) text += fmt::format(", on node {}", *rank);
+  if (const auto* label = std::get_if<std::string>(&op.where)) text += fmt::format(", on «{}»", *label);
+  if (op.parallel > 1) text += fmt::format(", parallel({})", op.parallel);
+  if (op.sites.nodes() > 0 && (op.parallel == 0 || !std::holds_alternative<std::monostate>(op.where)))
+    text += ": " + sites_text(op);
+  return text;
 }
 
 }  // namespace
@@ -138,6 +152,10 @@ void Graph::check() const {
   for (const auto& check : checks_) check();
 }
 
+void Graph::place(std::span<const NodeSpec> nodes) {
+  plan::place(operators_, nodes);
+}
+
 void Graph::build(runtime::Node& node) {
   for (auto& recipe : recipes_) recipe(node);
   node.built();
@@ -151,23 +169,23 @@ auto Graph::describe() const -> std::string {
     if (!op->output.empty()) text += ": " + op->output;
     for (const int input : op->more_inputs) text += fmt::format(" and {}", input);
     if (op->instances > 0) text += fmt::format(", {} replicas", op->instances);
-    if (op->parallel > 1) text += fmt::format(", parallel({})", op->parallel);
+    text += describe_place(*op);
     if (!op->detail.empty()) text += ", " + op->detail;
     text += '\n';
   }
   return text;
 }
 
-auto Graph::explain(int nodes) const -> std::string {
+auto Graph::explain() const -> std::string {
   std::string text;
-  const auto task = tasks_of(operators_, nodes);
+  const auto task = tasks_of(operators_);
   const int count = task.empty() ? 0 : *std::max_element(task.begin(), task.end()) + 1;
   for (int t = 0; t < count; ++t) {
     bool first = true;
     for (std::size_t i = 0; i < operators_.size(); ++i) {
       if (task[i] != t) continue;
       const auto& op = *operators_[i];
-      if (first) text += fmt::format("task {} on {}\n", t, where(op, nodes));
+      if (first) text += fmt::format("task {} on {}\n", t, sites_text(op));
       first = false;
       auto from = op.input < 0 ? std::string{}
                                : fmt::format("{} from {}", to_string(op.edge),
@@ -180,15 +198,15 @@ auto Graph::explain(int nodes) const -> std::string {
   return text;
 }
 
-auto Graph::explain_dot(int nodes) const -> std::string {
+auto Graph::explain_dot() const -> std::string {
   std::string text = "digraph tensair {\n  rankdir=LR;\n  node [shape=box];\n";
-  const auto task = tasks_of(operators_, nodes);
+  const auto task = tasks_of(operators_);
   std::map<int, std::string> clusters;
   for (std::size_t i = 0; i < operators_.size(); ++i) {
     auto& cluster = clusters[task[i]];
     if (cluster.empty())
       cluster = fmt::format("  subgraph cluster_{} {{\n    label=\"task {}, {}\";\n", task[i], task[i],
-                            where(*operators_[i], nodes));
+                            sites_text(*operators_[i]));
     cluster += fmt::format("    o{} [label=\"{}\"];\n", i, operators_[i]->title());
   }
   for (const auto& [number, cluster] : clusters) text += cluster + "  }\n";

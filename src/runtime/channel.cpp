@@ -1,6 +1,5 @@
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <tensair/runtime/channel.hpp>
 #include <utility>
 
@@ -27,21 +26,21 @@ auto MessageQueue::next() -> std::unique_ptr<net::Message> {
   return message;
 }
 
-AnyInlet::AnyInlet(Node& node, net::ChannelId channel, std::size_t senders, std::size_t credits, Granting granting,
-                   ReadParcel read)
+AnyInlet::AnyInlet(Node& node, net::ChannelId channel, std::size_t senders, Granting granting, ReadParcel read)
     : node_(node),
       channel_(channel),
       senders_(senders),
       granting_(granting),
       read_(read),
       withheld_(static_cast<std::size_t>(node.count())) {
-  if (granting == Granting::prefer_local) {
-    for (std::size_t rank = 0; rank < std::min(senders, withheld_.size()); ++rank) {
-      if (static_cast<net::Rank>(rank) != node.rank()) withheld_[rank] = credits;
-    }
-  }
   if (read != nullptr && node.count() > 1) {
     node.transport().receive(channel, [this](net::Rank from, const net::Payload& payload) { arrive(from, payload); });
+  }
+}
+
+void AnyInlet::withhold(const std::vector<net::Rank>& senders, std::size_t credits) {
+  for (const net::Rank rank : senders) {
+    if (rank != node_.rank()) withheld_[static_cast<std::size_t>(rank)] = credits;
   }
 }
 

@@ -12,41 +12,6 @@ constexpr int most_receivers = 1 << 12;
 
 }  // namespace
 
-auto EdgeShape::one_to_one(int nodes) const -> bool {
-  switch (reach) {
-    case Reach::every_instance:
-      return nodes == 1 && senders == 1 && receivers == 1;
-    case Reach::first_node:
-      return senders == 1 && (nodes == 1 || !senders_everywhere);
-    case Reach::forward_or_every_instance:
-    case Reach::own_node:
-      return senders == receivers && (nodes == 1 || senders_everywhere == receivers_everywhere);
-  }
-  return false;
-}
-
-auto EdgeShape::senders_to(net::Rank rank, int index, int nodes) const -> std::size_t {
-  if (reach != Reach::own_node) return static_cast<std::size_t>((senders_everywhere ? nodes : 1) * senders);
-  std::size_t count = 0;
-  for (int sender = index; sender < senders_on(rank); sender += receivers) ++count;
-  return count;
-}
-
-auto EdgeShape::number_of(net::Rank rank, int index) const -> std::uint32_t {
-  if (reach == Reach::own_node) return static_cast<std::uint32_t>(index / receivers);
-  return static_cast<std::uint32_t>((senders_everywhere ? rank * senders : 0) + index);
-}
-
-auto targets_of(const EdgeShape& shape, net::Rank rank, int sender, int nodes) -> std::vector<EdgeTarget> {
-  if (shape.reach == Reach::first_node) return {{0, 0}};
-  if (shape.reach == Reach::own_node) return {{rank, sender % shape.receivers}};
-  std::vector<EdgeTarget> targets;
-  for (net::Rank node = 0; node < nodes; ++node) {
-    for (int i = 0; i < shape.receivers_on(node); ++i) targets.push_back({node, i});
-  }
-  return targets;
-}
-
 auto channel_of_receiver(net::ChannelId first, int index) -> net::ChannelId {
   if (index >= most_receivers) {
     throw UsageError(fmt::format("an operator has more than {} parallel instances on a node", most_receivers), {},
@@ -58,21 +23,21 @@ auto channel_of_receiver(net::ChannelId first, int index) -> net::ChannelId {
 EdgeChannels::EdgeChannels(Node& node, net::ChannelId first, const EdgeShape& shape, std::size_t credits,
                            detail::ReadParcel read)
     : node_(node), first_(first), shape_(shape), credits_(credits), may_leave_node_(read != nullptr) {
-  for (int i = 0; i < shape.receivers_on(node.rank()); ++i) {
+  for (int i = 0; i < shape.receivers.on(node.rank()); ++i) {
     inlets_.push_back(std::make_shared<detail::AnyInlet>(node, channel_of_receiver(first, i),
-                                                         shape.senders_to(node.rank(), i, node.count()), credits,
-                                                         Granting::always, read));
+                                                         shape.senders_to(node.rank(), i), Granting::always, read));
   }
 }
 
 auto EdgeChannels::connect() -> std::vector<std::vector<detail::AnyOutlet>> {
-  const auto senders = static_cast<std::size_t>(shape_.senders_on(node_.rank()));
+  const auto senders = static_cast<std::size_t>(shape_.senders.on(node_.rank()));
   std::vector<std::vector<detail::AnyOutlet>> outlets(senders);
   // By receiver of each node: whom its credits are for.
-  std::vector<std::vector<std::shared_ptr<detail::CreditReturn>>> returns(static_cast<std::size_t>(shape_.receivers));
+  std::vector<std::vector<std::shared_ptr<detail::CreditReturn>>> returns(
+      static_cast<std::size_t>(shape_.receivers.most()));
   bool leaves_node = false;
   for (std::size_t sender = 0; sender < senders; ++sender) {
-    const auto targets = targets_of(shape_, node_.rank(), static_cast<int>(sender), node_.count());
+    const auto targets = targets_of(shape_, node_.rank(), static_cast<int>(sender));
     outlets[sender].resize(targets.size());
     for (std::size_t i = 0; i < targets.size(); ++i) {
       const auto& target = targets[i];
@@ -91,7 +56,7 @@ auto EdgeChannels::connect() -> std::vector<std::vector<detail::AnyOutlet>> {
     }
   }
   if (leaves_node) {
-    for (int i = 0; i < shape_.receivers; ++i) {
+    for (int i = 0; i < shape_.receivers.most(); ++i) {
       receive_credits(node_, channel_of_receiver(first_, i), std::move(returns[static_cast<std::size_t>(i)]), senders);
     }
   }

@@ -1,5 +1,7 @@
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include <tensair/error.hpp>
 #include <tensair/testing/cluster.hpp>
 
@@ -26,6 +28,9 @@ void Cluster::kill(int rank, Duration at) {
 void Cluster::run(const std::function<void(Pipeline&)>& build) {
   auto& simulation = world_->simulation;
   const int count = simulation.options().nodes;
+  auto specs = simulation.options().specs;
+  specs.resize(static_cast<std::size_t>(count));
+  for (auto& spec : specs) spec.workers = std::max(spec.workers, 1);
   for (int rank = 0; rank < count; ++rank) {
     Options options;
     options.program = "test";
@@ -37,6 +42,7 @@ void Cluster::run(const std::function<void(Pipeline&)>& build) {
     auto& pipeline = *world_->pipelines.emplace_back(std::make_unique<Pipeline>(std::move(options)));
     build(pipeline);
     pipeline.graph()->check();
+    pipeline.graph()->place(specs);
     if (pipeline.graph()->describe() != world_->pipelines.front()->graph()->describe()) {
       throw Error("the pipelines differ", fmt::format("nodes 0 and {}", rank), "Build the same graph on every node.");
     }

@@ -321,7 +321,7 @@ TEST_CASE("explain shows tasks, the operators fused in them, edges and nodes", "
   Pipeline pipeline;
   pipeline.source(SharedNumbers{10}).map([](int n) { return n; }).name("double").batch(2).sink([](const Batch<int>&) {
   });
-  const auto text = pipeline.graph()->explain(4);
+  const auto text = explained(pipeline, 4);
   CHECK(text.find("task 0 on nodes 0–3") != std::string::npos);
   CHECK(text.find("map «double»") != std::string::npos);
   CHECK(text.find("fused from source #0") != std::string::npos);

@@ -151,7 +151,7 @@ TEST_CASE("explain shows parallel instances and what goes from one to another", 
       .key_by([](int n) { return n; })
       .count()
       .sink([](const KeyValue<int, std::uint64_t>&) {});
-  const auto text = pipeline.graph()->explain(2);
+  const auto text = explained(pipeline, 2);
   CHECK(text.find("task 1 on nodes 0–1, 4 instances each") != std::string::npos);
   CHECK(text.find("rebalance from source #0") != std::string::npos);
   CHECK(text.find("key hash from map #2") != std::string::npos);
@@ -161,8 +161,8 @@ TEST_CASE("explain shows parallel instances and what goes from one to another", 
 TEST_CASE("explain shows one task where nothing is exchanged", "[operators][parallel][plan]") {
   Pipeline pipeline;
   pipeline.source(SharedNumbers{3}).key_by([](int n) { return n; }).count().sink([](const auto&) {});
-  CHECK(pipeline.graph()->explain(1).find("task 1") == std::string::npos);
-  CHECK(pipeline.graph()->explain(2).find("task 2") != std::string::npos);
+  CHECK(explained(pipeline, 1).find("task 1") == std::string::npos);
+  CHECK(explained(pipeline, 2).find("task 2") != std::string::npos);
 }
 
 TEST_CASE("forward keeps instances and order, and makes a task of what is behind", "[operators][parallel]") {
@@ -222,7 +222,7 @@ TEST_CASE("without forward each record passes both operators before the next one
 TEST_CASE("explain shows the task behind forward", "[operators][parallel][plan]") {
   Pipeline pipeline;
   pipeline.source(numbers(3)).forward().map([](int n) { return n; }).sink([](int) {});
-  const auto text = pipeline.graph()->explain(1);
+  const auto text = explained(pipeline, 1);
   CHECK(text.find("forward #1                   forward from source #0") != std::string::npos);
   CHECK(text.find("task 1") != std::string::npos);
 }

@@ -82,4 +82,9 @@ void run_tcp(int nodes, const std::function<void(Pipeline&)>& build, int whose) 
   if (const auto& error = errors[static_cast<std::size_t>(whose)]) std::rethrow_exception(error);
 }
 
+auto explained(const Pipeline& pipeline, int nodes) -> std::string {
+  pipeline.graph()->place(std::vector<NodeSpec>(static_cast<std::size_t>(nodes)));
+  return pipeline.graph()->explain();
+}
+
 }  // namespace tensair::test

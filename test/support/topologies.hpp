@@ -26,4 +26,7 @@ void run(const Topology& topology, const std::function<void(Pipeline&)>& build);
 /// failed.
 void run_tcp(int nodes, const std::function<void(Pipeline&)>& build, int whose = 0);
 
+/// The plan of a pipeline on so many nodes, as `--explain` prints it.
+auto explained(const Pipeline& pipeline, int nodes) -> std::string;
+
 }  // namespace tensair::test

@@ -105,7 +105,7 @@ struct PredictHead {
   void end(plan::Graph& graph, Fused fused) {
     auto stages = std::make_shared<std::optional<Fused>>(std::move(fused));
     graph.on_build([*this, stages](runtime::Node& node) {
-      if (!everywhere && node.rank() != 0) return;
+      if (op->sites.on(node.rank()) == 0) return;
       auto task = std::make_shared<PredictTask<T, Collate, Fused>>(node, op, model, use, options, collate,
                                                                    std::move(stages->value()));
       stages->reset();
@@ -170,9 +170,10 @@ class CollatedModelStream {
       using Head = operators::PredictHead<T, SomeChain::everywhere, Collate>;
       auto op = stream_.follow("predict", operators::stream_type<Prediction<T>>());
       op->edge = plan::Edge::local;
+      op->parallel = 1;
       const auto use = net_.runtime()->add_use(use_of(detail::ModelUse::Kind::predict, op));
       auto head = Head{op, net_.runtime(), use, options, std::move(collate_)};
-      one_instance().end(*stream_.graph_, operators::LocalStage<T>(head.inlet));
+      stream_.one_on_each_node().end(*stream_.graph_, operators::LocalStage<T>(head.inlet));
       return Stream<Prediction<T>, operators::Chain<Head, operators::NoBinder>>(stream_.graph_, op,
                                                                                 {std::move(head), {}});
     } else {
@@ -195,23 +196,11 @@ class CollatedModelStream {
     return fits;
   }
 
-  // A model has one stream of records from each node: parallel instances meet before it.
-  auto one_instance() {
-    auto op = stream_.op_;
-    if (op->parallel > 1) {
-      op = stream_.follow("meet", operators::stream_type<T>());
-      op->parallel = 1;
-      op->edge = plan::Edge::local;
-    }
-    using Head = operators::ExchangeHead<SomeChain, T, operators::ToOwnNode>;
-    return operators::Chain<Head, operators::NoBinder>{Head{std::move(stream_.chain_), stream_.op_, op, {}}, {}};
-  }
-
   auto use_of(detail::ModelUse::Kind kind, std::shared_ptr<plan::Operator> op) const -> detail::ModelUse {
     detail::ModelUse use;
     use.kind = kind;
     use.op = std::move(op);
-    use.everywhere = SomeChain::everywhere;
+    use.from = stream_.op_;
     return use;
   }
 
@@ -221,6 +210,7 @@ class CollatedModelStream {
     constexpr bool fits = can_be_learnt();
     auto op = stream_.follow(std::move(kind), operators::stream_type<R>());
     op->edge = plan::Edge::route;
+    op->parallel = 1;
     op->may_be_unused = true;
     op->placement = plan::Placement::every_node;
     auto head = operators::ResultHead<R>(op, net_.runtime());
@@ -230,7 +220,7 @@ class CollatedModelStream {
     if (use_kind == detail::ModelUse::Kind::validate) op->placement = plan::Placement::first_node;
     const auto number = net_.runtime()->add_use(std::move(use));
     if constexpr (fits) {
-      one_instance()
+      stream_.one_on_each_node()
           .then(operators::CollateBatches<Record, Collate>{op, std::move(collate_)})
           .end(*stream_.graph_, RouterStage(net_.runtime(), number));
     }

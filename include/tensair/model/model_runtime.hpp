@@ -54,8 +54,8 @@ struct ModelUse {
   enum class Kind { train, evaluate, validate, predict };
   Kind kind;
   std::shared_ptr<plan::Operator> op;
-  bool everywhere = false;           ///< its stream has an instance on every node, not on node 0 alone
-  std::uint64_t validate_every = 0;  ///< training examples between two validations
+  std::shared_ptr<plan::Operator> from;  ///< the last one of its stream: where that is, batches come from
+  std::uint64_t validate_every = 0;      ///< training examples between two validations
   ResultInlet<TrainStep> train_steps;
   ResultInlet<Evaluation> evaluations;
   ResultInlet<Validation> validations;
@@ -89,12 +89,15 @@ class ModelRuntime {
   auto name() const -> const std::string& { return name_; }
   auto options() const -> const ModelOptions& { return options_; }
 
+  // Once the graph's operators have been placed:
   /// How many replicas there are on all nodes.
-  auto replicas(const runtime::Node& node) const -> int {
-    return options_.replicas > 0 ? options_.replicas : node.count();
-  }
+  auto replicas() const -> int { return op_->sites.total(); }
   /// How many live on this node.
-  auto local_replicas(const runtime::Node& node) const -> std::size_t;
+  auto local_replicas(const runtime::Node& node) const -> std::size_t {
+    return static_cast<std::size_t>(op_->sites.on(node.rank()));
+  }
+  /// The nodes that have replicas: replica i is on the i-th of them, round and round.
+  auto owners() const -> std::vector<net::Rank>;
 
   /// An outlet to each replica for a stream of batches or requests, in order of replica. For the stage that ends the
   /// stream's chain.

@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <tensair/model/loss.hpp>
 #include <tensair/model/optimizer.hpp>
+#include <tensair/where.hpp>
 
 namespace tensair {
 
@@ -21,6 +22,7 @@ struct ModelOptions {
   Loss loss = cross_entropy;
   OptimizerFactory optimizer = adam();
   int replicas = 0;  ///< on all nodes together, dealt out in turn; 0: one on each node
+  Where on{};        ///< the nodes that have replicas: one by its rank, or those with a label; else all
   enum exchange exchange = exchange::updates;
   double patience = 0.25;  ///< how long a replica waits for another before a step, on average, as a share of a step's
                            ///< time: replicas that step together learn better (see `Pace`); 0: never

@@ -61,9 +61,8 @@ class PredictTask final : public runtime::Task {
         options_(options),
         collate_(std::move(collate)),
         fused_(std::move(fused)),
-        inlet_(runtime::Inlet<std::vector<T>>(node, operators::channel_of(*op_), 1, operators::chunk_credits)),
-        replies_(
-            runtime::Inlet<PredictReply>(node, ModelRuntime::reply_channel(*op_), 1, 0, runtime::Granting::never)) {
+        inlet_(runtime::Inlet<std::vector<T>>(node, operators::channel_of(*op_), 1)),
+        replies_(runtime::Inlet<PredictReply>(node, ModelRuntime::reply_channel(*op_), 1, runtime::Granting::never)) {
     model_->set_reply_inlet(use_, replies_);
   }
 

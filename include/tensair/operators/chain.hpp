@@ -24,13 +24,19 @@ concept Splittable = requires(S source) {
 };
 
 /// Records come from a source; the task is the source's, or several tasks are if it can be split.
-template <class S>
+/// @tparam Placed  a user has said where
+template <class S, bool Placed = false>
 struct SourceHead {
-  static constexpr bool everywhere = Splittable<S>;
+  static constexpr bool everywhere = Splittable<S> || Placed;
+  static constexpr bool placed = Placed;
   using Stamp = Untimed;
+  static constexpr bool can_be_placed = true;
+  using WherePlaced = SourceHead<S, true>;
 
   std::shared_ptr<plan::Operator> op;
   S source;
+
+  auto where_placed() && -> WherePlaced { return {std::move(op), std::move(source)}; }
 
   template <class Fused>
   TENSAIR_COLD void end(plan::Graph& graph, Fused fused) {
@@ -40,12 +46,11 @@ struct SourceHead {
     };
     auto prototypes = std::make_shared<Prototypes>(Prototypes{std::move(source), std::move(fused)});
     graph.on_build([op = op, prototypes](runtime::Node& node) {
-      if (!everywhere && node.rank() != 0) return;
-      const int instances = op->parallel;
+      const int instances = op->sites.on(node.rank());
       for (int i = 0; i < instances; ++i) {
         const bool last = i + 1 == instances;
         S own = instance_of(prototypes->source, last, *op);
-        if constexpr (everywhere) own.split(node.rank() * instances + i, node.count() * instances);
+        if constexpr (Splittable<S>) own.split(op->sites.before(node.rank()) + i, op->sites.total());
         auto task = std::make_shared<runtime::SourceTask<S, Fused>>(
             node, op, std::move(own), instance_of(prototypes->fused, last, *op), i, instances);
         node.start_when_built(std::move(task));
@@ -71,8 +76,8 @@ struct QueueHead {
   TENSAIR_COLD void end(plan::Graph& graph, Fused fused) {
     auto stages = std::make_shared<std::optional<Fused>>(std::move(fused));
     graph.on_build([*this, stages](runtime::Node& node) {
-      if (!everywhere && node.rank() != 0) return;
-      *inlet = Inlet(node, channel_of(*op), senders(node), chunk_credits);
+      if (op->sites.on(node.rank()) == 0) return;
+      *inlet = Inlet(node, channel_of(*op), senders(node));
       auto task = std::make_shared<runtime::QueueTask<T, Stamp, Fused>>(node, op->title(), *inlet, senders(node),
                                                                         std::move(stages->value()));
       stages->reset();
@@ -135,6 +140,7 @@ struct Chain {
   using Input = LastInput;
   using Head = SomeHead;
   using Binder = SomeBinder;
+  /// Whether it may have instances elsewhere than one on node 0.
   static constexpr bool everywhere = Head::everywhere;
   /// What travels beside the records at the chain's end.
   using Stamp = StampAtEnd;
@@ -159,8 +165,22 @@ struct Chain {
 template <class T>
 inline constexpr bool is_split_source = false;
 /// A chain that is nothing but a source that can be split.
-template <class S>
-inline constexpr bool is_split_source<Chain<SourceHead<S>, NoBinder>> = Splittable<S>;
+template <class S, bool Placed>
+inline constexpr bool is_split_source<Chain<SourceHead<S, Placed>, NoBinder>> = Splittable<S>;
+
+/// A chain in which nothing stands behind a head that can be placed.
+template <class SomeChain>
+concept Placeable = std::same_as<typename SomeChain::Binder, NoBinder> && requires {
+  requires SomeChain::Head::can_be_placed;
+};
+/// Whether a user has said where the chain's task is.
+template <class SomeChain>
+inline constexpr bool is_placed = false;
+template <class SomeChain>
+requires requires {
+  SomeChain::Head::placed;
+}
+inline constexpr bool is_placed<SomeChain> = SomeChain::Head::placed;
 
 /// The chain of type T that goes on behind an exchange. `from` is the last operator in front of it, `op` the first one
 /// behind.
@@ -169,6 +189,7 @@ auto exchange(SomeChain chain, std::shared_ptr<plan::Operator> from, std::shared
               Routing routing) {
   using Head = ExchangeHead<SomeChain, T, Routing>;
   op->edge = Routing::edge;
+  op->reach = Routing::reach;
   op->placement = Head::everywhere ? plan::Placement::every_node : plan::Placement::first_node;
   return Chain<Head, NoBinder>{Head{std::move(chain), std::move(from), std::move(op), std::move(routing)}, {}};
 }

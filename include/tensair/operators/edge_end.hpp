@@ -3,6 +3,7 @@
 #include <optional>
 #include <tensair/plan/graph.hpp>
 #include <tensair/runtime/edge_channels.hpp>
+#include <tensair/runtime/key_slots.hpp>
 #include <vector>
 
 namespace tensair::operators {
@@ -27,6 +28,9 @@ class EdgeEnd {
   /// How many outlets a receiver's inlet has.
   auto senders_to(std::size_t receiver) const -> std::size_t;
 
+  /// Which of the receivers keeps a key.
+  auto key_slots() -> const runtime::KeySlots&;
+
   /// Once for each sender, when the whole node is built.
   auto outlets_of(int sender) -> std::vector<runtime::detail::AnyOutlet>;
 
@@ -36,9 +40,9 @@ class EdgeEnd {
 
   runtime::EdgeShape shape_{};
   net::Rank rank_ = 0;
-  int nodes_ = 1;
   std::optional<runtime::EdgeChannels> channels_{};
   std::vector<std::vector<runtime::detail::AnyOutlet>> outlets_{};
+  std::optional<runtime::KeySlots> key_slots_{};
 };
 
 }  // namespace tensair::operators

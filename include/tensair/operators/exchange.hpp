@@ -1,6 +1,6 @@
 #pragma once
 
-#include <algorithm>
+#include <concepts>
 #include <memory>
 #include <optional>
 #include <tensair/operators/fan_out.hpp>
@@ -22,7 +22,7 @@ namespace tensair::operators {
 
 /// All to the one instance on node 0.
 struct ToFirstNode {
-  static constexpr auto reach = runtime::Reach::first_node;
+  static constexpr auto reach = runtime::Reach::every_instance;
   static constexpr auto edge = plan::Edge::gather;
   template <class T>
   auto operator()(const T&, std::size_t) -> std::size_t {
@@ -43,7 +43,6 @@ struct ToOwnNode {
 /// To the instance of the same number on the same node, which is a task of its own even so.
 struct ToOwnTask : ToOwnNode {
   static constexpr auto edge = plan::Edge::forward;
-  static constexpr bool apart = true;
 };
 
 /// In turn to every instance. One that `may_forward` leaves records where they are if there are as many instances
@@ -79,7 +78,6 @@ template <class T, class Stamp, class Fused>
 struct ExchangePlan {
   runtime::Reach reach;
   bool apart;  // never one loop
-  bool senders_everywhere, receivers_everywhere;
   std::shared_ptr<plan::Operator> from, to;
   std::optional<Fused> prototype;  // of the stages behind
 
@@ -89,10 +87,9 @@ struct ExchangePlan {
   int instances_left = 0;
 
   TENSAIR_COLD void build(runtime::Node& node) {
-    const runtime::EdgeShape shape{reach, senders_everywhere, receivers_everywhere, from->parallel,
-                                   reach == runtime::Reach::first_node ? 1 : to->parallel};
-    fused = !apart && shape.one_to_one(node.count());
-    instances_left = fused ? shape.senders_on(node.rank()) : shape.receivers_on(node.rank());
+    const runtime::EdgeShape shape{reach, from->sites, to->sites};
+    fused = !apart && shape.one_to_one();
+    instances_left = shape.receivers.on(node.rank());
     if (fused) return;
     if (reach != runtime::Reach::own_node) check_may_leave_node<T>(node);
     using Item = Chunk<T, Stamp>;
@@ -100,7 +97,7 @@ struct ExchangePlan {
     for (std::size_t i = 0; i < edge->inlets(); ++i) {
       node.start_when_built(std::make_shared<runtime::QueueTask<T, Stamp, Fused>>(
           node, to->title(), edge->inlet<Item>(i), edge->senders_to(i), next_instance(), static_cast<int>(i),
-          shape.receivers));
+          shape.receivers.on(node.rank())));
     }
   }
 
@@ -173,28 +170,34 @@ class BoundaryStage {
 };
 
 /// Records come over an exchange from the chain `Upstream`.
-template <class Upstream, class T, class Routing>
+/// @tparam Placed  a user has said where: sinks behind it are there
+template <class Upstream, class T, class Routing, bool Placed = false>
 struct ExchangeHead {
-  static constexpr bool everywhere = Routing::reach != runtime::Reach::first_node &&
-                                     (Routing::reach != runtime::Reach::own_node || Upstream::everywhere);
+  static constexpr bool everywhere =
+      !std::same_as<Routing, ToFirstNode> && (Routing::reach != runtime::Reach::own_node || Upstream::everywhere);
+  static constexpr bool placed = Placed;
   using Stamp = typename Upstream::Stamp;
+  static constexpr bool can_be_placed =
+      Routing::reach != runtime::Reach::own_node && !std::same_as<Routing, ToFirstNode>;
+  using WherePlaced = ExchangeHead<Upstream, T, Routing, true>;
 
   Upstream upstream;
   std::shared_ptr<plan::Operator> from;  // the last operator in front
   std::shared_ptr<plan::Operator> op;    // the first one behind
   Routing routing;
 
+  auto where_placed() && -> WherePlaced {
+    return {std::move(upstream), std::move(from), std::move(op), std::move(routing)};
+  }
+
   template <class Fused>
   TENSAIR_COLD void end(plan::Graph& graph, Fused fused) {
     using Plan = ExchangePlan<T, Stamp, Fused>;
     auto plan = std::make_shared<Plan>(
-        Plan{Routing::reach, requires { Routing::apart;
+        Plan{Routing::reach, std::same_as<Routing, ToOwnTask>, from, op, std::optional<Fused>(std::move(fused))});
+    graph.on_build([plan](runtime::Node& node) { plan->build(node); });
+    std::move(upstream).end(graph, BoundaryStage<T, Stamp, Routing, Fused>(plan, std::move(routing)));
   }
-  , Upstream::everywhere, everywhere, from, op, std::optional<Fused>(std::move(fused))});
-graph.on_build([plan](runtime::Node& node) { plan->build(node); });
-std::move(upstream).end(graph, BoundaryStage<T, Stamp, Routing, Fused>(plan, std::move(routing)));
-}  // namespace tensair::operators
-}
-;
+};
 
 }  // namespace tensair::operators

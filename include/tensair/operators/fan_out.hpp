@@ -20,6 +20,7 @@ class FanOutStage : public LastStage {
 
   TENSAIR_COLD void open(StageContext& context) {
     if constexpr (requires { routing_.open(context); }) routing_.open(context);
+    if constexpr (requires { routing_.use(edge_->key_slots()); }) routing_.use(edge_->key_slots());
     const std::uint32_t number = edge_->shape().number_of(context.node.rank(), context.instance);
     auto outlets = edge_->outlets_of(context.instance);
     *senders_ = std::vector<ChunkSender<T, Stamp>>(outlets.size());

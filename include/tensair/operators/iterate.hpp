@@ -22,7 +22,6 @@ struct LoopPlan {
   using Inlet = runtime::Inlet<Chunk<T, EventTime>>;
 
   std::shared_ptr<plan::Operator> op, feedback_op;
-  bool feedback_everywhere = true;  ///< or on node 0 alone
 
   // Once the node is built:
   std::vector<Inlet> inlets{};  ///< by head
@@ -30,7 +29,7 @@ struct LoopPlan {
 
   /// How the feedback reaches the heads: on the same node.
   auto feedback_shape() const -> runtime::EdgeShape {
-    return {runtime::Reach::own_node, feedback_everywhere, true, feedback_op->parallel, op->parallel};
+    return {runtime::Reach::own_node, feedback_op->sites, op->sites};
   }
 };
 
@@ -84,19 +83,20 @@ struct LoopHead {
     auto prototype = std::make_shared<std::optional<Fused>>(std::move(fused));
     graph.on_build([loop = loop, from = from, edge, prototype](runtime::Node& node) {
       const auto& op = *loop->op;
-      edge->build<Item>(node, op, {runtime::Reach::own_node, Upstream::everywhere, true, from->parallel, op.parallel});
+      edge->build<Item>(node, op, {runtime::Reach::own_node, from->sites, op.sites});
+      const int heads = op.sites.on(node.rank());
       // Feedback stays on its node, so the channel of its credits is free.
       const auto channel = channel_of(*loop->feedback_op);
       loop->termination = std::make_shared<runtime::LoopTermination>(node, channel | runtime::detail::credit_bit,
-                                                                     static_cast<std::size_t>(op.parallel));
-      for (int i = 0; i < op.parallel; ++i) {
+                                                                     static_cast<std::size_t>(heads));
+      for (int i = 0; i < heads; ++i) {
         const auto at = static_cast<std::size_t>(i);
-        const auto senders = loop->feedback_shape().senders_to(node.rank(), i, node.count());
-        loop->inlets.emplace_back(node, runtime::channel_of_receiver(channel, i), senders, chunk_credits);
+        const auto senders = loop->feedback_shape().senders_to(node.rank(), i);
+        loop->inlets.emplace_back(node, runtime::channel_of_receiver(channel, i), senders);
         auto task = std::make_shared<Task>(
             node, op.title(), runtime::TaskInput<T, InputStamp>{edge->inlet<Item>(at), edge->senders_to(at)},
             runtime::TaskInput<T, EventTime>{loop->inlets[at], senders}, loop->termination,
-            instance_of(*prototype, i + 1 == op.parallel, op), i, op.parallel);
+            instance_of(*prototype, i + 1 == heads, op), i, heads);
         node.start_when_built(std::move(task));
       }
     });

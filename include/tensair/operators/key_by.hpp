@@ -8,8 +8,8 @@
 #include <tensair/operators/state_map.hpp>
 #include <utility>
 
-// Keys. `key_by(f)` sends each record to the instance that keeps its key: the hash's upper 32 bits, scaled to the
-// number of instances. Operators behind it ask `f` again for the key: when they are fused with what is in front,
+// Keys. `key_by(f)` sends each record to the instance that keeps its key, as the hash's upper bits say. Operators
+// behind it ask `f` again for the key: when they are fused with what is in front,
 // nothing is routed and `f` is called once.
 
 namespace tensair {
@@ -60,11 +60,12 @@ struct ByKey {
   static constexpr auto edge = plan::Edge::key;
 
   KeyFunction<F> function;
+  const runtime::KeySlots* slots = nullptr;  // once there is an edge
 
+  void use(const runtime::KeySlots& of_edge) { slots = &of_edge; }
   template <class T>
-  auto operator()(const T& record, std::size_t receivers) -> std::size_t {
-    const std::uint64_t hash = function.hash(function.key(record));
-    return static_cast<std::size_t>(((hash >> 32) * receivers) >> 32);
+  auto operator()(const T& record, std::size_t /*receivers*/) -> std::size_t {
+    return slots->receiver_of(function.hash(function.key(record)));
   }
 };
 

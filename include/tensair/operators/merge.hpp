@@ -75,18 +75,15 @@ struct MergeHead {
     auto channels = std::make_shared<Channels>();
     auto prototype = std::make_shared<std::optional<Fused>>(std::move(fused));
     graph.on_build([channels, prototype, from = from, op = op](runtime::Node& node) {
-      if (!everywhere && node.rank() != 0) return;
-      constexpr bool input_everywhere[] = {Inputs::everywhere...};
-      for (std::size_t i = 0; i < from.size(); ++i)
-        channels->senders.push_back(input_everywhere[i] || node.rank() == 0 ? from[i]->parallel : 0);
-      for (int i = 0; i < op->parallel; ++i) {
+      const int receivers = op->sites.on(node.rank());
+      for (const auto& input : from) channels->senders.push_back(input->sites.on(node.rank()));
+      for (int i = 0; i < receivers; ++i) {
         std::size_t senders = 0;
-        for (const int of_input : channels->senders) senders += merge_senders(of_input, op->parallel, i);
-        auto inlet =
-            typename Channels::Inlet(node, runtime::channel_of_receiver(channel_of(*op), i), senders, chunk_credits);
+        for (const int of_input : channels->senders) senders += merge_senders(of_input, receivers, i);
+        auto inlet = typename Channels::Inlet(node, runtime::channel_of_receiver(channel_of(*op), i), senders);
         channels->inlets.push_back(inlet);
         auto task = std::make_shared<runtime::QueueTask<T, Stamp, Fused>>(
-            node, op->title(), inlet, senders, instance_of(*prototype, i + 1 == op->parallel, *op), i, op->parallel);
+            node, op->title(), inlet, senders, instance_of(*prototype, i + 1 == receivers, *op), i, receivers);
         node.start_when_built(std::move(task));
       }
     });

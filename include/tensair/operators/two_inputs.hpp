@@ -54,13 +54,10 @@ struct TwoInputHead {
                     right_number = right.numbered](runtime::Node& node) {
       if (Left::Routing::reach != runtime::Reach::own_node) check_may_leave_node<typename Left::Record>(node);
       if (Right::Routing::reach != runtime::Reach::own_node) check_may_leave_node<typename Right::Record>(node);
-      left_edge->build<typename Left::Item>(
-          node, *left_number,
-          {Left::Routing::reach, Left::Upstream::everywhere, everywhere, left_from->parallel, op->parallel});
-      right_edge->build<typename Right::Item>(
-          node, *right_number,
-          {Right::Routing::reach, Right::Upstream::everywhere, everywhere, right_from->parallel, op->parallel});
-      const int here = left_edge->shape().receivers_on(node.rank());
+      left_edge->build<typename Left::Item>(node, *left_number, {Left::Routing::reach, left_from->sites, op->sites});
+      right_edge->build<typename Right::Item>(node, *right_number,
+                                              {Right::Routing::reach, right_from->sites, op->sites});
+      const int here = op->sites.on(node.rank());
       for (int i = 0; i < here; ++i) {
         const auto at = static_cast<std::size_t>(i);
         auto task = std::make_shared<Task>(

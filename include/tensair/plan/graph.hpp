@@ -4,14 +4,18 @@
 #include <deque>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <tensair/cold.hpp>
+#include <tensair/flags.hpp>
+#include <tensair/runtime/edge_shape.hpp>
 #include <tensair/runtime/node.hpp>
+#include <tensair/where.hpp>
 #include <vector>
 
 namespace tensair::plan {
 
-/// Where an operator runs.
+/// Where an operator runs, if nobody says otherwise.
 enum class Placement {
   first_node,  ///< one instance, on node 0
   every_node,  ///< one instance on each node, each with its share of the records
@@ -45,11 +49,15 @@ struct Operator {
   int input = -1;                  ///< the operator before it
   std::vector<int> more_inputs{};  ///< of one that takes several streams: those beside `input`
   Edge edge = Edge::none;
+  runtime::Reach reach = runtime::Reach::every_instance;  ///< of an edge between tasks
   Placement placement = Placement::first_node;
   bool may_be_unused = false;  ///< its stream may go nowhere: training is worth something without its results
-  int instances = 0;           ///< replicas of a model operator; 0: as the placement says
-  int parallel = 1;            ///< parallel instances on each node where it runs
-  int loop = -1;               ///< the `iterate` in whose body it stands; -1: in none
+  bool is_model = false;
+  int instances = 0;       ///< replicas of a model operator; 0: one on each of its nodes
+  int parallel = 1;        ///< parallel instances on each node where it runs; 0: as many as it has workers
+  Where where{};           ///< of one that a task begins with
+  int loop = -1;           ///< the `iterate` in whose body it stands; -1: in none
+  runtime::Sites sites{};  ///< its instances, once they have been placed
 
   /// "map «normalise»", or "map #3" when the user gave no name.
   auto title() const -> std::string;
@@ -85,16 +93,19 @@ class Graph {
 
   /// @throws UsageError  an empty pipeline, a stream without a sink, …
   void check() const;
+  /// Says where the operators run; every node does it before it builds. (`<tensair/plan/place.hpp>`)
+  /// @throws UsageError  a node or a label that the cluster does not have
+  void place(std::span<const NodeSpec> nodes);
   void build(runtime::Node& node);
 
   auto operators() const -> const std::deque<std::shared_ptr<Operator>>& { return operators_; }
 
   /// One line an operator: what nodes compare before they work together.
   auto describe() const -> std::string;
-  /// The plan for a person: operators, their chains, edges, and the nodes they run on.
-  auto explain(int nodes) const -> std::string;
+  /// The plan for a person: operators, their chains, edges, and the nodes they run on. Precondition: placed
+  auto explain() const -> std::string;
   /// The same as a Graphviz graph.
-  auto explain_dot(int nodes) const -> std::string;
+  auto explain_dot() const -> std::string;
 
  private:
   std::deque<std::shared_ptr<Operator>> operators_;

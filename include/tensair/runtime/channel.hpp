@@ -117,8 +117,7 @@ auto unpack(std::unique_ptr<Parcel> parcel) -> Box<T> {
 /// An inlet of whatever type.
 class AnyInlet {
  public:
-  AnyInlet(Node& node, net::ChannelId channel, std::size_t senders, std::size_t credits, Granting granting,
-           ReadParcel read);
+  AnyInlet(Node& node, net::ChannelId channel, std::size_t senders, Granting granting, ReadParcel read);
 
   void bind(Task& owner) { owner_.store(&owner, std::memory_order_release); }
   void put(std::unique_ptr<Parcel> item, std::shared_ptr<CreditReturn> credit);
@@ -127,6 +126,7 @@ class AnyInlet {
   auto exchange(std::unique_ptr<Parcel>& used) -> bool;
   auto spare() -> std::unique_ptr<Parcel>;
   auto ended() const -> bool;
+  void withhold(const std::vector<net::Rank>& senders, std::size_t credits);
 
  private:
   struct Entry {
@@ -205,11 +205,8 @@ class Inlet {
   /// None, until another one is assigned.
   Inlet() = default;
   /// @param senders  how many outlets (on all nodes) will end before this inlet ends
-  /// @param credits  what each outlet starts with
-  /// @param granting  with `prefer_local`, the senders are one on each of the first nodes
-  TENSAIR_COLD Inlet(Node& node, net::ChannelId channel, std::size_t senders, std::size_t credits,
-                     Granting granting = Granting::always)
-      : any_(std::make_shared<detail::AnyInlet>(node, channel, senders, credits, granting, detail::read_parcel<T>)) {}
+  TENSAIR_COLD Inlet(Node& node, net::ChannelId channel, std::size_t senders, Granting granting = Granting::always)
+      : any_(std::make_shared<detail::AnyInlet>(node, channel, senders, granting, detail::read_parcel<T>)) {}
   /// One that has been made for items of this type.
   explicit Inlet(std::shared_ptr<detail::AnyInlet> any) : any_(std::move(any)) {}
 
@@ -237,6 +234,10 @@ class Inlet {
 
   /// Whether all senders have ended and everything has been taken.
   auto ended() const -> bool { return any_->ended(); }
+
+  /// With `Granting::prefer_local`: on which nodes the senders are, one each, and how many credits those elsewhere get
+  /// when nothing is waiting here.
+  void withhold(const std::vector<net::Rank>& senders, std::size_t credits) const { any_->withhold(senders, credits); }
 
  private:
   std::shared_ptr<detail::AnyInlet> any_;

@@ -16,6 +16,7 @@ struct ClusterOptions {
       std::chrono::milliseconds{1};  ///< a turn of a task that occupies its thread (a training step), on average
   Duration delay = std::chrono::microseconds{100};  ///< a message's way over a link, on average
   double bytes_per_second = 0;                      ///< of a link, each way; 0: without limit
+  std::vector<NodeSpec> specs{};   ///< by node: labels and workers; missing ones have one worker and no label
   std::vector<double> slowness{};  ///< by node: its turns take so many times longer; missing ones are 1
 };
 
