@@ -227,8 +227,10 @@ class HandMadePeer {
     }
   }
   void send(const std::string& text) { send(std::as_bytes(std::span{text})); }
+  /// With the right checksums.
   void send(const FrameHeader& header, const std::string& piece = {}) {
-    send(std::as_bytes(std::span{&header, 1}));
+    const auto sealed = seal(header, std::as_bytes(std::span{piece}));
+    send(std::as_bytes(std::span{&sealed, 1}));
     send(piece);
   }
 
