@@ -20,7 +20,7 @@ torch_version=2.13.0
 
 packages=(
   g++ cmake ninja-build ccache git xz-utils ca-certificates
-  libboost1.81-dev libboost-serialization1.81-dev libfmt-dev libcli11-dev nlohmann-json3-dev
+  libboost1.81-dev libboost-serialization1.81-dev libfmt-dev libssl-dev libcli11-dev nlohmann-json3-dev
   catch2 librapidcheck-dev
 )
 python_packages=(python3 python3-venv)
@@ -139,6 +139,7 @@ else
   if command -v c++ >/dev/null; then
     probe boost/asio.hpp "Boost >= 1.81 (headers, Serialization)"
     probe fmt/format.h "fmt >= 9"
+    probe openssl/hmac.h "OpenSSL >= 1.1"
     probe CLI/CLI.hpp CLI11
     probe nlohmann/json.hpp nlohmann-json
     [[ -n $(printf '#include <catch2/catch_test_macros.hpp>\n' | c++ -std=c++20 -E -x c++ - 2>/dev/null) ]] ||

@@ -14,6 +14,7 @@
 #include <utility>
 
 #include "placement.hpp"
+#include "token.hpp"
 
 // CLI11 cuts the command line into flags and their texts; what a text means, the help and the words of every error are
 // here, so that all flags of all programs speak alike and none depends on the CLI11 version.
@@ -127,6 +128,8 @@ auto common_flags(Options& options, detail::Given& given) -> std::vector<Flag> {
                    fmt::format("{}", deadline), [&, seconds](const auto& text) {
                      options.connect_deadline = read_deadline("--connect-deadline", seconds, text);
                    }});
+  flags.push_back({Kind::value, "--token-file", "FILE", "a file", "has the secret that every node must prove to have",
+                   "", [&](const auto& text) { options.token = detail::read_token(text); }});
   flags.push_back({Kind::value, "--help", "", "", "this text", "", {}});
   return flags;
 }

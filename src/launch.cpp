@@ -22,6 +22,7 @@
 #include "launch/file_descriptor.hpp"
 #include "launch/output.hpp"
 #include "launch/signals.hpp"
+#include "token.hpp"
 
 // One poll loop and no thread: what nodes print, the end of a node and signals all wake it, and it never blocks on
 // anything else. Above all not on its own output: text that standard output cannot take yet waits here, and a node is
@@ -195,6 +196,8 @@ void Nodes::start_all(const Options& options, const std::filesystem::path& progr
     addresses += (rank == 0 ? "" : ",") + listeners.back().address;
   }
   const auto arguments = Strings{without_local(options.arguments)};
+  // Only this machine's users reach loopback, but they all do. The environment of a process is its own user's to read.
+  const auto token = options.token.empty() ? detail::random_token() : options.token;
   const auto null = detail::FileDescriptor{open("/dev/null", O_RDONLY | O_CLOEXEC), "/dev/null"};
   const bool on_terminal = isatty(STDERR_FILENO) == 1;
   const int threads = options.threads > 0 ? options.threads : std::max(1, usable_cores() / options.local);
@@ -205,6 +208,7 @@ void Nodes::start_all(const Options& options, const std::filesystem::path& progr
     const auto environment = Strings{environment_with({{"TENSAIR_NODES", addresses},
                                                        {"TENSAIR_RANK", fmt::format("{}", rank)},
                                                        {"TENSAIR_LISTEN_SOCKET", fmt::format("{}", socket.get())},
+                                                       {"TENSAIR_TOKEN", token},
                                                        {"TENSAIR_THREADS", fmt::format("{}", threads)},
                                                        {"TENSAIR_TERMINAL", shows_progress ? "1" : ""}})};
     auto node = Start{};

@@ -9,6 +9,8 @@
 #include <utility>
 #include <vector>
 
+#include "token.hpp"
+
 // Which node this is, of which cluster. The flags say it, else TENSAIR_NODES and TENSAIR_RANK, else the variables of
 // the launcher that started the processes. Of several launchers the innermost counts: srun and mpirun start torchruns,
 // and mpirun runs inside a Slurm job, never the other way round.
@@ -204,6 +206,9 @@ auto read_whole(const std::string& name, const std::string& text, int low, int h
 void place(Options& options, const Given& given, const Flags::Environment& environment) {
   options.threads =
       given.threads ? *given.threads : read_number(environment, "TENSAIR_THREADS", 0, most_threads).value_or(0);
+  if (auto token = read(environment, "TENSAIR_TOKEN"); token && options.token.empty()) {
+    options.token = checked_token("TENSAIR_TOKEN", *std::move(token));
+  }
   if (given.local) {
     if (given.nodes || given.rank) {
       throw UsageError{fmt::format("--local and {} exclude each other", given.nodes ? "--nodes" : "--rank"),

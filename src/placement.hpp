@@ -16,7 +16,8 @@ struct Given {
   std::optional<std::string> nodes;
 };
 
-/// Fills in `local`, `nodes`, `rank`, `threads` and `listen_socket`: flags first, then the environment.
+/// Fills in `local`, `nodes`, `rank`, `threads`, `listen_socket` and, unless a file gave it, `token`: flags first, then
+/// the environment.
 /// @throws UsageError  when they contradict each other, or do not say enough
 void place(Options& options, const Given& given, const Flags::Environment& environment);
 

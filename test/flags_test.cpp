@@ -1,4 +1,6 @@
 #include <cstdint>
+#include <filesystem>
+#include <fstream>
 #include <map>
 #include <optional>
 #include <string>
@@ -262,6 +264,34 @@ TEST_CASE("the environment says what the flags do not", "[flags][environment]") 
              ContainsSubstring("TENSAIR_RANK 1 is outside the list: TENSAIR_NODES has 1 node"));
   CHECK_THAT(error_of({}, {{"TENSAIR_NODES", "a"}, {"TENSAIR_RANK", "0"}}), ContainsSubstring("TENSAIR_NODES: 'a'"));
   CHECK_THAT(error_of({}, {{"TENSAIR_THREADS", "x"}}), ContainsSubstring("TENSAIR_THREADS takes a whole number"));
+}
+
+TEST_CASE("the cluster's token comes from a file or the environment", "[flags][environment]") {
+  const std::string file = "flags_test_token";
+  const auto put = [&](const std::string& text) { std::ofstream{file, std::ios::binary} << text; };
+  const auto in_file = std::vector<std::string>{"--token-file", file};
+  const auto in_environment = Variables{{"TENSAIR_TOKEN", "the environment's token"}};
+  CHECK(parse({}).token.empty());
+  CHECK(parse({}, {{"TENSAIR_TOKEN", ""}}).token.empty());
+  CHECK(parse({}, in_environment).token == "the environment's token");
+  put("the token of the file\r\n");
+  CHECK(parse(in_file).token == "the token of the file");
+  CHECK(parse(in_file, in_environment).token == "the token of the file");
+  put(std::string(4096, 'x') + "\n");
+  CHECK(parse(in_file).token.size() == 4096);
+
+  const std::string says = "a cluster's token has from 16 to 4096 bytes, not ";
+  const std::string how = ". Make one with: head -c 32 /dev/urandom | base64";
+  put("secret\n");
+  CHECK(error_of(in_file) == says + "6 (--token-file " + file + ")" + how);
+  put(std::string(5000, 'x'));
+  CHECK_THAT(error_of(in_file), ContainsSubstring(says));
+  put("");
+  CHECK_THAT(error_of(in_file), ContainsSubstring(says + "0 "));
+  CHECK(error_of({}, {{"TENSAIR_TOKEN", "secret"}}) == says + "6 (TENSAIR_TOKEN)" + how);
+  std::filesystem::remove(file);
+  CHECK_THAT(error_of(in_file), ContainsSubstring("cannot be read: No such file or directory (--token-file " + file));
+  CHECK_THAT(error_of({"--token-file", "."}), ContainsSubstring("the file of the cluster's token cannot be read: "));
 }
 
 TEST_CASE("the launcher's socket belongs to the list it made", "[flags][environment]") {

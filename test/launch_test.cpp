@@ -233,6 +233,22 @@ TEST_CASE("a node that this program starts", "[.][launched-node]") {
   for (int rank = 1; rank < options.node_count(); ++rank) REQUIRE(accept(options.listen_socket, nullptr, nullptr) >= 0);
 }
 
+TEST_CASE("the nodes of a launch share a token that no other launch has", "[launch]") {
+  const auto tokens = [](const std::string& given) {
+    auto options = script(3, "echo $TENSAIR_TOKEN");
+    options.token = given;
+    auto all = lines(launch(options).output);
+    for (auto& line : all) line = line.substr(line.find(' ') + 1);
+    return all;
+  };
+  const auto one = tokens(""), other = tokens("");
+  REQUIRE(one.size() == 3);
+  CHECK(one[0].size() == 64);
+  CHECK(one == std::vector<std::string>(3, one[0]));
+  CHECK(other[0] != one[0]);
+  CHECK(tokens("one that was given") == std::vector<std::string>(3, "one that was given"));
+}
+
 TEST_CASE("only node 0 reads standard input", "[launch]") {
   auto ends = std::array<int, 2>{};
   REQUIRE(pipe2(ends.data(), O_CLOEXEC) == 0);

@@ -32,6 +32,7 @@ struct Options {
   Explain explain = Explain::none;                     ///< print the plan and do nothing else
   std::filesystem::path json;                          ///< where node 0 writes the run's figures; empty: nowhere
   std::chrono::milliseconds connect_deadline{30'000};  ///< how long to wait for the other nodes
+  std::string token;                   ///< the cluster's secret, which every node must prove to have; empty: none
   int listen_socket = -1;              ///< an already listening socket, inherited from the launcher; -1: none
   std::vector<std::string> arguments;  ///< the command line as given, program first (the launcher starts nodes with it)
 
@@ -69,8 +70,8 @@ class Flags {
   /// A switch: `--name` sets it, `--no-name` clears it.
   auto add(std::string name, bool& variable, std::string help) -> Flags&;
 
-  /// Reads the command line, then what it left open from the environment (TENSAIR_NODES/TENSAIR_RANK, Open MPI, Slurm,
-  /// torchrun).
+  /// Reads the command line, then what it left open from the environment (TENSAIR_NODES/TENSAIR_RANK, TENSAIR_TOKEN,
+  /// Open MPI, Slurm, torchrun).
   /// @throws UsageError  an unknown flag, a bad value, a rank outside the list of nodes, …; names the flag and what it takes
   /// @throws HelpRequested  after `--help`: carries the text to print
   auto parse(int argc, const char* const* argv) -> Options;

@@ -30,4 +30,8 @@ namespace tensair::net::detail {
 namespace asio = boost::asio;
 using asio::ip::tcp;
 
+/// What nodes talk over. TLS would be another type here, boost::asio::ssl::stream<tcp::socket>: its handshake comes
+/// before either `introduce_…` (rendezvous.cpp), and what is asked of the socket itself, of its `lowest_layer`.
+using Stream = tcp::socket;
+
 }  // namespace tensair::net::detail

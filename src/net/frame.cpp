@@ -7,12 +7,14 @@
 // milliseconds.
 //
 // Everything about a piece is known from its header and the message under way on its lane, so all is checked before one
-// byte of it is read.
+// byte of it is read, the header's own checksum first: what it says is not to be trusted before. The piece's checksum
+// is computed as the bytes come, while they are in the cache.
 
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <cstring>
+#include <tensair/net/crc32c.hpp>
 #include <tensair/net/frame.hpp>
 #include <utility>
 
@@ -24,6 +26,17 @@ constexpr std::size_t growth = 1024;
 
 }  // namespace
 
+auto check_of(FrameHeader header) -> std::uint16_t {
+  header.check = 0;
+  return static_cast<std::uint16_t>(crc32c(std::as_bytes(std::span{&header, 1})));
+}
+
+auto seal(FrameHeader header, std::span<const std::byte> piece) -> FrameHeader {
+  header.piece_crc = crc32c(piece);
+  header.check = check_of(header);
+  return header;
+}
+
 auto Assembler::room() -> std::span<std::byte> {
   if (header_have_ < header_bytes_.size()) return std::span{header_bytes_}.subspan(header_have_);
   return std::span{growing_[header_.lane].payload}.last(piece_left_);
@@ -34,6 +47,8 @@ auto Assembler::advance(std::size_t bytes) -> std::optional<Arrived> {
     header_have_ += bytes;
     return header_have_ < header_bytes_.size() ? std::nullopt : begin_piece();
   }
+  const auto arrived = room().first(bytes);
+  piece_crc_ = crc32c(arrived, piece_crc_);
   piece_left_ -= bytes;
   return piece_left_ > 0 ? std::nullopt : end_piece();
 }
@@ -58,11 +73,11 @@ void Assembler::check(const FrameHeader& header) const {
   const auto reject = [&](std::string what) {
     throw Malformed("malformed frame: " + what, fmt::format("lane {}, channel {}", header.lane, header.channel));
   };
+  if (header.check != check_of(header)) reject("the checksum of its header is wrong");
   if (header.lane > link_lane) reject(fmt::format("there is no lane {}", header.lane));
   if ((header.flags & ~(FrameHeader::first | FrameHeader::last)) != 0) {
     reject(fmt::format("unknown flags 0x{:02x}", header.flags));
   }
-  if (header.reserved0 != 0 || header.reserved1 != 0) reject("a reserved field is not zero");
   if (header.piece > max_piece_bytes) {
     reject(fmt::format("a piece of {} bytes is over the limit of {}", header.piece, max_piece_bytes));
   }
@@ -106,11 +121,16 @@ auto Assembler::begin_piece() -> std::optional<Arrived> {
   }
   payload.resize(size);
   piece_left_ = header_.piece;
+  piece_crc_ = 0;
   return piece_left_ > 0 ? std::nullopt : end_piece();
 }
 
 auto Assembler::end_piece() -> std::optional<Arrived> {
   header_have_ = 0;
+  if (piece_crc_ != header_.piece_crc) {
+    throw Malformed(fmt::format("malformed frame: the checksum of a piece of {} bytes is wrong", header_.piece),
+                    fmt::format("lane {}, channel {}", header_.lane, header_.channel));
+  }
   if ((header_.flags & FrameHeader::last) == 0) return std::nullopt;
   auto& growing = growing_[header_.lane];
   growing.under_way = false;
@@ -134,7 +154,10 @@ auto Cutter::next(std::size_t limit, std::vector<std::span<const std::byte>>& pa
   for (std::size_t wanted = header.piece; wanted > 0;) {
     const auto part = part_ == 0 ? std::span<const std::byte>{message_->head} : message_->bulk[part_ - 1];
     const auto bytes = std::min(wanted, part.size() - offset_);
-    if (bytes > 0) parts.push_back(part.subspan(offset_, bytes));
+    if (bytes > 0) {
+      parts.push_back(part.subspan(offset_, bytes));
+      header.piece_crc = crc32c(parts.back(), header.piece_crc);
+    }
     wanted -= bytes;
     offset_ += bytes;
     if (offset_ == part.size()) {
@@ -142,6 +165,7 @@ auto Cutter::next(std::size_t limit, std::vector<std::span<const std::byte>>& pa
       offset_ = 0;
     }
   }
+  header.check = check_of(header);
   return header;
 }
 

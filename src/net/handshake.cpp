@@ -1,9 +1,9 @@
-// The handshake's bytes and its comparison.
+// The hello's bytes, the verdict's, and the comparison.
 //
-// Whoever calls is a stranger until its hello has been compared. So a reader asks for a fixed number of bytes, checks
-// them, and only then for the next: nothing is allocated but the plan's text, of a length checked before, and nothing
-// beyond the hello is taken from the socket. Whatever a stranger says is shortened and made printable before it appears
-// in a message.
+// Whoever calls is a stranger until its hello has been compared, the more so without a token. So a reader asks for a
+// fixed number of bytes, checks them, and only then for the next: nothing is allocated but the plan's text, of a length
+// checked before, and nothing beyond the hello is taken from the socket. Whatever a stranger says is shortened and made
+// printable before it appears in a message.
 
 #include <fmt/format.h>
 
@@ -15,14 +15,6 @@
 
 namespace tensair::net {
 namespace {
-
-constexpr std::array<char, 8> magic{'t', 'e', 'n', 's', 'a', 'i', 'r', '\n'};
-
-struct PrefaceBytes {
-  std::array<char, 8> magic;
-  std::uint32_t version;
-  std::uint32_t proof;  // 0: none
-};
 
 struct HelloBytes {
   std::int32_t rank;
@@ -38,10 +30,11 @@ struct VerdictBytes {
   std::uint16_t reserved;
 };
 
-static_assert(sizeof(PrefaceBytes) == 16 && sizeof(HelloBytes) == 16 && sizeof(VerdictBytes) == 8);
+static_assert(sizeof(HelloBytes) == 16 && sizeof(VerdictBytes) == 8);
 
 constexpr int max_nodes = 1 << 20;            // far above any cluster; keeps arithmetic on a stranger's numbers safe
 constexpr std::size_t max_shown_bytes = 200;  // of one line of a plan, in an error
+constexpr auto give_all_the_token = "Give every node the same --token-file FILE (or TENSAIR_TOKEN).";
 constexpr std::string_view nothing_there = "none";  // a plan that has ended
 
 void append(std::vector<std::byte>& to, const void* from, std::size_t size) {
@@ -94,8 +87,7 @@ auto encode(const Hello& hello) -> std::vector<std::byte> {
                 {}, "Give operators shorter names, or the pipeline fewer of them.");
   }
   std::vector<std::byte> bytes;
-  bytes.reserve(sizeof(PrefaceBytes) + sizeof(HelloBytes) + hello.plan.size());
-  append(bytes, PrefaceBytes{magic, hello.version, 0});
+  bytes.reserve(sizeof(HelloBytes) + hello.plan.size());
   append(bytes, HelloBytes{hello.rank, hello.nodes, static_cast<std::uint32_t>(hello.plan.size()), 0});
   append(bytes, hello.plan);
   return bytes;
@@ -113,33 +105,15 @@ auto encode(const Verdict& verdict) -> std::vector<std::byte> {
 }
 
 auto HelloReader::room() -> std::span<std::byte> {
-  return (stage_ == Stage::plan ? writable(hello_.plan) : std::span<std::byte>{fixed_}).subspan(have_);
+  return (fixed_done_ ? writable(hello_.plan) : std::span<std::byte>{fixed_}).subspan(have_);
 }
 
 auto HelloReader::advance(std::size_t bytes) -> std::optional<Hello> {
   have_ += bytes;
   if (!room().empty()) return std::nullopt;
   have_ = 0;
-  switch (stage_) {
-    case Stage::preface:
-      return read_preface();
-    case Stage::header:
-      return read_header();
-    case Stage::plan:
-      break;
-  }
+  if (!fixed_done_) return read_header();
   return std::move(hello_);
-}
-
-auto HelloReader::read_preface() -> std::optional<Hello> {
-  PrefaceBytes preface{};
-  std::memcpy(&preface, fixed_.data(), sizeof preface);
-  if (preface.magic != magic) throw Malformed("this is not a tensair node");
-  hello_.version = preface.version;
-  if (preface.version != protocol_version) return std::move(hello_);
-  if (preface.proof != 0) throw Malformed(fmt::format("malformed hello: unknown kind of proof {}", preface.proof));
-  stage_ = Stage::header;
-  return std::nullopt;
 }
 
 auto HelloReader::read_header() -> std::optional<Hello> {
@@ -157,7 +131,7 @@ auto HelloReader::read_header() -> std::optional<Hello> {
   hello_.nodes = header.nodes;
   if (header.plan == 0) return std::move(hello_);
   hello_.plan.resize(header.plan);
-  stage_ = Stage::plan;
+  fixed_done_ = true;
   return std::nullopt;
 }
 
@@ -184,11 +158,24 @@ auto VerdictReader::advance(std::size_t bytes) -> std::optional<Verdict> {
                  printable(text_.substr(header.reason), max_verdict_bytes / 2)};
 }
 
-auto compare(const Hello& here, const Hello& there) -> Verdict {
+auto compare(const Opening& here, const Opening& there) -> Verdict {
   if (here.version != there.version) {
     return {false, fmt::format("the protocol versions differ: here {}, there {}", here.version, there.version),
             "Start every node with the same version of tensair."};
   }
+  if (here.kind != there.kind) {
+    const auto has = [](const Opening& one) { return one.kind == ProofKind::none ? "none" : "one"; };
+    return {false, fmt::format("only one of them has the cluster's token: here {}, there {}", has(here), has(there)),
+            give_all_the_token};
+  }
+  return {};
+}
+
+auto other_token() -> Verdict {
+  return {false, "the tokens differ", give_all_the_token};
+}
+
+auto compare(const Hello& here, const Hello& there) -> Verdict {
   if (here.nodes != there.nodes) {
     return {false, fmt::format("the numbers of nodes differ: here {}, there {}", here.nodes, there.nodes),
             "Give every node the same --nodes."};

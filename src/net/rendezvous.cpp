@@ -2,9 +2,10 @@
 //
 // Whoever connects to the listening port is a stranger until its hello has been read, compared and answered. Strangers
 // cost little and not for long: a bounded number at a time (the oldest goes first), each with a watchdog that closes
-// its socket. What a stranger does wrong ends its own attempt and nothing else. Only a node that proves to be one
-// (right magic) and differs fails the rendezvous, on both sides, for then the user has started different programs; and
-// that only until all links are up.
+// its socket. What a stranger does wrong ends its own attempt and nothing else. Only a node that proves to be one (by
+// the cluster's token, or by the magic when there is none) and differs fails the rendezvous, on both sides, for then
+// the user has started different programs; and that only until all links are up. A caller that is refused fails its own
+// rendezvous always: it has called the address that its user gave it.
 //
 // A rank's place is `promised` to the caller that has been accepted, and `taken` once it has accepted, too. A second
 // caller of that rank waits for the first one's outcome: the first may be a dead connection of a node that was started
@@ -21,6 +22,7 @@
 #include <array>
 #include <utility>
 
+#include "introduction.hpp"
 #include "tcp_address.hpp"
 
 namespace tensair::net::detail {
@@ -34,29 +36,6 @@ constexpr auto longest_pause = 250ms;  // … up to this: what a late node may c
 constexpr auto accept_pause = 100ms;   // when the process has no more file descriptors
 constexpr auto promise_pause = 10ms;
 
-// A hello or a verdict, read with exactly the bytes it has: what follows belongs to the link.
-template <class Reader>
-auto read_exactly(tcp::socket& socket) -> asio::awaitable<typename decltype(Reader{}.advance(0))::value_type> {
-  Reader reader;
-  for (;;) {
-    const auto room = reader.room();
-    const auto buffer = asio::buffer(room.data(), room.size());
-    const std::size_t bytes = co_await socket.async_read_some(buffer, use_awaitable);
-    auto result = reader.advance(bytes);
-    if (result) co_return *std::move(result);
-  }
-}
-
-auto write_all(tcp::socket& socket, std::vector<std::byte> bytes) -> asio::awaitable<void> {
-  const auto buffer = asio::buffer(bytes);
-  co_await asio::async_write(socket, buffer, use_awaitable);
-}
-
-auto joined(std::vector<std::byte> front, const std::vector<std::byte>& back) -> std::vector<std::byte> {
-  front.insert(front.end(), back.begin(), back.end());
-  return front;
-}
-
 auto trouble_of(const boost::system::error_code& error) -> std::string {
   return error == asio::error::eof ? "it closes the connection" : error.message();
 }
@@ -66,7 +45,7 @@ auto trouble_of(const boost::system::error_code& error) -> std::string {
 struct Rendezvous::Attempt {
   explicit Attempt(asio::io_context& io) : socket(io), watchdog(io), timer(io) {}
 
-  tcp::socket socket;
+  Stream socket;
   asio::steady_timer watchdog;
   asio::steady_timer timer;  // for pauses
   std::string from;          // where a stranger calls from
@@ -159,15 +138,20 @@ auto Rendezvous::answer(AttemptPtr attempt) -> asio::awaitable<void> {
 }
 
 auto Rendezvous::examine(AttemptPtr attempt) -> asio::awaitable<void> {
+  auto introduction = co_await introduce_caller(attempt->socket, options_.token, hello_.rank);
+  if (!introduction.verdict.accepted) {
+    const bool same_version = introduction.there.version == protocol_version;
+    refused(*attempt, same_version ? introduction.there.rank : -1, introduction.verdict, options_.token.empty());
+    co_await turn_away(attempt, std::move(introduction.last_word));
+    co_return;
+  }
   const Hello there = co_await read_exactly<HelloReader>(attempt->socket);
+  if (there.rank != introduction.there.rank) throw Malformed("a hello of another rank than its opening");
   auto verdict = compare(hello_, there);
+  auto reply = joined(encode(hello_), encode(verdict));
   if (!verdict.accepted) {
-    co_await turn_away(attempt, verdict);
-    if (complete_ || stopped_) co_return;
-    const bool known = there.version == hello_.version && there.rank < hello_.nodes;
-    const auto error =
-        refusal(known ? there.rank : -1, known ? address_of(there.rank) : attempt->from, hello_.rank, verdict);
-    owner_.failed(std::make_exception_ptr(error));
+    refused(*attempt, there.rank, verdict, true);
+    co_await turn_away(attempt, std::move(reply));
     co_return;
   }
 
@@ -182,27 +166,37 @@ auto Rendezvous::examine(AttemptPtr attempt) -> asio::awaitable<void> {
                "Give every node its own --rank."};
   }
   if (!verdict.accepted) {
-    if (!complete_) turned_away_ = fmt::format("a node at {} was turned away: {}", attempt->from, verdict.reason);
-    co_await turn_away(attempt, verdict);
+    refused(*attempt, there.rank, verdict, false);
+    reply = joined(encode(hello_), encode(verdict));
+    co_await turn_away(attempt, std::move(reply));
     co_return;
   }
 
   place(there.rank) = Place::promised;
   attempt->promised = there.rank;
-  auto reply = joined(encode(hello_), encode(verdict));
   co_await write_all(attempt->socket, std::move(reply));
   const Verdict theirs = co_await read_exactly<VerdictReader>(attempt->socket);
   if (theirs.accepted && !stopped_) join(there.rank, *attempt);
 }
 
+// Keeps in mind whom this node has not taken. If it `counts`, the user has started nodes that don't belong together,
+// and they cannot all come.
+void Rendezvous::refused(const Attempt& attempt, Rank rank, const Verdict& verdict, bool counts) {
+  if (complete_ || stopped_) return;
+  turned_away_ = fmt::format("a node at {} was turned away: {}", attempt.from, verdict.reason);
+  if (!counts) return;
+  const bool listed = rank >= 0 && rank < hello_.nodes;
+  owner_.failed(std::make_exception_ptr(
+      refusal(listed ? rank : -1, listed ? address_of(rank) : attempt.from, hello_.rank, verdict)));
+}
+
 // Says why, and waits until the caller has read it: a socket that is closed with bytes unread takes back what it has
 // sent.
-auto Rendezvous::turn_away(AttemptPtr attempt, Verdict verdict) -> asio::awaitable<void> {
+auto Rendezvous::turn_away(AttemptPtr attempt, std::vector<std::byte> last_word) -> asio::awaitable<void> {
   const auto left = attempt->watchdog.expiry() - std::chrono::steady_clock::now();
   watch(attempt, std::min(limits_.farewell, std::chrono::duration_cast<std::chrono::milliseconds>(left)));
-  auto reply = joined(encode(hello_), encode(verdict));
   try {
-    co_await write_all(attempt->socket, std::move(reply));
+    co_await write_all(attempt->socket, std::move(last_word));
     attempt->socket.shutdown(tcp::socket::shutdown_send);
     std::array<std::byte, 1024> unread;
     const auto buffer = asio::buffer(unread);
@@ -251,9 +245,12 @@ auto Rendezvous::greet(AttemptPtr attempt, Rank peer, tcp::endpoint endpoint) ->
   }
   troubles_[static_cast<std::size_t>(peer)] = "it does not answer";
 
-  auto greeting = encode(hello_);
-  co_await write_all(socket, std::move(greeting));
+  const auto introduction = co_await introduce_listener(socket, options_.token, hello_);
+  if (!introduction.verdict.accepted) {
+    throw refusal(hello_.rank, address_of(hello_.rank), peer, introduction.verdict);
+  }
   const Hello there = co_await read_exactly<HelloReader>(socket);
+  if (there.rank != introduction.there.rank) throw Malformed("a hello of another rank than its opening");
   auto verdict = compare(hello_, there);
   if (verdict.accepted && there.rank != peer) {
     throw NodeError(peer, fmt::format("node {} ({}) answers as node {}", peer, address_of(peer), there.rank), {},

@@ -19,7 +19,7 @@ namespace tensair::net::detail {
 class RendezvousOwner {
  public:
   /// The handshake with a peer has succeeded on both sides; at most once a peer.
-  virtual void joined(Rank peer, tcp::socket socket) = 0;
+  virtual void joined(Rank peer, Stream stream) = 0;
   /// The nodes cannot all come together; may be told more than once.
   virtual void failed(std::exception_ptr error) = 0;
 
@@ -53,7 +53,8 @@ class Rendezvous {
   auto answer_all() -> asio::awaitable<void>;
   auto answer(AttemptPtr attempt) -> asio::awaitable<void>;
   auto examine(AttemptPtr attempt) -> asio::awaitable<void>;
-  auto turn_away(AttemptPtr attempt, Verdict verdict) -> asio::awaitable<void>;
+  auto turn_away(AttemptPtr attempt, std::vector<std::byte> last_word) -> asio::awaitable<void>;
+  void refused(const Attempt& attempt, Rank rank, const Verdict& verdict, bool counts);
   auto call(Rank peer) -> asio::awaitable<void>;
   auto greet(AttemptPtr attempt, Rank peer, tcp::endpoint endpoint) -> asio::awaitable<void>;
   auto pause(AttemptPtr attempt, std::chrono::milliseconds time) -> asio::awaitable<void>;

@@ -17,6 +17,13 @@ auto name_node(const Options& options, int rank) -> std::string {
   return fmt::format("node {} ({})", rank, options.nodes[static_cast<std::size_t>(rank)]);
 }
 
+auto is_loopback(const asio::ip::address& address) -> bool {
+  if (address.is_v6() && address.to_v6().is_v4_mapped()) {
+    return asio::ip::make_address_v4(asio::ip::v4_mapped, address.to_v6()).is_loopback();
+  }
+  return address.is_loopback();
+}
+
 }  // namespace
 
 auto parse_address(const std::string& text) -> Address {
@@ -57,6 +64,23 @@ auto resolve(asio::io_context& io, const Options& options, int rank) -> std::vec
       endpoints.push_back(result.endpoint());
   }
   return endpoints;
+}
+
+void require_loopback(asio::io_context& io, const Options& options, const tcp::acceptor& adopted) {
+  const auto refuse = [](const std::string& who) -> UsageError {
+    return UsageError(fmt::format("{} can be reached from other machines, and the cluster has no token: anybody could "
+                                  "take a node's place",
+                                  who),
+                      {}, "Give every node the same --token-file FILE (or TENSAIR_TOKEN), or use 127.0.0.1.");
+  };
+  if (adopted.is_open() && !is_loopback(adopted.local_endpoint().address())) {
+    throw refuse(fmt::format("the inherited socket at {}", show(adopted.local_endpoint())));
+  }
+  for (int rank = 0; rank < options.node_count(); ++rank) {
+    for (const auto& endpoint : resolve(io, options, rank)) {
+      if (!is_loopback(endpoint.address())) throw refuse(name_node(options, rank));
+    }
+  }
 }
 
 auto listen(asio::io_context& io, const Options& options) -> tcp::acceptor {

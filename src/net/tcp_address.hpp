@@ -21,6 +21,11 @@ auto parse_address(const std::string& text) -> Address;
 /// @throws Error  names the node and its host
 auto resolve(asio::io_context& io, const Options& options, int rank) -> std::vector<tcp::endpoint>;
 
+/// Without a token whoever reaches a node's port can take a node's place, so that all must be on this machine.
+/// @param adopted  a socket that listens already, or a closed one
+/// @throws UsageError  an address of the list, or the socket's, is no loopback address; names it
+void require_loopback(asio::io_context& io, const Options& options, const tcp::acceptor& adopted);
+
 /// Listens on the node's own address.
 /// @throws Error  the port is in use, or the address is not this machine's; says what to do
 auto listen(asio::io_context& io, const Options& options) -> tcp::acceptor;

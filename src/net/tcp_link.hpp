@@ -20,7 +20,7 @@
 
 namespace tensair::net::detail {
 
-/// What a link tells of; on the I/O thread. (TLS would be another `Stream`.)
+/// What a link tells of; on the I/O thread.
 class LinkOwner {
  public:
   /// A message for a channel. What it throws fails the link.
@@ -38,8 +38,6 @@ class LinkOwner {
 /// thread only.
 class TcpLink final : public Link, public std::enable_shared_from_this<TcpLink> {
  public:
-  using Stream = tcp::socket;
-
   TcpLink(LinkOwner& owner, Rank peer, Stream stream, const TcpLimits& limits);
 
   void ready(Lane lane, std::shared_ptr<Outbox> outbox) override;

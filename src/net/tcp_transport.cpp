@@ -53,7 +53,7 @@ class TcpTransport::Cluster final : public LinkOwner, public RendezvousOwner {
   void wait_for_end();
 
   // On the I/O thread.
-  void joined(Rank peer, tcp::socket socket) override;
+  void joined(Rank peer, Stream stream) override;
   void failed(std::exception_ptr error) override;
   void arrived(Rank peer, ChannelId channel, Payload payload) override;
   void lost(Rank peer, const std::string& reason) override;
@@ -171,7 +171,9 @@ void TcpTransport::Cluster::prepare(const Identity& identity) {
   Hello hello{.rank = identity.rank, .nodes = identity.nodes, .plan = identity.plan};
   encode(hello);  // throws when the plan is too long, and better here than on the I/O thread
   const int inherited = std::exchange(options_.listen_socket, -1);
-  auto acceptor = inherited >= 0 ? adopt_listening(io_, inherited) : listen(io_, options_);
+  auto acceptor = inherited >= 0 ? adopt_listening(io_, inherited) : tcp::acceptor{io_};
+  if (options_.token.empty()) require_loopback(io_, options_, acceptor);
+  if (inherited < 0) acceptor = listen(io_, options_);
   std::vector<std::vector<tcp::endpoint>> endpoints;
   for (Rank peer = 0; peer < identity.rank; ++peer) endpoints.push_back(resolve(io_, options_, peer));
 
@@ -262,9 +264,9 @@ void TcpTransport::Cluster::end_when_closed() {
   work_.reset();
 }
 
-void TcpTransport::Cluster::joined(Rank peer, tcp::socket socket) {
+void TcpTransport::Cluster::joined(Rank peer, Stream stream) {
   const auto& link = links_[static_cast<std::size_t>(peer)] =
-      std::make_shared<TcpLink>(*this, peer, std::move(socket), limits_);
+      std::make_shared<TcpLink>(*this, peer, std::move(stream), limits_);
   ++joined_;
   link->start();
   if (joined_ + 1 < links_.size()) return;

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <array>
+#include <boost/crc.hpp>
 #include <cstring>
 #include <memory>
 #include <numeric>
@@ -21,6 +22,12 @@ void append(Bytes& to, const void* from, std::size_t size) {
   to.insert(to.end(), bytes, bytes + size);
 }
 
+auto crc_of(std::span<const std::byte> bytes) -> std::uint32_t {
+  boost::crc_optimal<32, 0x1EDC6F41, 0xFFFFFFFF, 0xFFFFFFFF, true, true> crc;
+  crc.process_bytes(bytes.data(), bytes.size());
+  return crc.checksum();
+}
+
 // A header and as many bytes as it says, written down field by field: what the format is, not what the code does.
 struct Frame {
   std::uint32_t piece = 0;
@@ -28,20 +35,25 @@ struct Frame {
   std::uint8_t lane = 2;
   std::uint32_t channel = 7;
   std::uint64_t message = 0;
-  std::uint16_t reserved0 = 0;
-  std::uint32_t reserved1 = 0;
+  std::uint16_t damage_check = 0;
+  std::uint32_t damage_crc = 0;
   std::byte fill{0x5a};
 
   auto bytes() const -> Bytes {
+    const Bytes body(std::min<std::size_t>(piece, 1 << 20), fill);
+    const std::uint32_t crc = crc_of(body) ^ damage_crc;
+    std::uint16_t check = 0;
     Bytes result;
     append(result, &piece, 4);
     append(result, &flags, 1);
     append(result, &lane, 1);
-    append(result, &reserved0, 2);
+    append(result, &check, 2);
     append(result, &channel, 4);
-    append(result, &reserved1, 4);
+    append(result, &crc, 4);
     append(result, &message, 8);
-    result.resize(result.size() + std::min<std::size_t>(piece, 1 << 20), fill);
+    check = static_cast<std::uint16_t>(crc_of(result) & 0xffffU) ^ damage_check;
+    std::memcpy(result.data() + 6, &check, 2);
+    result.insert(result.end(), body.begin(), body.end());
     return result;
   }
 };
@@ -212,8 +224,9 @@ TEST_CASE("a malformed frame is rejected with a line that says why and where", "
       {{Frame{.lane = 255}}, "there is no lane 255"},
       {{Frame{.flags = 4}}, "unknown flags 0x04"},
       {{Frame{.flags = 0xff}}, "unknown flags 0xff"},
-      {{Frame{.reserved0 = 1}}, "a reserved field is not zero"},
-      {{Frame{.reserved1 = 1}}, "a reserved field is not zero"},
+      {{Frame{.damage_check = 1}}, "the checksum of its header is wrong"},
+      {{Frame{.damage_crc = 1}}, "the checksum of a piece of 0 bytes is wrong"},
+      {{Frame{.piece = 10, .message = 10, .damage_crc = 0x8000'0000}}, "the checksum of a piece of 10 bytes is wrong"},
       {{Frame{.piece = 262'145, .message = 262'145}}, "a piece of 262145 bytes is over the limit of 262144"},
       {{Frame{.piece = 0xffff'ffff, .message = 0xffff'ffff}},
        "a piece of 4294967295 bytes is over the limit of 262144"},
@@ -254,6 +267,25 @@ TEST_CASE("a malformed frame is rejected with a line that says why and where", "
     CHECK_THAT(line, Catch::Matchers::StartsWith("malformed frame: " + says));
     CHECK_THAT(line, Catch::Matchers::ContainsSubstring("(lane "));
     CHECK_THAT(line, !Catch::Matchers::ContainsSubstring("\n"));
+  }
+}
+
+TEST_CASE("no bit of a frame changes unnoticed", "[net][frame][bad-input]") {
+  const auto frame = Frame{.piece = 100, .message = 100}.bytes();
+  for (std::size_t bit = 0; bit < 8 * frame.size(); ++bit) {
+    auto damaged = frame;
+    damaged[bit / 8] ^= std::byte{1} << (bit % 8);
+    Assembler assembler;
+    std::string says;
+    try {
+      feed(assembler, damaged);
+    } catch (const Malformed& error) {
+      says = error.what();
+    }
+    INFO("bit " << bit);
+    const bool in_header = bit < 8 * sizeof(FrameHeader);
+    CHECK_THAT(says, Catch::Matchers::StartsWith(in_header ? "malformed frame: the checksum of its header is wrong"
+                                                           : "malformed frame: the checksum of a piece of 100 bytes"));
   }
 }
 

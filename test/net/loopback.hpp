@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <unistd.h>
@@ -104,13 +105,14 @@ inline auto listen_on_loopback(std::uint16_t port = 0) -> Listening {
 }
 
 /// The options of every node of a cluster on this machine, each with its listening socket.
-inline auto cluster_options(int nodes) -> std::vector<Options> {
+inline auto cluster_options(int nodes, const std::string& token = {}) -> std::vector<Options> {
   std::vector<Options> options(static_cast<std::size_t>(nodes));
   std::vector<std::string> addresses;
   for (auto& each : options) {
     const auto listening = listen_on_loopback();
     each.listen_socket = listening.socket;
     each.connect_deadline = safety_net;
+    each.token = token;
     addresses.push_back(listening.address());
   }
   for (int rank = 0; rank < nodes; ++rank) {
@@ -126,8 +128,8 @@ inline auto port_of(const Options& options, Rank rank) -> std::uint16_t {
 }
 
 /// The options of one node; the others' listening sockets are closed.
-inline auto options_of(Rank rank, int nodes) -> Options {
-  auto options = cluster_options(nodes);
+inline auto options_of(Rank rank, int nodes, const std::string& token = {}) -> Options {
+  auto options = cluster_options(nodes, token);
   for (const auto& each : options) {
     if (each.rank != rank) ::close(each.listen_socket);
   }
@@ -172,8 +174,8 @@ struct Node {
 /// Nodes that are connected with each other.
 class Cluster {
  public:
-  explicit Cluster(int nodes, TcpLimits limits = {}) {
-    for (auto& options : cluster_options(nodes)) nodes_.push_back(std::make_unique<Node>(options, limits));
+  explicit Cluster(int nodes, TcpLimits limits = {}, const std::string& token = {}) {
+    for (auto& options : cluster_options(nodes, token)) nodes_.push_back(std::make_unique<Node>(options, limits));
   }
 
   auto operator[](int rank) -> Node& { return *nodes_[static_cast<std::size_t>(rank)]; }
@@ -202,12 +204,8 @@ class Cluster {
 /// A connection made by hand.
 class HandMadePeer {
  public:
-  explicit HandMadePeer(std::uint16_t port) : socket_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+  explicit HandMadePeer(std::uint16_t port) : HandMadePeer(Open{::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)}) {
     const auto address = loopback(port);
-    const timeval patience{.tv_sec = std::chrono::seconds{safety_net}.count(), .tv_usec = 0};
-    ::setsockopt(socket_, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
-    const int at_once = 1;
-    ::setsockopt(socket_, IPPROTO_TCP, TCP_NODELAY, &at_once, sizeof at_once);
     if (::connect(socket_, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
       throw std::runtime_error("cannot connect");
     }
@@ -215,6 +213,11 @@ class HandMadePeer {
   HandMadePeer(const HandMadePeer&) = delete;
   auto operator=(const HandMadePeer&) -> HandMadePeer& = delete;
   ~HandMadePeer() { close(); }
+
+  /// The next that calls.
+  static auto accept(const Listening& listening) -> HandMadePeer {
+    return HandMadePeer{Open{::accept4(listening.socket, nullptr, nullptr, SOCK_CLOEXEC)}};
+  }
 
   void send(std::span<const std::byte> bytes) {
     while (!bytes.empty()) {
@@ -224,12 +227,14 @@ class HandMadePeer {
     }
   }
   void send(const std::string& text) { send(std::as_bytes(std::span{text})); }
+  /// With the right checksums.
   void send(const FrameHeader& header, const std::string& piece = {}) {
-    send(std::as_bytes(std::span{&header, 1}));
+    const auto sealed = seal(header, std::as_bytes(std::span{piece}));
+    send(std::as_bytes(std::span{&sealed, 1}));
     send(piece);
   }
 
-  /// Reads with a `HelloReader` or a `VerdictReader`.
+  /// Reads with an `OpeningReader`, a `ProofReader`, a `HelloReader` or a `VerdictReader`.
   template <class Reader>
   auto read() {
     Reader reader;
@@ -241,8 +246,19 @@ class HandMadePeer {
     }
   }
 
+  /// Opening and, with a token, proofs.
+  void introduce(Rank rank, const std::string& token = {}) {
+    const Opening mine{.kind = token.empty() ? ProofKind::none : ProofKind::hmac_sha256, .rank = rank};
+    send(encode(mine));
+    const auto theirs = read<OpeningReader>();
+    if (token.empty()) return;
+    send(prove(token, Role::caller, mine, theirs));
+    if (read<ProofReader>() != prove(token, Role::listener, mine, theirs)) throw std::runtime_error("a wrong proof");
+  }
+
   /// The whole handshake; gives the other side's verdict.
-  auto shake_hands(const Hello& hello) -> Verdict {
+  auto shake_hands(const Hello& hello, const std::string& token = {}) -> Verdict {
+    introduce(hello.rank, token);
     send(encode(hello));
     read<HelloReader>();
     const auto verdict = read<VerdictReader>();
@@ -261,6 +277,12 @@ class HandMadePeer {
     }
   }
 
+  /// Whether nothing comes, and the connection stays open, for as long.
+  auto stays_silent(std::chrono::milliseconds time) const -> bool {
+    pollfd polled{.fd = socket_, .events = POLLIN, .revents = 0};
+    return ::poll(&polled, 1, static_cast<int>(time.count())) == 0;
+  }
+
   void finish_sending() { ::shutdown(socket_, SHUT_WR); }
 
   void close() {
@@ -275,6 +297,16 @@ class HandMadePeer {
   }
 
  private:
+  struct Open {
+    int socket;
+  };
+  explicit HandMadePeer(Open open) : socket_(open.socket) {
+    const timeval patience{.tv_sec = std::chrono::seconds{safety_net}.count(), .tv_usec = 0};
+    ::setsockopt(socket_, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+    const int at_once = 1;
+    ::setsockopt(socket_, IPPROTO_TCP, TCP_NODELAY, &at_once, sizeof at_once);
+  }
+
   int socket_;
 };
 

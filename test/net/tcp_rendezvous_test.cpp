@@ -25,10 +25,11 @@ struct Stranger {
 };
 
 auto strangers() -> std::vector<Stranger> {
+  const auto opening = to_text(encode(Opening{.rank = 1}));
   const auto hello = to_text(encode(Hello{.rank = 1, .nodes = 2, .plan = some_plan}));
   auto oversized = hello;
-  for (std::size_t i = 24; i < 28; ++i) oversized[i] = '\xff';
-  auto impossible = hello;
+  for (std::size_t i = 8; i < 12; ++i) oversized[i] = '\xff';
+  auto impossible = opening;
   impossible[16] = '\xff';
   impossible[19] = '\xff';
   return {
@@ -36,11 +37,12 @@ auto strangers() -> std::vector<Stranger> {
       {"is a browser", "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"},
       {"sends random bytes", std::string(100'000, '\x9d')},
       {"sends a frame", std::string(24, '\0')},
-      {"announces a plan of 4 GB", oversized},
+      {"announces a plan of 4 GB", opening + oversized},
       {"has an impossible rank", impossible},
-      {"sends half a hello", hello.substr(0, hello.size() / 2)},
-      {"sends half a preface", hello.substr(0, 7)},
-      {"sends a hello and is gone", hello},
+      {"says another rank in its hello", to_text(encode(Opening{.rank = 0})) + hello},
+      {"sends half a hello", opening + hello.substr(0, hello.size() / 2)},
+      {"sends half an opening", opening.substr(0, 7)},
+      {"sends opening and hello and is gone", opening + hello},
   };
 }
 
@@ -183,6 +185,7 @@ TEST_CASE("a port in use is named, with what to do", "[net][tcp][rendezvous][bad
 TEST_CASE("an address of another machine cannot be listened on", "[net][tcp][rendezvous][bad-input]") {
   Options options;
   options.nodes = {"192.0.2.1:7000", "192.0.2.2:7000"};
+  options.token = "a token of some length";
   Node node{options};
   CHECK(line_of([&] { node.connect(); }) ==
         "node 0 cannot listen on 192.0.2.1:7000: this machine does not have that address. Check --rank and --nodes.");
@@ -243,12 +246,12 @@ TEST_CASE("a node of another protocol version is refused, and both sides can say
   std::string line;
   std::thread connecting{[&] { line = line_of([&] { node.connect(); }); }};
   HandMadePeer other{port_of(options, 0)};
-  other.send(encode(Hello{.version = 2, .rank = 1, .nodes = 2, .plan = some_plan}));
-  CHECK(other.read<HelloReader>().version == protocol_version);
+  other.send(encode(Opening{.version = protocol_version + 1, .rank = 1}));
+  CHECK(other.read<OpeningReader>().version == protocol_version);
   other.close();
   connecting.join();
   CHECK_THAT(line, StartsWith("a node (127.0.0.1:"));
-  CHECK_THAT(line, EndsWith(") was refused by node 0: the protocol versions differ: here 1, there 2. Start every node "
+  CHECK_THAT(line, EndsWith(") was refused by node 0: the protocol versions differ: here 2, there 3. Start every node "
                             "with the same version of "
                             "tensair."));
 }

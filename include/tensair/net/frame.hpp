@@ -24,17 +24,24 @@ struct FrameHeader {
   std::uint32_t piece = 0;      ///< bytes that follow this header
   std::uint8_t flags = 0;       ///< `first`, `last`, both or none
   std::uint8_t lane = 0;        ///< a `Lane`, or `link_lane`
-  std::uint16_t reserved0 = 0;  ///< zero
+  std::uint16_t check = 0;      ///< the lower half of the CRC-32C of this header with a zero here
   ChannelId channel = 0;        ///< the same in all pieces of a message
-  std::uint32_t reserved1 = 0;  ///< zero; room for a checksum or sequence number of a later protocol version
+  std::uint32_t piece_crc = 0;  ///< the CRC-32C of the bytes that follow
   std::uint64_t message = 0;    ///< bytes of the whole message, the same in all its pieces
 };
+
+/// What belongs into the header's `check`.
+auto check_of(FrameHeader header) -> std::uint16_t;
+
+/// The header with both checksums, of itself and of the piece.
+auto seal(FrameHeader header, std::span<const std::byte> piece = {}) -> FrameHeader;
 
 // The struct is the wire format, byte by byte.
 static_assert(std::endian::native == std::endian::little, "the wire is little-endian; this machine needs byte swaps");
 static_assert(std::is_trivially_copyable_v<FrameHeader> && sizeof(FrameHeader) == 24);
 static_assert(offsetof(FrameHeader, piece) == 0 && offsetof(FrameHeader, flags) == 4);
-static_assert(offsetof(FrameHeader, lane) == 5 && offsetof(FrameHeader, channel) == 8);
+static_assert(offsetof(FrameHeader, lane) == 5 && offsetof(FrameHeader, check) == 6);
+static_assert(offsetof(FrameHeader, channel) == 8 && offsetof(FrameHeader, piece_crc) == 12);
 static_assert(offsetof(FrameHeader, message) == 16);
 
 /// The lane of the link's own messages, beside the three of `Lane`. Its channel is a `LinkMessage`; no receiver ever
@@ -80,7 +87,8 @@ class Assembler {
   auto room() -> std::span<std::byte>;
 
   /// Tells that the first `bytes` bytes of `room()` have been filled; gives the message they complete, if they do.
-  /// @throws Malformed  says what is wrong with the header, and on which lane and channel; the assembler is of no use afterwards
+  /// @throws Malformed  says what is wrong with the header, or that a checksum is, and on which lane and channel; the
+  /// assembler is of no use afterwards
   auto advance(std::size_t bytes) -> std::optional<Arrived>;
 
   /// Copies from the front of `stream`, and moves the front on, until a message is complete or the stream is used up.
@@ -106,7 +114,8 @@ class Assembler {
   std::array<std::byte, sizeof(FrameHeader)> header_bytes_{};
   std::size_t header_have_ = 0;
   FrameHeader header_;
-  std::size_t piece_left_ = 0;  ///< of the current piece, still to come; only while the header is complete
+  std::size_t piece_left_ = 0;   ///< of the current piece, still to come; only while the header is complete
+  std::uint32_t piece_crc_ = 0;  ///< of what has come of it
   std::array<Growing, lanes + 1> growing_;
 };
 
@@ -121,7 +130,7 @@ class Cutter {
   /// Every piece has been cut (an empty message still has one).
   auto done() const -> bool { return started_ && left_ == 0; }
 
-  /// The next piece.
+  /// The next piece, sealed.
   /// @param limit  bytes it may have at most, > 0
   /// @param parts  where its bytes lie is appended here, in order
   auto next(std::size_t limit, std::vector<std::span<const std::byte>>& parts) -> FrameHeader;

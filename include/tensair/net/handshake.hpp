@@ -7,6 +7,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <tensair/net/authentication.hpp>
 #include <tensair/net/malformed.hpp>
 #include <tensair/net/message.hpp>
 #include <vector>
@@ -14,30 +15,29 @@
 // How two nodes find out whether they belong together.
 //
 //   caller (the higher rank)                      listener
-//     preface, hello        ────────────────▶      reads, compares
-//     reads, compares       ◀────────────────      preface, hello, verdict
+//     opening               ────────────────▶      reads, compares
+//     reads, compares       ◀────────────────      opening
+//     proof                 ────────────────▶      checks                    (both only if the cluster has a token)
+//     checks                ◀────────────────      proof, or zeros: refused
+//     hello                 ────────────────▶      reads, compares
+//     reads, compares       ◀────────────────      hello, verdict
 //     verdict               ────────────────▶      link is up
 //
-// The preface (magic, protocol version, kind of proof) has the same layout in every version, so that versions can tell
-// themselves apart. A proof of the cluster's token belongs between preface and hello; today its kind is 0, none.
+// Up to its proof a peer makes a node read 88 bytes, of fixed places, and nothing else.
 
 namespace tensair::net {
 
-/// Raised when frames or the hello change. Nodes of different versions refuse each other.
-inline constexpr std::uint32_t protocol_version = 1;
-
-/// The longest plan that a hello carries, and the most that an unauthenticated peer makes a node allocate.
+/// The longest plan that a hello carries.
 inline constexpr std::size_t max_plan_bytes = 64 * 1024;
 
 /// The longest text of a verdict.
 inline constexpr std::size_t max_verdict_bytes = 2 * 1024;
 
-/// What a node says of itself before anything else.
+/// What a node says of itself.
 struct Hello {
-  std::uint32_t version = protocol_version;
-  Rank rank = 0;
+  Rank rank = 0;  ///< the opening's
   int nodes = 1;
-  std::string plan;  ///< one line an operator; of a peer of another version unknown, as are rank and nodes
+  std::string plan;  ///< one line an operator
 };
 
 /// Whether a node takes a peer, and if not, why and what to do.
@@ -47,7 +47,7 @@ struct Verdict {
   std::string remedy;
 };
 
-/// As bytes on the wire, preface first.
+/// As bytes on the wire.
 /// @throws Error  when the plan is longer than `max_plan_bytes`
 auto encode(const Hello& hello) -> std::vector<std::byte>;
 
@@ -60,18 +60,16 @@ class HelloReader {
   /// Where the next bytes belong; never empty before the hello is complete.
   auto room() -> std::span<std::byte>;
 
-  /// Tells that the first `bytes` bytes of `room()` are filled; gives the hello they complete. One of another protocol
-  /// version is complete after the preface.
-  /// @throws Malformed  the magic or the kind of proof is wrong, a number impossible, the plan too long
+  /// Tells that the first `bytes` bytes of `room()` are filled; gives the hello they complete.
+  /// @throws Malformed  a number is impossible, the plan too long
   auto advance(std::size_t bytes) -> std::optional<Hello>;
 
  private:
-  auto read_preface() -> std::optional<Hello>;
   auto read_header() -> std::optional<Hello>;
 
-  enum class Stage { preface, header, plan } stage_ = Stage::preface;
   std::array<std::byte, 16> fixed_{};
   std::size_t have_ = 0;
+  bool fixed_done_ = false;
   Hello hello_;
 };
 
@@ -89,8 +87,14 @@ class VerdictReader {
   bool fixed_done_ = false;
 };
 
-/// Compares two nodes as one of them sees it: the verdict on `there` names the first of protocol version, number of
-/// nodes, rank and plan that differs, with what stands here and there.
+/// Compares two openings as one of the nodes sees it: the protocol version, and whether both have a token or neither.
+auto compare(const Opening& here, const Opening& there) -> Verdict;
+
+/// The verdict on a peer that has proved another token.
+auto other_token() -> Verdict;
+
+/// Compares two nodes as one of them sees it: the verdict on `there` names the first of number of nodes, rank and plan
+/// that differs, with what stands here and there.
 auto compare(const Hello& here, const Hello& there) -> Verdict;
 
 /// The error of either side of a refusal: "node 2 (10.0.0.7:7002) was refused by node 0: the pipelines differ. operator
