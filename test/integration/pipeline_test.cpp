@@ -321,11 +321,11 @@ TEST_CASE("explain shows tasks, the operators fused in them, edges and nodes", "
   Pipeline pipeline;
   pipeline.source(SharedNumbers{10}).map([](int n) { return n; }).name("double").batch(2).sink([](const Batch<int>&) {
   });
-  const auto text = explained(pipeline, 4);
+  const auto text = test::explained(pipeline, 4);
   CHECK(text.find("task 0 on nodes 0–3") != std::string::npos);
   CHECK(text.find("map «double»") != std::string::npos);
   CHECK(text.find("fused from source #0") != std::string::npos);
   CHECK(text.find("gather from batch #2") != std::string::npos);
   CHECK(text.find("Stream<Batch<int>>") != std::string::npos);
-  CHECK(pipeline.graph()->explain_dot(4).find("digraph tensair {") == 0);
+  CHECK(pipeline.graph()->explain_dot().find("digraph tensair {") == 0);
 }

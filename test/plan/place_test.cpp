@@ -165,10 +165,10 @@ TEST_CASE("a node that is not there is an error before anything starts", "[plan]
     }
     return "";
   };
-  CHECK(line_of(3) == "source «clicks».on(3): there is no node 3. The cluster's nodes are 0 to 2.");
-  CHECK(line_of(-1) == "source «clicks».on(-1): there is no node -1. The cluster's nodes are 0 to 2.");
+  CHECK(line_of(3) == "there is no node 3 (source «clicks».on(3)). The cluster's nodes are 0 to 2.");
+  CHECK(line_of(-1) == "there is no node -1 (source «clicks».on(-1)). The cluster's nodes are 0 to 2.");
   CHECK(line_of("gpu") ==
-        "source «clicks».on(\"gpu\"): no node has the label 'gpu'. The cluster file has the labels berlin, strong.");
+        "no node has the label 'gpu' (source «clicks».on(\"gpu\")). The cluster file has the labels berlin, strong.");
 }
 
 TEST_CASE("explain tells the nodes", "[plan]") {
