@@ -108,7 +108,9 @@ auto common_flags(Options& options, detail::Given& given) -> std::vector<Flag> {
   flags.push_back(whole("--local", 1, detail::most_nodes, "run N nodes as N processes on this machine", given.local));
   flags.push_back({Kind::value, "--nodes", "HOST:PORT,...", "host:port of every node",
                    "the address of every node, in order of rank", "", [&](const auto& text) { given.nodes = text; }});
-  flags.push_back(whole("--rank", 0, detail::most_nodes - 1, "which of --nodes this one is, from 0", given.rank));
+  flags.push_back({Kind::value, "--cluster", "FILE", "a file", "has every node's address, workers and labels, as JSON",
+                   "", [&](const auto& text) { given.cluster = text; }});
+  flags.push_back(whole("--rank", 0, detail::most_nodes - 1, "which of the nodes this one is, from 0", given.rank));
   flags.push_back({Kind::optional_value, "--explain", "text|dot", "one of text, dot",
                    "print the physical plan and exit", "", [&](const auto& text) {
                      const auto choice = read_choice("--explain", {"text", "dot"}, text);

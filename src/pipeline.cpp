@@ -67,8 +67,6 @@ auto specs_of(const Options& options) -> std::vector<NodeSpec> {
     specs[i].labels = options.specs[i].labels;
     if (options.specs[i].workers > 0) specs[i].workers = options.specs[i].workers;
   }
-  // What this node was told for itself alone.
-  if (options.threads > 0) specs[static_cast<std::size_t>(options.rank)].workers = options.threads;
   return specs;
 }
 
@@ -147,7 +145,7 @@ void Pipeline::execute() {
   if (!options_.json.empty()) check_replaceable(options_.json);
   const auto specs = specs_of(options_);
   graph_->place(specs);
-  const int workers = specs[static_cast<std::size_t>(options_.rank)].workers;
+  const int workers = options_.threads > 0 ? options_.threads : specs[static_cast<std::size_t>(options_.rank)].workers;
   // In this order, so that links are closed before the tasks that receive from them go.
   runtime::ThreadScheduler scheduler{workers};
   Reports reports{options_.node_count()};

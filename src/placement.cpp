@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "cluster_file.hpp"
 #include "token.hpp"
 
 // Which node this is, of which cluster. The flags say it, else TENSAIR_NODES and TENSAIR_RANK, else the variables of
@@ -100,30 +101,6 @@ auto addresses_on_one_host(const Launcher& launcher) -> std::vector<std::string>
   return nodes;
 }
 
-void check_address(const std::string& source, std::string_view address) {
-  const auto refuse = [&](const char* why) -> UsageError {
-    return UsageError{fmt::format("{}: '{}' {}", source, address, why),
-                      {},
-                      "Write host:port, an IPv6 address in brackets, and a comma between two nodes."};
-  };
-  const auto colon = address.rfind(':');
-  if (colon == std::string_view::npos) throw refuse("has no port");
-  const auto host = address.substr(0, colon);
-  const auto port = address.substr(colon + 1);
-  if (address.front() == '[') {
-    if (host.size() < 3 || host.find(']') != host.size() - 1) throw refuse("is not [address]:port");
-  } else if (host.empty()) {
-    throw refuse("has no host");
-  } else if (host.find_first_of(":[] \t/") != std::string_view::npos) {
-    throw refuse("is not host:port");
-  }
-  int number = 0;
-  const auto [stop, failure] = std::from_chars(port.data(), port.data() + port.size(), number);
-  if (stop != port.data() + port.size() || failure != std::errc{} || number < 1 || number > most_ports) {
-    throw refuse("has a port that is not a number from 1 to 65535");
-  }
-}
-
 auto read_nodes(const std::string& source, const std::string& text) -> std::vector<std::string> {
   auto nodes = std::vector<std::string>{};
   for (std::size_t start = 0; start <= text.size();) {
@@ -149,10 +126,26 @@ auto read_nodes(const std::string& source, const std::string& text) -> std::vect
   return nodes;
 }
 
-void place_in_list(Options& options, const Given& given, const Flags::Environment& environment) {
+/// The list of nodes that holds, and who gave it.
+struct NodeList {
+  std::string source;
+  std::vector<std::string> nodes;
+};
+
+auto find_list(const Given& given, const std::optional<ClusterFile>& cluster, const Flags::Environment& environment)
+    -> std::optional<NodeList> {
+  if (given.nodes) return NodeList{"--nodes", read_nodes("--nodes", *given.nodes)};
+  // The launcher of --local has made addresses of its own for the nodes of a cluster file.
   const auto listed = read(environment, "TENSAIR_NODES");
-  const std::string source = given.nodes ? "--nodes" : "TENSAIR_NODES";
-  options.nodes = read_nodes(source, given.nodes ? *given.nodes : *listed);
+  const bool launched = read(environment, "TENSAIR_LISTEN_SOCKET").has_value();
+  if (cluster && !(listed && launched)) return NodeList{"the cluster file", cluster->addresses};
+  if (listed) return NodeList{"TENSAIR_NODES", read_nodes("TENSAIR_NODES", *listed)};
+  return std::nullopt;
+}
+
+void place_in_list(Options& options, NodeList list, const Given& given, const Flags::Environment& environment) {
+  const auto source = std::move(list.source);
+  options.nodes = std::move(list.nodes);
 
   const auto ranked = read_number(environment, "TENSAIR_RANK", 0);
   std::string rank_source = "--rank";
@@ -187,6 +180,30 @@ void place_in_list(Options& options, const Given& given, const Flags::Environmen
 
 }  // namespace
 
+void check_address(const std::string& source, std::string_view address) {
+  const auto refuse = [&](const char* why) -> UsageError {
+    return UsageError{fmt::format("{}: '{}' {}", source, address, why),
+                      {},
+                      "Write host:port, an IPv6 address in brackets, and a comma between two nodes."};
+  };
+  const auto colon = address.rfind(':');
+  if (colon == std::string_view::npos) throw refuse("has no port");
+  const auto host = address.substr(0, colon);
+  const auto port = address.substr(colon + 1);
+  if (address.front() == '[') {
+    if (host.size() < 3 || host.find(']') != host.size() - 1) throw refuse("is not [address]:port");
+  } else if (host.empty()) {
+    throw refuse("has no host");
+  } else if (host.find_first_of(":[] \t/") != std::string_view::npos) {
+    throw refuse("is not host:port");
+  }
+  int number = 0;
+  const auto [stop, failure] = std::from_chars(port.data(), port.data() + port.size(), number);
+  if (stop != port.data() + port.size() || failure != std::errc{} || number < 1 || number > most_ports) {
+    throw refuse("has a port that is not a number from 1 to 65535");
+  }
+}
+
 auto bad_value(const std::string& name, const std::string& takes, const std::string& text) -> UsageError {
   return UsageError{fmt::format("{} takes {}, not '{}'", name, takes, text),
                     name.starts_with('-') ? "" : "environment"};
@@ -209,20 +226,38 @@ void place(Options& options, const Given& given, const Flags::Environment& envir
   if (auto token = read(environment, "TENSAIR_TOKEN"); token && options.token.empty()) {
     options.token = checked_token("TENSAIR_TOKEN", *std::move(token));
   }
+  auto cluster = std::optional<ClusterFile>{};
+  if (given.cluster) {
+    cluster = read_cluster_file(*given.cluster);
+    options.specs = cluster->specs;
+  } else if (const auto file = read(environment, "TENSAIR_CLUSTER"); file && !given.nodes) {
+    cluster = read_cluster_file(*file);
+    options.specs = cluster->specs;
+  }
+  if (given.nodes && given.cluster) {
+    throw UsageError{"--nodes and --cluster exclude each other", {}, "The cluster file has the nodes' addresses."};
+  }
   if (given.local) {
     if (given.nodes || given.rank) {
       throw UsageError{fmt::format("--local and {} exclude each other", given.nodes ? "--nodes" : "--rank"),
                        {},
                        "--local makes the addresses and ranks itself."};
     }
+    if (cluster && *given.local != std::ssize(cluster->specs)) {
+      throw UsageError{fmt::format("--local {} with a cluster file of {} nodes", *given.local, cluster->specs.size()),
+                       {},
+                       "Give the same number, to run the whole cluster on this machine."};
+    }
     options.local = *given.local;
     return;
   }
-  if (given.nodes || read(environment, "TENSAIR_NODES")) return place_in_list(options, given, environment);
+  if (auto list = find_list(given, cluster, environment)) {
+    return place_in_list(options, *std::move(list), given, environment);
+  }
   if (given.rank || read(environment, "TENSAIR_RANK")) {
     throw UsageError{fmt::format("{} without a list of nodes", given.rank ? "--rank" : "TENSAIR_RANK"),
                      {},
-                     "Give --nodes host:port,… or set TENSAIR_NODES."};
+                     "Give --nodes host:port,… or a file with --cluster, or set TENSAIR_NODES."};
   }
   const auto launcher = find_launcher(environment);
   if (!launcher) return;

@@ -2,6 +2,7 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 #include <tensair/error.hpp>
 #include <tensair/flags.hpp>
 
@@ -13,13 +14,16 @@ constexpr int most_threads = 4096;
 /// What the command line said about this node's place, before the environment is asked.
 struct Given {
   std::optional<int> local, rank, threads;
-  std::optional<std::string> nodes;
+  std::optional<std::string> nodes, cluster;
 };
 
-/// Fills in `local`, `nodes`, `rank`, `threads`, `listen_socket` and, unless a file gave it, `token`: flags first, then
-/// the environment.
+/// Fills in `local`, `nodes`, `specs`, `rank`, `threads`, `listen_socket` and, unless a file gave it, `token`: flags
+/// first, then the environment.
 /// @throws UsageError  when they contradict each other, or do not say enough
 void place(Options& options, const Given& given, const Flags::Environment& environment);
+
+/// @throws UsageError  unless it is host:port; `source` says who gave it
+void check_address(const std::string& source, std::string_view address);
 
 /// "--threads takes a whole number, not 'x'"; `name` is a flag or a variable.
 auto bad_value(const std::string& name, const std::string& takes, const std::string& text) -> UsageError;

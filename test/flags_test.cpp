@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "catch.hpp"
+#include "support/temporary_folder.hpp"
 
 namespace {
 
@@ -182,8 +183,9 @@ TEST_CASE("a program's own flags fill its variables", "[flags]") {
     const auto common = help.find("\nEvery tensair program:\n");
     REQUIRE(common != std::string::npos);
     CHECK(help.find("--data") < common);
-    for (const char* flag : {"--local N", "--nodes HOST:PORT", "--rank N", "--explain[=text|dot]", "--json FILE",
-                             "--threads N", "--seed N", "--[no-]quiet", "--connect-deadline SECONDS", "--help"}) {
+    for (const char* flag :
+         {"--local N", "--nodes HOST:PORT", "--cluster FILE", "--rank N", "--explain[=text|dot]", "--json FILE",
+          "--threads N", "--seed N", "--[no-]quiet", "--connect-deadline SECONDS", "--help"}) {
       INFO(flag);
       const auto at = help.find("\n  " + std::string{flag});
       REQUIRE(at != std::string::npos);
@@ -373,4 +375,96 @@ TEST_CASE("a launcher's variables that make no sense are refused", "[flags][envi
              ContainsSubstring("SLURM_PROCID takes a whole number from 0 on, not 'x' (environment)"));
   CHECK_THAT(error_of({}, {{"SLURM_PROCID", "2"}, {"SLURM_NTASKS", "2"}, {"SLURM_NNODES", "1"}}),
              ContainsSubstring("Slurm says this is rank 2 of 2"));
+}
+
+namespace {
+
+/// A cluster file with this text.
+struct ClusterText {
+  explicit ClusterText(const std::string& text) { std::ofstream{path} << text; }
+  tensair::test::TemporaryFolder folder;
+  std::string path = (folder.path() / "cluster.json").string();
+};
+
+const std::string three_nodes = R"({
+  "nodes": [
+    {"address": "10.0.0.1:7700", "workers": 2},
+    {"address": "10.0.0.2:7700", "workers": 8, "labels": ["gpu", "berlin"]},
+    {"address": "[::1]:7700"}
+  ]
+})";
+
+}  // namespace
+
+TEST_CASE("a cluster file says where the nodes are, and what they are", "[flags][cluster]") {
+  const ClusterText file{three_nodes};
+  for (const auto& options : {parse({"--cluster", file.path, "--rank", "1"}),
+                              parse({}, {{"TENSAIR_CLUSTER", file.path}, {"TENSAIR_RANK", "1"}}),
+                              parse({"--rank", "1"}, {{"TENSAIR_CLUSTER", file.path}, {"TENSAIR_NODES", "a:1,b:1"}})}) {
+    CHECK(options.rank == 1);
+    CHECK(options.nodes == Nodes{"10.0.0.1:7700", "10.0.0.2:7700", "[::1]:7700"});
+    REQUIRE(options.specs.size() == 3);
+    CHECK(options.specs[0].workers == 2);
+    CHECK(options.specs[1].workers == 8);
+    CHECK(options.specs[2].workers == 0);
+    CHECK(options.specs[0].labels.empty());
+    CHECK(options.specs[1].labels == Nodes{"gpu", "berlin"});
+  }
+  CHECK(parse({"--nodes", "a:1,b:1", "--rank", "0"}, {{"TENSAIR_CLUSTER", file.path}}).specs.empty());
+}
+
+TEST_CASE("a whole cluster file runs on one machine", "[flags][cluster]") {
+  const ClusterText file{three_nodes};
+  const auto options = parse({"--cluster", file.path, "--local", "3"});
+  CHECK(options.local == 3);
+  CHECK(options.nodes.empty());
+  CHECK(options.specs.size() == 3);
+  // A node that the launcher has started: its addresses, and what the file says else.
+  const auto node = parse({"--cluster", file.path}, {{"TENSAIR_NODES", "127.0.0.1:1,127.0.0.1:2,127.0.0.1:3"},
+                                                     {"TENSAIR_RANK", "2"},
+                                                     {"TENSAIR_LISTEN_SOCKET", "7"}});
+  CHECK(node.nodes.front() == "127.0.0.1:1");
+  CHECK(node.specs[1].workers == 8);
+  CHECK_THAT(error_of({"--cluster", file.path, "--local", "2"}),
+             ContainsSubstring("--local 2 with a cluster file of 3 nodes. Give the same number"));
+}
+
+TEST_CASE("a cluster file that says something else is refused in one line", "[flags][cluster][bad-input]") {
+  const auto error_in = [](const std::string& text) {
+    const ClusterText file{text};
+    auto line = error_of({"--cluster", file.path, "--rank", "0"});
+    CHECK(line.find('\n') == std::string::npos);
+    CHECK_THAT(line, ContainsSubstring("cluster.json"));
+    return line;
+  };
+  CHECK_THAT(error_in("{\n\"nodes\": [\n{]\n}"), ContainsSubstring("is not JSON") && ContainsSubstring(".json:3)"));
+  CHECK_THAT(error_in(""), ContainsSubstring("is not JSON"));
+  CHECK_THAT(error_in("[]"), ContainsSubstring("has no list of nodes"));
+  CHECK_THAT(error_in(R"({"nodes": {}})"), ContainsSubstring("has no list of nodes"));
+  CHECK_THAT(error_in(R"({"nodes": []})"), ContainsSubstring("has no nodes"));
+  CHECK_THAT(error_in(R"({"nodes": [{"address": "a:1"}], "name": "x"})"), ContainsSubstring("says 'name'"));
+  CHECK_THAT(error_in(R"({"nodes": ["a:1"]})"), ContainsSubstring("has a node that is no object"));
+  CHECK_THAT(error_in(R"({"nodes": [{"host": "a:1"}]})"), ContainsSubstring("says 'host', which is not known"));
+  CHECK_THAT(error_in(R"({"nodes": [{"workers": 1}]})"),
+             ContainsSubstring("node 0): ") || ContainsSubstring("node 0)"));
+  CHECK_THAT(error_in(R"({"nodes": [{"address": "a:1"}, {"address": "b"}]})"),
+             ContainsSubstring("node 1: 'b' has no port"));
+  CHECK_THAT(error_in(R"({"nodes": [{"address": "a:1"}, {"address": "a:1"}]})"),
+             ContainsSubstring("gives the address a:1 of node 0 once more") && ContainsSubstring("node 1)"));
+  for (const std::string workers : {"0", "-1", "1.5", "\"2\"", "5000", "null"}) {
+    CHECK_THAT(error_in(R"({"nodes": [{"address": "a:1", "workers": )" + workers + "}]}"),
+               ContainsSubstring("has " + workers + " workers, not a whole number from 1 to 4096"));
+  }
+  CHECK_THAT(error_in(R"({"nodes": [{"address": "a:1", "labels": "gpu"}]})"),
+             ContainsSubstring("has labels that are no list of texts"));
+  CHECK_THAT(error_in(R"({"nodes": [{"address": "a:1", "labels": [1]}]})"),
+             ContainsSubstring("has labels that are no list of texts"));
+  CHECK_THAT(error_of({"--cluster", "/nowhere/cluster.json", "--rank", "0"}),
+             ContainsSubstring("the cluster file cannot be read: No such file or directory (/nowhere/cluster.json)"));
+  const ClusterText file{three_nodes};
+  CHECK_THAT(error_of({"--cluster", file.path, "--nodes", "a:1", "--rank", "0"}),
+             ContainsSubstring("--nodes and --cluster exclude each other"));
+  CHECK_THAT(error_of({"--cluster", file.path}), ContainsSubstring("the cluster file without a rank"));
+  CHECK_THAT(error_of({"--cluster", file.path, "--rank", "3"}),
+             ContainsSubstring("--rank 3 is outside the list: the cluster file has 3 nodes"));
 }
