@@ -69,6 +69,11 @@ auto node_figures(runtime::Node& node, double seconds) -> std::string {
   for (const auto& [name, part] : node.reports()) report["models"][name] = json::parse(part());
   report["counts"] = json::object();
   for (const auto& [name, counter] : node.counters()) report["counts"][name] = counter->value();
+  if (node.profiling()) {
+    report["busy_microseconds"] = report["edge_bytes"] = json::object();
+    for (const auto& [name, counter] : node.busy()) report["busy_microseconds"][name] = counter->value();
+    for (const auto& [name, counter] : node.edge_bytes()) report["edge_bytes"][name] = counter->value();
+  }
   report["peak_rss_bytes"] = peak_memory();
   return report.dump();
 }

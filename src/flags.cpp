@@ -118,6 +118,12 @@ auto common_flags(Options& options, detail::Given& given) -> std::vector<Flag> {
                    }});
   flags.push_back({Kind::value, "--json", "FILE", "a file", "when the run ends, write its figures there", "",
                    [&](const auto& text) { options.json = text; }});
+  flags.push_back({Kind::value, "--profile", "FILE", "a file",
+                   "measure what the pipeline's parts cost, and write it there when the run ends", "",
+                   [&](const auto& text) { options.profile = text; }});
+  flags.push_back({Kind::value, "--use-profile", "FILE", "a file",
+                   "place operators so that little is sent, as such a profile tells", "",
+                   [&](const auto& text) { options.use_profile = text; }});
   flags.push_back(whole("--threads", 0, detail::most_threads, "worker threads of a node; 0: one for each core",
                         given.threads, "0"));
   flags.push_back(

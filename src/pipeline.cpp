@@ -10,15 +10,19 @@
 #include <tensair/runtime/thread_scheduler.hpp>
 #include <thread>
 
+#include "drain_switch.hpp"
 #include "figures.hpp"
 #include "io/replace_file.hpp"
+#include "launch/interrupts.hpp"
 #include "net/lone_transport.hpp"
+#include "profile_file.hpp"
 
 namespace tensair {
 namespace {
 
-// Operators' channels begin at 1.
+// Operators' channels have the operator's number, from 1 on, in their low 16 bits.
 constexpr net::ChannelId node_channel = 0;
+constexpr net::ChannelId drain_channel = 1U << 16;
 
 /// What node 0 knows of the others' ends. Filled on the transport's thread.
 class Reports {
@@ -53,6 +57,18 @@ class Reports {
   std::exception_ptr error_;
 };
 
+/// Does something when a block is left, however it is.
+class Finally {
+ public:
+  explicit Finally(std::function<void()> action) : action_(std::move(action)) {}
+  Finally(const Finally&) = delete;
+  auto operator=(const Finally&) -> Finally& = delete;
+  ~Finally() { action_(); }
+
+ private:
+  std::function<void()> action_;
+};
+
 auto make_transport(const Options& options) -> std::unique_ptr<net::Transport> {
   if (options.node_count() == 1) return std::make_unique<net::LoneTransport>();
   return std::make_unique<net::TcpTransport>(options);
@@ -78,14 +94,14 @@ auto lost(const Options& options, net::Rank peer, const std::string& reason) -> 
 
 }  // namespace
 
-Pipeline::Pipeline(Options options) : options_(std::move(options)) {}
+Pipeline::Pipeline(Options options) : options_(std::move(options)), drain_(std::make_shared<detail::DrainSwitch>()) {}
 
 Pipeline::Pipeline(int argc, const char* const* argv) {
   auto flags = Flags{argc > 0 ? std::filesystem::path(argv[0]).filename().string() : "tensair"};
   *this = Pipeline{argc, argv, flags};
 }
 
-Pipeline::Pipeline(int argc, const char* const* argv, Flags& flags) {
+Pipeline::Pipeline(int argc, const char* const* argv, Flags& flags) : Pipeline(Options{}) {
   try {
     options_.program = flags.program();  // for errors of the flags themselves
     options_ = flags.parse(argc, argv);
@@ -116,9 +132,10 @@ auto Pipeline::run(const std::function<void()>& build) -> int {
     build();
     if (explain) {
       graph_->check();
-      graph_->place(specs_of(options_));
+      place_graph(specs_of(options_));
       fmt::print("{}", options_.explain == Options::Explain::text ? graph_->explain() : graph_->explain_dot());
     } else {
+      const detail::Interrupts interrupts{[drain = drain_] { drain->drain(); }};
       execute();
     }
     return static_cast<int>(ExitCode::success);
@@ -129,6 +146,10 @@ auto Pipeline::run(const std::function<void()>& build) -> int {
     fmt::print(stderr, "{}: {}\n", options_.program, error.what());
     return static_cast<int>(ExitCode::failure);
   }
+}
+
+void Pipeline::drain() {
+  drain_->drain();
 }
 
 void Pipeline::figure(std::string name, std::function<std::string()> value) {
@@ -142,9 +163,12 @@ void Pipeline::node_figure(std::string name, std::function<std::string(int)> val
 void Pipeline::execute() {
   if (problem_) throw *problem_;
   graph_->check();
-  if (!options_.json.empty()) check_replaceable(options_.json);
+  for (const auto& file : {options_.json, options_.profile}) {
+    if (!file.empty()) check_replaceable(file);
+  }
+  if (!options_.profile.empty()) plan::check_titles(graph_->operators());
   const auto specs = specs_of(options_);
-  graph_->place(specs);
+  place_graph(specs);
   const int workers = options_.threads > 0 ? options_.threads : specs[static_cast<std::size_t>(options_.rank)].workers;
   // In this order, so that links are closed before the tasks that receive from them go.
   runtime::ThreadScheduler scheduler{workers};
@@ -155,6 +179,7 @@ void Pipeline::execute() {
   transport->receive(node_channel, [&](net::Rank from, const net::Payload& payload) {
     reports.arrive(from, net::Reader{payload}.read<std::string>());
   });
+  transport->receive(drain_channel, [&](net::Rank, const net::Payload&) { scheduler.drain(); });
   transport->on_loss([&](net::Rank peer, const std::string& reason) {
     const auto error = lost(options_, peer, reason);
     scheduler.fail(error);
@@ -162,18 +187,34 @@ void Pipeline::execute() {
   });
 
   node.set_quiet(options_.quiet);
+  node.set_profiling(!options_.profile.empty());
 
+  const auto drain_everywhere = [&] {
+    scheduler.drain();
+    for (net::Rank peer = 0; peer < options_.node_count(); ++peer) {
+      if (peer == options_.rank) continue;
+      transport->link(peer).send(net::Lane::control, std::move(*net::Writer{drain_channel}.finish()));
+    }
+  };
+  const Finally no_drain{[&] { drain_->on_drain({}); }};
+
+  std::string profile;
   try {
     graph_->build(node);
+    drain_->on_drain([&] { transport->abort("interrupted"); });
     transport->connect({options_.rank, options_.node_count(), graph_->describe()});
+    drain_->on_drain(drain_everywhere);
     const Time start = scheduler.clock().now();
     scheduler.run();
+    drain_->on_drain({});
     node.end();
     const double seconds = std::chrono::duration<double>(scheduler.clock().now() - start).count();
     const auto own = node_figures(node, seconds);
     if (options_.rank == 0) {
       reports.arrive(0, own);
-      figures_ = run_figures(options_, seconds, reports.wait(), own_figures_);
+      const auto all = reports.wait();
+      figures_ = run_figures(options_, seconds, all, own_figures_);
+      if (node.profiling()) profile = detail::profile_of(all, seconds);
     } else {
       net::Writer writer{node_channel};
       writer.write(own);
@@ -185,6 +226,12 @@ void Pipeline::execute() {
     throw;
   }
   if (options_.rank == 0 && !options_.json.empty()) replace_file(options_.json, figures_ + "\n");
+  if (!profile.empty()) replace_file(options_.profile, profile + "\n");
+}
+
+void Pipeline::place_graph(const std::vector<NodeSpec>& specs) {
+  if (options_.use_profile.empty()) return graph_->place(specs);
+  plan::place(graph_->operators(), specs, detail::read_profile(options_.use_profile));
 }
 
 }  // namespace tensair

@@ -29,8 +29,10 @@ struct Options {
   int threads = 0;         ///< worker threads of this node; 0: one for each core
   std::uint64_t seed = 1;  ///< all randomness follows from it
   bool quiet = false;      ///< no progress bar
-  Explain explain = Explain::none;                     ///< print the plan and do nothing else
-  std::filesystem::path json;                          ///< where node 0 writes the run's figures; empty: nowhere
+  Explain explain = Explain::none;    ///< print the plan and do nothing else
+  std::filesystem::path json;         ///< where node 0 writes the run's figures; empty: nowhere
+  std::filesystem::path profile;      ///< where node 0 writes what the run's parts cost; empty: nowhere, not measured
+  std::filesystem::path use_profile;  ///< such a file, to place operators by; empty: without
   std::chrono::milliseconds connect_deadline{30'000};  ///< how long to wait for the other nodes
   std::string token;                   ///< the cluster's secret, which every node must prove to have; empty: none
   int listen_socket = -1;              ///< an already listening socket, inherited from the launcher; -1: none

@@ -17,6 +17,9 @@ namespace tensair {
 
 class ModelHandle;
 struct ModelOptions;
+namespace detail {
+class DrainSwitch;
+}
 
 /// Figures that a program adds to a run's, by name: functions that return JSON.
 struct OwnFigures {
@@ -103,6 +106,11 @@ class Pipeline {
   /// @throws Error
   void execute();
 
+  /// Ends the run early and well: on every node sources give no more records, and what flows is finished. Any thread,
+  /// before the run or in it; before all nodes are there, the run fails instead. `run` calls it at the first SIGINT or
+  /// SIGTERM; the second ends the process.
+  void drain();
+
   /// Adds a figure of the program's own to what `--json` writes: `value` is asked on node 0 when the run has ended
   /// well, and returns JSON.
   void figure(std::string name, std::function<std::string()> value);
@@ -116,7 +124,10 @@ class Pipeline {
   auto figures() const -> const std::string& { return figures_; }
 
  private:
+  void place_graph(const std::vector<NodeSpec>& specs);
+
   Options options_;
+  std::shared_ptr<detail::DrainSwitch> drain_;
   std::shared_ptr<plan::Graph> graph_ = std::make_shared<plan::Graph>();
   std::optional<Error> problem_;
   std::optional<std::string> help_;

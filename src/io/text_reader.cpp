@@ -82,6 +82,7 @@ auto TextReader::next_slowly() -> std::optional<std::string_view> {
         report_too_long();
         continue;
       }
+      if (stopped_) return std::nullopt;  // what there is of a line is no line
       auto rest = splitter_.rest();
       report_too_long();
       if (rest) return rest;
@@ -150,7 +151,8 @@ auto TextReader::fill() -> bool {
     if (!regular_) {
       pollfd wait{.fd = file_.number(), .events = POLLIN, .revents = 0};
       while (::poll(&wait, 1, patience_ms) == 0) {
-        if (stop_.stop_requested()) throw Error("the run has failed elsewhere", path().string());
+        stopped_ = stop_.stop_requested();
+        if (stopped_) return false;
       }
     }
     const auto bytes = ::read(file_.number(), room.data(), room.size());

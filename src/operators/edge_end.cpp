@@ -10,6 +10,8 @@ void EdgeEnd::build(runtime::Node& node, const plan::Operator& numbered, const r
   shape_ = shape;
   rank_ = node.rank();
   channels_.emplace(node, channel_of(numbered), shape, chunk_credits, read);
+  if (!node.profiling()) return;
+  for (const auto& inlet : channels_->inlets()) inlet->count_bytes(node.edge_counter(numbered.title()));
 }
 
 auto EdgeEnd::senders_to(std::size_t receiver) const -> std::size_t {

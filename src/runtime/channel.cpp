@@ -46,6 +46,11 @@ void AnyInlet::withhold(const std::vector<net::Rank>& senders, std::size_t credi
 
 // From an outlet on this node.
 void AnyInlet::put(std::unique_ptr<Parcel> item, std::shared_ptr<CreditReturn> credit) {
+  if (bytes_ && read_ != nullptr) {
+    net::Writer writer{channel_};
+    item->write(writer);
+    bytes_->add(writer.finish()->size());
+  }
   {
     const std::lock_guard lock{mutex_};
     items_.push_back({std::move(item), node_.rank(), 0, std::move(credit)});
@@ -125,6 +130,7 @@ void AnyInlet::arrive(net::Rank from, const net::Payload& payload) {
   }
   const auto sender = reader.read<SenderId>();
   auto item = read_(reader);
+  if (bytes_) bytes_->add(payload.size());
   {
     const std::lock_guard lock{mutex_};
     items_.push_back({std::move(item), from, sender, nullptr});

@@ -6,7 +6,14 @@ void Node::when_built(std::function<void()> action) {
   built_.push_back(std::move(action));
 }
 
+auto Node::counter_in(Counters& counters, const std::string& name) -> std::shared_ptr<Counter> {
+  auto& counter = counters[name];
+  if (!counter) counter = std::make_shared<Counter>();
+  return counter;
+}
+
 void Node::start_when_built(std::shared_ptr<Task> task) {
+  if (profiling_) task->count_time(busy_counter(task->name()));
   when_built([this, task = std::move(task)] {
     task->open();
     scheduler_.spawn(task);

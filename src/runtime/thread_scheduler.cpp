@@ -52,7 +52,7 @@ struct ThreadScheduler::State {
   std::vector<std::thread> threads;
   SteadyClock clock;
   int workers = 1;
-  std::function<void()> on_stop;
+  ThreadScheduler* scheduler = nullptr;
 
   void stop(std::exception_ptr why) {
     {
@@ -61,7 +61,7 @@ struct ThreadScheduler::State {
       stopping = true;
       wake_everybody();
     }
-    on_stop();  // without the lock: it calls what users have registered
+    scheduler->request_stop();  // without the lock: it calls what users have registered
   }
 
   void wake_everybody() {
@@ -82,6 +82,14 @@ struct ThreadScheduler::State {
     } else {
       queue.push_back(&entry);
       call_worker();
+    }
+  }
+
+  void wake(Entry& entry) {
+    if (entry.status == Status::running) {
+      entry.woken = true;
+    } else if (entry.status == Status::idle) {
+      enqueue(entry);
     }
   }
 
@@ -128,7 +136,7 @@ struct ThreadScheduler::State {
     lock.unlock();
     Turn turn = Turn::done();
     try {
-      turn = turn_of(*entry.task);
+      turn = scheduler->turn_of(*entry.task);
     } catch (...) {
       stop(std::current_exception());
       lock.lock();
@@ -202,7 +210,7 @@ struct ThreadScheduler::State {
 
 ThreadScheduler::ThreadScheduler(int workers) : state_(std::make_unique<State>()) {
   state_->workers = std::max(1, workers);
-  state_->on_stop = [this] { request_stop(); };
+  state_->scheduler = this;
 }
 
 ThreadScheduler::~ThreadScheduler() {
@@ -252,12 +260,12 @@ void ThreadScheduler::wake(Task& task) {
   const std::lock_guard lock{state_->mutex};
   const auto found = state_->entries.find(&task);
   if (found == state_->entries.end()) return;
-  auto& entry = found->second;
-  if (entry.status == State::Status::running) {
-    entry.woken = true;
-  } else if (entry.status == State::Status::idle) {
-    state_->enqueue(entry);
-  }
+  state_->wake(found->second);
+}
+
+void ThreadScheduler::wake_all() {
+  const std::lock_guard lock{state_->mutex};
+  for (auto& [task, entry] : state_->entries) state_->wake(entry);
 }
 
 }  // namespace tensair::runtime

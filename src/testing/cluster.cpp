@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include <tensair/error.hpp>
+#include <tensair/plan/place.hpp>
 #include <tensair/testing/cluster.hpp>
 
 #include "simulation.hpp"
@@ -20,6 +21,10 @@ struct Cluster::World {
 
 Cluster::Cluster(ClusterOptions options) : world_(std::make_unique<World>(std::move(options))) {}
 Cluster::~Cluster() = default;
+
+void Cluster::drain(Duration at) {
+  world_->simulation.drain_at(at);
+}
 
 void Cluster::kill(int rank, Duration at) {
   world_->simulation.kill_at(rank, at);
@@ -42,12 +47,17 @@ void Cluster::run(const std::function<void(Pipeline&)>& build) {
     auto& pipeline = *world_->pipelines.emplace_back(std::make_unique<Pipeline>(std::move(options)));
     build(pipeline);
     pipeline.graph()->check();
-    pipeline.graph()->place(specs);
+    if (const auto& profile = simulation.options().use_profile) {
+      plan::place(pipeline.graph()->operators(), specs, *profile);
+    } else {
+      pipeline.graph()->place(specs);
+    }
     if (pipeline.graph()->describe() != world_->pipelines.front()->graph()->describe()) {
       throw Error("the pipelines differ", fmt::format("nodes 0 and {}", rank), "Build the same graph on every node.");
     }
     auto& node = *world_->nodes.emplace_back(std::make_unique<runtime::Node>(
         rank, count, simulation.options().seed, simulation.transport(rank), simulation.scheduler(rank)));
+    node.set_profiling(simulation.options().profiling);
     pipeline.graph()->build(node);
   }
   simulation.run();
@@ -56,6 +66,18 @@ void Cluster::run(const std::function<void(Pipeline&)>& build) {
 
 auto Cluster::elapsed() const -> Duration {
   return world_->simulation.clock().now() - Time{};
+}
+
+auto Cluster::profile() const -> plan::Profile {
+  plan::Profile profile;
+  profile.seconds = std::chrono::duration<double>(elapsed()).count();
+  for (const auto& node : world_->nodes) {
+    for (const auto& [title, counter] : node->edge_bytes())
+      profile.bytes[title] += static_cast<double>(counter->value());
+    for (const auto& [title, counter] : node->busy())
+      profile.busy[title] += 1e-6 * static_cast<double>(counter->value());
+  }
+  return profile;
 }
 
 auto Cluster::bytes_sent() const -> std::uint64_t {

@@ -111,6 +111,10 @@ void SimulatedScheduler::spawn(std::shared_ptr<runtime::Task> task) {
 auto SimulatedScheduler::clock() const -> const Clock& {
   return simulation_.clock();
 }
+void SimulatedScheduler::wake_all() {
+  simulation_.wake_all(rank_);
+}
+
 void SimulatedScheduler::wake(runtime::Task& task) {
   simulation_.wake(task);
 }
@@ -142,6 +146,12 @@ void Simulation::wake(runtime::Task& task) {
   }
 }
 
+void Simulation::wake_all(int rank) {
+  for (auto& entry : entries_) {
+    if (entry.rank == rank && !entry.done) wake(*entry.task);
+  }
+}
+
 auto Simulation::draw(Duration average) -> Duration {
   // Own arithmetic: the standard's distributions differ between libraries, and a seed must run the same way everywhere.
   const double unit = static_cast<double>(random_() >> 11) * 0x1.0p-53;
@@ -151,7 +161,7 @@ auto Simulation::draw(Duration average) -> Duration {
 void Simulation::turn(Entry& entry) {
   entry.woken = false;
   running_ = &entry;
-  const auto turn = SimulatedScheduler::turn_of(*entry.task);
+  const auto turn = scheduler(entry.rank).turn_of(*entry.task);
   running_ = nullptr;
   Duration length = short_turn;
   if (entry.task->occupies_thread()) {
@@ -179,7 +189,7 @@ void Simulation::die(int rank) {
 }
 
 auto Simulation::next_time() -> Time {
-  Time next = deaths_.empty() ? never : deaths_.begin()->first;
+  Time next = std::min(drain_at_, deaths_.empty() ? never : deaths_.begin()->first);
   for (const auto& entry : entries_) {
     if (!entry.done && !dead(entry.rank)) next = std::min(next, entry.ready_at);
   }
@@ -211,6 +221,10 @@ void Simulation::run_until_done() {
   std::vector<SimulatedLink*> arriving;
   while (true) {
     const Time now = clock_.now();
+    if (drain_at_ <= now) {
+      drain_at_ = never;
+      for (auto& scheduler : schedulers_) scheduler->drain();
+    }
     while (!deaths_.empty() && deaths_.begin()->first <= now) {
       const int rank = deaths_.begin()->second;
       deaths_.erase(deaths_.begin());

@@ -99,6 +99,7 @@ class SimulatedScheduler final : public runtime::Scheduler {
 
  protected:
   void wake(runtime::Task& task) override;
+  void wake_all() override;
 
  private:
   Simulation& simulation_;
@@ -117,6 +118,8 @@ class Simulation {
 
   void spawn(int rank, std::shared_ptr<runtime::Task> task);
   void wake(runtime::Task& task);
+  void wake_all(int rank);
+  void drain_at(Duration at) { drain_at_ = Time{} + at; }
   void kill_at(int rank, Duration at) { deaths_.emplace(Time{} + at, rank); }
   auto dead(int rank) const -> bool { return dead_.at(static_cast<std::size_t>(rank)); }
 
@@ -148,6 +151,7 @@ class Simulation {
   std::deque<Entry> entries_;
   std::map<runtime::Task*, Entry*> by_task_;
   std::multimap<Time, int> deaths_;
+  Time drain_at_ = never;
   std::vector<bool> dead_;
   Entry* running_ = nullptr;
 };

@@ -31,7 +31,7 @@ using Generated = decltype(generate(std::declval<F&>(), std::stop_token{}));
 }  // namespace detail
 
 /// A lambda that returns `std::optional<T>`: a record, or nothing when the stream has ended. It takes no argument, or a
-/// `std::stop_token` that tells a lambda that waits when the run has failed and it should end.
+/// `std::stop_token` that tells a lambda that waits when the run has failed, or is drained, and it should end.
 template <class F>
 concept Generating = is_optional<detail::Generated<F>>;
 

@@ -109,6 +109,7 @@ class TextReader {
   std::optional<FileOffset> start_;
   bool regular_ = true;
   std::stop_token stop_;
+  bool stopped_ = false;  // the run wants no more
 };
 
 }  // namespace tensair

@@ -88,7 +88,7 @@ struct ExchangePlan {
 
   TENSAIR_COLD void build(runtime::Node& node) {
     const runtime::EdgeShape shape{reach, from->sites, to->sites};
-    fused = !apart && shape.one_to_one();
+    fused = !apart && !node.profiling() && shape.one_to_one();
     instances_left = shape.receivers.on(node.rank());
     if (fused) return;
     if (reach != runtime::Reach::own_node) check_may_leave_node<T>(node);

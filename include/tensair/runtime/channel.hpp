@@ -127,6 +127,8 @@ class AnyInlet {
   auto spare() -> std::unique_ptr<Parcel>;
   auto ended() const -> bool;
   void withhold(const std::vector<net::Rank>& senders, std::size_t credits);
+  /// From now on the bytes of what comes are counted, as they are or would be encoded.
+  void count_bytes(std::shared_ptr<Counter> counter) { bytes_ = std::move(counter); }
 
  private:
   struct Entry {
@@ -153,6 +155,7 @@ class AnyInlet {
   bool used_is_local_ = false;  // what `exchange` gave last came from this node. Owner task only
   std::size_t ended_ = 0;
   std::vector<std::size_t> withheld_;  // credits, by node. Owner task only
+  std::shared_ptr<Counter> bytes_;
 };
 
 /// An outlet of whatever type.

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -8,25 +7,18 @@
 #include <mutex>
 #include <string>
 #include <tensair/net/transport.hpp>
+#include <tensair/runtime/counter.hpp>
 #include <tensair/runtime/task.hpp>
 #include <vector>
 
 namespace tensair::runtime {
 
-/// Something that a node counts for its report. Any thread.
-class Counter {
- public:
-  void add(std::uint64_t n) { value_.fetch_add(n, std::memory_order_relaxed); }
-  auto value() const -> std::uint64_t { return value_.load(std::memory_order_relaxed); }
-
- private:
-  std::atomic<std::uint64_t> value_{0};
-};
-
 /// One node of a running pipeline, as its tasks see it: who it is, the clock, the scheduler, the links, and the figures
 /// it will report.
 class Node {
  public:
+  using Counters = std::map<std::string, std::shared_ptr<Counter>>;
+
   Node(net::Rank rank, int count, std::uint64_t seed, net::Transport& transport, Scheduler& scheduler)
       : rank_(rank), count_(count), seed_(seed), transport_(transport), scheduler_(scheduler) {}
 
@@ -37,8 +29,11 @@ class Node {
   auto scheduler() -> Scheduler& { return scheduler_; }
   auto clock() const -> const Clock& { return scheduler_.clock(); }
 
-  /// Asked to stop when the run has failed, here or elsewhere: whoever waits for something outside gives up then.
+  /// Asked to stop when nothing more is wanted of sources, because the run has failed or is drained: whoever waits for
+  /// something outside gives up then.
   auto stop_token() const -> std::stop_token { return scheduler_.stop_token(); }
+  /// Whether sources are to end now, though they may have more.
+  auto draining() const -> bool { return scheduler_.draining(); }
 
   /// Whether the user asked for no progress display.
   auto quiet() const -> bool { return quiet_; }
@@ -58,18 +53,27 @@ class Node {
 
   /// A number in this node's report, under `counts`; whoever asks for the same name counts with the same counter. The
   /// run's report has the sum over all nodes. While the graph is built or opened.
-  auto counter(const std::string& name) -> std::shared_ptr<Counter> {
-    auto& counter = counters_[name];
-    if (!counter) counter = std::make_shared<Counter>();
-    return counter;
-  }
-  auto counters() const -> const std::map<std::string, std::shared_ptr<Counter>>& { return counters_; }
+  auto counter(const std::string& name) -> std::shared_ptr<Counter> { return counter_in(counters_, name); }
+  auto counters() const -> const Counters& { return counters_; }
+
+  /// Whether this run finds out what its parts cost: then every exchange is one, every task counts its time, and every
+  /// edge its bytes, as they would be encoded.
+  auto profiling() const -> bool { return profiling_; }
+  void set_profiling(bool profiling) { profiling_ = profiling; }
+  /// The microseconds that tasks of this name have run.
+  auto busy_counter(const std::string& task) -> std::shared_ptr<Counter> { return counter_in(busy_, task); }
+  /// The bytes that went over the edge of this name.
+  auto edge_counter(const std::string& edge) -> std::shared_ptr<Counter> { return counter_in(edge_bytes_, edge); }
+  auto busy() const -> const Counters& { return busy_; }
+  auto edge_bytes() const -> const Counters& { return edge_bytes_; }
 
   /// Runs when all tasks of this node have ended well, before its links close (saving a model, for one). May throw.
   void at_end(std::function<void()> action);
   void end();
 
  private:
+  static auto counter_in(Counters& counters, const std::string& name) -> std::shared_ptr<Counter>;
+
   net::Rank rank_;
   int count_;
   std::uint64_t seed_;
@@ -77,7 +81,8 @@ class Node {
   Scheduler& scheduler_;
   bool quiet_ = false;
   std::vector<std::pair<std::string, std::function<std::string()>>> reports_;
-  std::map<std::string, std::shared_ptr<Counter>> counters_;
+  bool profiling_ = false;
+  Counters counters_, busy_, edge_bytes_;
   std::vector<std::function<void()>> built_;
   std::vector<std::function<void()>> endings_;
 };

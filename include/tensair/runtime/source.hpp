@@ -12,8 +12,8 @@
 // A source that has its records at hand, or may block its thread until it has, answers `next()`: a record or the end.
 // One that waits for the world (a socket, a clock, a file that grows) answers `poll()` instead, which never blocks:
 // "nothing yet" is an answer too, with a time to ask again, and a `Waker` for whoever brings news earlier. Such a
-// source needs no thread, cannot hold up the end of a run that has failed, and obeys virtual time in tests. A `next()`
-// that blocks all the same is told by `node.stop_token()` to give up.
+// source needs no thread, cannot hold up the end of a run that has failed or is drained, and obeys virtual time in
+// tests. A `next()` that blocks all the same is told by `node.stop_token()` to give up.
 
 namespace tensair {
 
@@ -44,7 +44,7 @@ class [[nodiscard]] Poll {
 /// A source that may block: `next()` gives a record, or nothing at the end.
 ///
 /// It may have `static constexpr bool occupies_thread = true`, when `next()` may wait for its input; it then has a
-/// thread of its own, and should stop waiting, by throwing or by ending, when `node.stop_token()` asks for it.
+/// thread of its own, and should stop waiting and end when `node.stop_token()` asks for it.
 template <class S>
 concept BlockingSource = requires(S source) {
   { source.next() } -> std::same_as<std::optional<typename S::value_type>>;

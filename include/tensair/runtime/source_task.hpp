@@ -87,7 +87,8 @@ class SourceTask final : public Task {
     if (finished_) return fused_.blocked() ? Turn::wait() : Turn::done();
     const Time start = node_.clock().now();
     if (fused_.deadline() <= start && !fused_.blocked()) fused_.tick(start);
-    const Turn turn = emit(turn_.records());
+    finished_ = node_.draining();
+    const Turn turn = finished_ ? Turn::again() : emit(turn_.records());
     if (finished_) {
       fused_.finish();
       return Turn::again();

@@ -8,6 +8,7 @@
 #include <string>
 #include <tensair/cold.hpp>
 #include <tensair/runtime/clock.hpp>
+#include <tensair/runtime/counter.hpp>
 #include <utility>
 
 namespace tensair::runtime {
@@ -95,9 +96,13 @@ class Task {
 
   auto name() const -> const std::string& { return name_; }
 
+  /// From now on the microseconds of its turns are counted.
+  void count_time(std::shared_ptr<Counter> counter) { busy_ = std::move(counter); }
+
  private:
   friend class Scheduler;
   std::string name_;
+  std::shared_ptr<Counter> busy_;
   std::atomic<Scheduler*> scheduler_{nullptr};
   Time alarm_ = never;
   std::shared_ptr<Waker::Handle> handle_ = std::make_shared<Waker::Handle>(this);
@@ -117,12 +122,18 @@ class Scheduler {
   /// Whether time is virtual: then there is one thread, and nothing may wait for the world outside.
   virtual auto simulated() const -> bool { return false; }
 
-  /// Asked to stop when the run has failed: what waits for something outside gives up then.
+  /// Asked to stop when the run has failed or is drained: what waits for something outside gives up then.
   auto stop_token() const -> std::stop_token { return stop_.get_token(); }
+
+  /// Ends the run early and well: sources give no more records, and what flows is finished. Any thread.
+  void drain();
+  auto draining() const -> bool { return draining_.load(std::memory_order_acquire); }
 
  protected:
   friend class Task;
   virtual void wake(Task& task) = 0;
+  /// Every task that waits.
+  virtual void wake_all() = 0;
   void adopt(Task& task) { task.scheduler_.store(this, std::memory_order_release); }
   void release(Task& task) {
     task.handle_->detach();
@@ -131,15 +142,27 @@ class Scheduler {
   void request_stop() { stop_.request_stop(); }
 
   /// Runs one turn of a task, and heeds what it has set with `wake_at`.
-  static auto turn_of(Task& task) -> Turn {
+  auto turn_of(Task& task) -> Turn {
+    const Time start = task.busy_ ? clock().now() : Time{};
     auto turn = task.run();
+    if (task.busy_) {
+      const auto busy = std::chrono::duration_cast<std::chrono::microseconds>(clock().now() - start);
+      task.busy_->add(static_cast<std::uint64_t>(busy.count()));
+    }
     if (turn.state == Turn::State::wait) turn.deadline = std::min(turn.deadline, std::exchange(task.alarm_, never));
     return turn;
   }
 
  private:
   std::stop_source stop_;
+  std::atomic<bool> draining_{false};
 };
+
+inline void Scheduler::drain() {
+  draining_.store(true, std::memory_order_release);
+  request_stop();
+  wake_all();
+}
 
 inline void Task::wake() {
   if (auto* scheduler = scheduler_.load(std::memory_order_acquire)) scheduler->wake(*this);

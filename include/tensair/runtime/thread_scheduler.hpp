@@ -27,6 +27,7 @@ class ThreadScheduler final : public Scheduler {
 
  protected:
   void wake(Task& task) override;
+  void wake_all() override;
 
  private:
   struct State;

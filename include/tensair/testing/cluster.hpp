@@ -3,7 +3,9 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <tensair/pipeline.hpp>
+#include <tensair/plan/profile.hpp>
 #include <vector>
 
 namespace tensair::testing {
@@ -16,8 +18,10 @@ struct ClusterOptions {
       std::chrono::milliseconds{1};  ///< a turn of a task that occupies its thread (a training step), on average
   Duration delay = std::chrono::microseconds{100};  ///< a message's way over a link, on average
   double bytes_per_second = 0;                      ///< of a link, each way; 0: without limit
-  std::vector<NodeSpec> specs{};   ///< by node: labels and workers; missing ones have one worker and no label
-  std::vector<double> slowness{};  ///< by node: its turns take so many times longer; missing ones are 1
+  std::vector<NodeSpec> specs{};  ///< by node: labels and workers; missing ones have one worker and no label
+  bool profiling = false;         ///< find out what the pipeline's parts cost
+  std::optional<plan::Profile> use_profile{};  ///< place operators by it
+  std::vector<double> slowness{};              ///< by node: its turns take so many times longer; missing ones are 1
 };
 
 /// A whole cluster in one process and one thread, under a virtual clock: the same pipeline, the same tasks and the same
@@ -43,12 +47,17 @@ class Cluster {
   /// with.
   void kill(int rank, Duration at);
 
+  /// At this time the run is drained, as by `Pipeline::drain`.
+  void drain(Duration at);
+
   /// Builds the pipeline on every node, as every process would, and runs until every node has ended.
   /// @throws Error  what a node's run ended with; also when nothing can happen any more and tasks still wait (a deadlock: names them)
   void run(const std::function<void(Pipeline&)>& build);
 
   /// Virtual time since the start.
   auto elapsed() const -> Duration;
+  /// What a run with `profiling` has found out. Turns take no virtual time, so no task was busy.
+  auto profile() const -> plan::Profile;
   /// The bytes of all messages sent so far.
   auto bytes_sent() const -> std::uint64_t;
 

@@ -1,0 +1,50 @@
+#include "profile_file.hpp"
+
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+#include <iterator>
+#include <nlohmann/json.hpp>
+#include <tensair/error.hpp>
+
+namespace tensair::detail {
+namespace {
+
+using nlohmann::json;
+
+void add(json& sums, const json& values, double unit) {
+  for (const auto& [title, value] : values.items()) sums[title] = sums.value(title, 0.0) + unit * value.get<double>();
+}
+
+}  // namespace
+
+auto profile_of(const std::vector<std::string>& reports, double seconds) -> std::string {
+  json busy = json::object(), bytes = json::object();
+  for (const auto& text : reports) {
+    const auto report = json::parse(text);
+    add(busy, report.at("busy_microseconds"), 1e-6);
+    add(bytes, report.at("edge_bytes"), 1);
+  }
+  return json{{"seconds", seconds}, {"busy_seconds", busy}, {"bytes", bytes}}.dump(2);
+}
+
+auto read_profile(const std::filesystem::path& file) -> plan::Profile {
+  errno = 0;
+  std::ifstream in{file, std::ios::binary};
+  const std::string text{std::istreambuf_iterator<char>{in}, {}};
+  if (!in.is_open() || in.bad())
+    throw UsageError("the profile cannot be read: " + std::string(std::strerror(errno)), file.string(),
+                     "Make one with --profile.");
+  try {
+    const auto document = json::parse(text);
+    plan::Profile profile;
+    document.at("seconds").get_to(profile.seconds);
+    document.at("busy_seconds").get_to(profile.busy);
+    document.at("bytes").get_to(profile.bytes);
+    return profile;
+  } catch (const json::exception&) {
+    throw UsageError("this is no profile", file.string(), "Make one with --profile.");
+  }
+}
+
+}  // namespace tensair::detail
