@@ -13,8 +13,6 @@ constexpr std::size_t least_piece = 4096;
 
 }  // namespace
 
-Batch::Batch() : copied_(std::make_unique_for_overwrite<std::byte[]>(capacity)) {}
-
 auto Batch::room() const -> std::size_t {
   const std::size_t left = capacity - bytes_;
   return left < least_piece + sizeof(FrameHeader) ? 0 : left - sizeof(FrameHeader);
@@ -23,6 +21,7 @@ auto Batch::room() const -> std::size_t {
 void Batch::add(Cutter& cutter, std::uint8_t lane, std::size_t piece_limit) {
   parts_.clear();
   const FrameHeader header = cutter.next(std::min(piece_limit, room()), parts_);
+  if ((header.flags & FrameHeader::first) != 0) begun_[lane] = true;
   copy(&header, sizeof header);
   for (const auto part : parts_) {
     if (part.size() <= short_bytes) {
@@ -34,11 +33,11 @@ void Batch::add(Cutter& cutter, std::uint8_t lane, std::size_t piece_limit) {
   }
   const std::size_t bytes = sizeof header + header.piece;
   bytes_ += bytes;
-  // What the link itself says is urgent, too.
-  lane_bytes_[lane < lanes ? lane : static_cast<std::size_t>(Lane::control)] += bytes;
+  if (lane < lanes) lane_bytes_[lane] += bytes;
 }
 
 void Batch::copy(const void* from, std::size_t size) {
+  if (!copied_) copied_ = std::make_unique_for_overwrite<std::byte[]>(capacity);
   std::byte* to = copied_.get() + copied_bytes_;
   std::memcpy(to, from, size);
   copied_bytes_ += size;
@@ -57,7 +56,9 @@ void Batch::clear() {
   bytes_ = 0;
   lane_bytes_ = {};
   buffers_.clear();
+  begun_ = {};
   kept_.clear();
+  continued_.clear();
 }
 
 }  // namespace tensair::net::detail

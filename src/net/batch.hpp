@@ -7,6 +7,7 @@
 #include <span>
 #include <tensair/net/frame.hpp>
 #include <tensair/net/message.hpp>
+#include <utility>
 #include <vector>
 
 #include "asio.hpp"
@@ -23,8 +24,6 @@ class Batch {
   /// larger than the longest piece, because a more urgent message waits for the whole batch.
   static constexpr std::size_t capacity = max_piece_bytes;
 
-  Batch();
-
   auto empty() const -> bool { return bytes_ == 0; }
   auto bytes() const -> std::size_t { return bytes_; }
   /// Bytes of the largest piece that still fits; 0 when it is better to begin another batch.
@@ -32,9 +31,15 @@ class Batch {
 
   /// @pre  the message has a piece left, and room() > 0
   void add(Cutter& cutter, std::uint8_t lane, std::size_t piece_limit);
-  void keep(std::unique_ptr<Message> message) { kept_.push_back(std::move(message)); }
+  /// Keeps a message whose last piece was the last that was added.
+  void keep(std::unique_ptr<Message> message, std::uint8_t lane) {
+    (begun_[lane] ? kept_ : continued_).push_back(std::move(message));
+  }
+  /// The messages that this batch ends and did not begin: batches before it refer to them.
+  auto release_continued() -> std::vector<std::unique_ptr<Message>> { return std::exchange(continued_, {}); }
 
   auto buffers() const -> std::span<const asio::const_buffer> { return buffers_; }
+  /// Bytes of a lane's pieces, headers included. What the link itself says is of no lane.
   auto bytes_of(std::size_t lane) const -> std::size_t { return lane_bytes_[lane]; }
 
   /// Forgets everything once it has been written.
@@ -50,7 +55,9 @@ class Batch {
   std::array<std::size_t, lanes> lane_bytes_{};
   std::vector<asio::const_buffer> buffers_;
   std::vector<std::span<const std::byte>> parts_;
+  std::array<bool, lanes + 1> begun_{};  // the lane's last message with a piece here also has its first piece here
   std::vector<std::unique_ptr<Message>> kept_;
+  std::vector<std::unique_ptr<Message>> continued_;
 };
 
 }  // namespace tensair::net::detail

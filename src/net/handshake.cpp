@@ -21,6 +21,7 @@ struct HelloBytes {
   std::int32_t nodes;
   std::uint32_t plan;
   std::uint32_t reserved;
+  std::uint64_t run, resumes, received;
 };
 
 struct VerdictBytes {
@@ -30,7 +31,7 @@ struct VerdictBytes {
   std::uint16_t reserved;
 };
 
-static_assert(sizeof(HelloBytes) == 16 && sizeof(VerdictBytes) == 8);
+static_assert(sizeof(HelloBytes) == 40 && sizeof(VerdictBytes) == 8);
 
 constexpr int max_nodes = 1 << 20;            // far above any cluster; keeps arithmetic on a stranger's numbers safe
 constexpr std::size_t max_shown_bytes = 200;  // of one line of a plan, in an error
@@ -88,7 +89,8 @@ auto encode(const Hello& hello) -> std::vector<std::byte> {
   }
   std::vector<std::byte> bytes;
   bytes.reserve(sizeof(HelloBytes) + hello.plan.size());
-  append(bytes, HelloBytes{hello.rank, hello.nodes, static_cast<std::uint32_t>(hello.plan.size()), 0});
+  append(bytes, HelloBytes{hello.rank, hello.nodes, static_cast<std::uint32_t>(hello.plan.size()), 0, hello.run,
+                           hello.resumes, hello.received});
   append(bytes, hello.plan);
   return bytes;
 }
@@ -129,6 +131,9 @@ auto HelloReader::read_header() -> std::optional<Hello> {
   }
   hello_.rank = header.rank;
   hello_.nodes = header.nodes;
+  hello_.run = header.run;
+  hello_.resumes = header.resumes;
+  hello_.received = header.received;
   if (header.plan == 0) return std::move(hello_);
   hello_.plan.resize(header.plan);
   fixed_done_ = true;

@@ -42,17 +42,6 @@ auto trouble_of(const boost::system::error_code& error) -> std::string {
 
 }  // namespace
 
-struct Rendezvous::Attempt {
-  explicit Attempt(asio::io_context& io) : socket(io), watchdog(io), timer(io) {}
-
-  Stream socket;
-  asio::steady_timer watchdog;
-  asio::steady_timer timer;  // for pauses
-  std::string from;          // where a stranger calls from
-  Rank promised = -1;        // the place it has been promised
-  bool stranger = false;
-};
-
 Rendezvous::Rendezvous(asio::io_context& io, RendezvousOwner& owner, const Options& options, const TcpLimits& limits,
                        Hello hello, tcp::acceptor acceptor, std::vector<std::vector<tcp::endpoint>> endpoints)
     : io_(io),
@@ -154,6 +143,10 @@ auto Rendezvous::examine(AttemptPtr attempt) -> asio::awaitable<void> {
     co_await turn_away(attempt, std::move(reply));
     co_return;
   }
+  if (there.resumes != 0) {
+    co_await answer_again(attempt, there);
+    co_return;
+  }
 
   while (!stopped_ && place(there.rank) == Place::promised) co_await pause(attempt, promise_pause);
   if (stopped_) co_return;
@@ -162,7 +155,7 @@ auto Rendezvous::examine(AttemptPtr attempt) -> asio::awaitable<void> {
     verdict = {false, fmt::format("rank {} is called by this node, it does not call", there.rank),
                "Give every node the same --nodes."};
   } else if (place(there.rank) == Place::taken) {
-    verdict = {false, fmt::format("rank {} is already taken, by a node at {}", there.rank, seat),
+    verdict = {false, fmt::format("rank {} is already taken, by a node at {}", there.rank, show(seat.from)),
                "Give every node its own --rank."};
   }
   if (!verdict.accepted) {
@@ -176,7 +169,7 @@ auto Rendezvous::examine(AttemptPtr attempt) -> asio::awaitable<void> {
   attempt->promised = there.rank;
   co_await write_all(attempt->socket, std::move(reply));
   const Verdict theirs = co_await read_exactly<VerdictReader>(attempt->socket);
-  if (theirs.accepted && !stopped_) join(there.rank, *attempt);
+  if (theirs.accepted && !stopped_) join(there.rank, *attempt, there.run);
 }
 
 // Keeps in mind whom this node has not taken. If it `counts`, the user has started nodes that don't belong together,
@@ -234,8 +227,15 @@ auto Rendezvous::call(Rank peer) -> asio::awaitable<void> {
 }
 
 auto Rendezvous::greet(AttemptPtr attempt, Rank peer, tcp::endpoint endpoint) -> asio::awaitable<void> {
+  co_await reach(attempt, endpoint);
+  troubles_[static_cast<std::size_t>(peer)] = "it does not answer";
+  const Hello there = co_await agree(attempt, peer, hello_);
+  if (!stopped_) join(peer, *attempt, there.run);
+}
+
+auto Rendezvous::reach(AttemptPtr attempt, tcp::endpoint endpoint) -> asio::awaitable<void> {
   auto& socket = attempt->socket;
-  socket = tcp::socket{io_};
+  socket = Stream{io_};
   socket.open(endpoint.protocol());
   close_on_exec(socket.native_handle());
   co_await socket.async_connect(endpoint, use_awaitable);
@@ -243,9 +243,12 @@ auto Rendezvous::greet(AttemptPtr attempt, Rank peer, tcp::endpoint endpoint) ->
   if (socket.local_endpoint() == socket.remote_endpoint()) {
     throw boost::system::system_error{asio::error::connection_refused};
   }
-  troubles_[static_cast<std::size_t>(peer)] = "it does not answer";
+}
 
-  const auto introduction = co_await introduce_listener(socket, options_.token, hello_);
+// The caller's side of the handshake, up to both verdicts.
+auto Rendezvous::agree(AttemptPtr attempt, Rank peer, Hello mine) -> asio::awaitable<Hello> {
+  auto& socket = attempt->socket;
+  const auto introduction = co_await introduce_listener(socket, options_.token, mine);
   if (!introduction.verdict.accepted) {
     throw refusal(hello_.rank, address_of(hello_.rank), peer, introduction.verdict);
   }
@@ -260,17 +263,18 @@ auto Rendezvous::greet(AttemptPtr attempt, Rank peer, tcp::endpoint endpoint) ->
   if (!verdict.accepted) throw refusal(hello_.rank, address_of(hello_.rank), peer, verdict);
   auto consent = encode(verdict);
   co_await write_all(socket, std::move(consent));
-  if (!stopped_) join(peer, *attempt);
+  co_return there;
 }
 
 // --- both ------------------------------------------------------------------------------------------------
 
-void Rendezvous::join(Rank peer, Attempt& attempt) {
+void Rendezvous::join(Rank peer, Attempt& attempt, std::uint64_t run) {
   attempt.watchdog.cancel();
   place(peer) = Place::taken;
+  auto& seat = seats_[static_cast<std::size_t>(peer)];
   boost::system::error_code error;
-  const auto from = attempt.socket.remote_endpoint(error);
-  if (!error) seats_[static_cast<std::size_t>(peer)] = show(from);
+  seat.from = attempt.socket.remote_endpoint(error);
+  seat.run = run;
   owner_.joined(peer, std::move(attempt.socket));
 }
 

@@ -23,6 +23,18 @@ class RendezvousOwner {
   /// The nodes cannot all come together; may be told more than once.
   virtual void failed(std::exception_ptr error) = 0;
 
+  struct LinkState {
+    bool open = false;           ///< the link can go on over another connection
+    bool quiet = false;          ///< and nothing of the one before is under way
+    std::uint64_t received = 0;  ///< bytes, final when it is quiet
+  };
+  /// Cuts a link's connection, unless that has happened.
+  virtual auto cut(Rank peer) -> LinkState = 0;
+  /// The link goes on over this connection; the peer has that many bytes of it.
+  virtual void resumed(Rank peer, Stream stream, std::uint64_t peer_has) = 0;
+  /// The link will not come back.
+  virtual void given_up(Rank peer, const std::string& reason) = 0;
+
  protected:
   ~RendezvousOwner() = default;
 };
@@ -42,11 +54,24 @@ class Rendezvous {
   /// Everybody is there: from now on nobody's difference is a failure, and whoever comes is turned away.
   void complete();
 
+  /// Looks for another connection for a link whose last one was cut; ends in `resumed` or `given_up`.
+  /// @param reason  for which it was cut
+  void resume(Rank peer, const std::string& reason);
+
   /// Closes every socket that has not become a link, and the listening one.
   void stop();
 
  private:
-  struct Attempt;
+  struct Attempt {
+    explicit Attempt(asio::io_context& io) : socket(io), watchdog(io), timer(io) {}
+
+    Stream socket;
+    asio::steady_timer watchdog;
+    asio::steady_timer timer;  // for pauses
+    std::string from;          // where a stranger calls from
+    Rank promised = -1;        // the place it has been promised
+    bool stranger = false;
+  };
   using AttemptPtr = std::shared_ptr<Attempt>;
   enum class Place { free, promised, taken };
 
@@ -57,12 +82,20 @@ class Rendezvous {
   void refused(const Attempt& attempt, Rank rank, const Verdict& verdict, bool counts);
   auto call(Rank peer) -> asio::awaitable<void>;
   auto greet(AttemptPtr attempt, Rank peer, tcp::endpoint endpoint) -> asio::awaitable<void>;
+  auto reach(AttemptPtr attempt, tcp::endpoint endpoint) -> asio::awaitable<void>;
+  auto agree(AttemptPtr attempt, Rank peer, Hello mine) -> asio::awaitable<Hello>;
+
+  // Coming back (rendezvous_resume.cpp).
+  auto reconnect(Rank peer, std::string reason, std::uint64_t outage) -> asio::awaitable<void>;
+  auto call_again(AttemptPtr attempt, Rank peer, tcp::endpoint endpoint) -> asio::awaitable<void>;
+  auto answer_again(AttemptPtr attempt, Hello there) -> asio::awaitable<void>;
+  void hand_over(Rank peer, Attempt& attempt, std::uint64_t peer_has);
   auto pause(AttemptPtr attempt, std::chrono::milliseconds time) -> asio::awaitable<void>;
 
   auto begin_attempt(bool stranger) -> AttemptPtr;
   void make_room_for_strangers();
   void watch(const AttemptPtr& attempt, std::chrono::milliseconds time);
-  void join(Rank peer, Attempt& attempt);
+  void join(Rank peer, Attempt& attempt, std::uint64_t run);
   void end_attempt(const AttemptPtr& attempt);
   void deadline_passed();
   auto address_of(Rank rank) const -> const std::string& { return options_.nodes[static_cast<std::size_t>(rank)]; }
@@ -77,9 +110,14 @@ class Rendezvous {
   tcp::acceptor acceptor_;
   asio::steady_timer deadline_;
 
-  std::list<AttemptPtr> attempts_;     // all that are under way, oldest first
-  std::vector<Place> places_;          // one a rank
-  std::vector<std::string> seats_;     // from where the peer calls that has the place
+  std::list<AttemptPtr> attempts_;  // all that are under way, oldest first
+  std::vector<Place> places_;       // one a rank
+  struct Seat {                     // of the peer that has the place
+    tcp::endpoint from;
+    std::uint64_t run = 0;
+    std::uint64_t outages = 0;  // counts them; odd while there is one
+  };
+  std::vector<Seat> seats_;
   std::vector<std::string> troubles_;  // of calling a rank: the latest
   std::string turned_away_;            // the latest that was refused without failing the rendezvous
   bool complete_ = false;

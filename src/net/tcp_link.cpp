@@ -8,17 +8,22 @@
 // The writer asks an outbox for its next message only when the socket has taken everything before it, and it cuts at
 // most one batch ahead. So what an outbox has not been asked for can still change (a delta, more deltas added), and
 // what is urgent waits for one batch.
+//
+// What has been written is kept until the peer says that it has it, and written again when the connection was cut
+// (tcp_link_connection.cpp). So an end's stream of bytes has places, counted from its beginning, and the peer's word
+// for one of them is all that both need to go on. How much is kept is bounded: a writer that has so much outstanding
+// waits.
 
 #include "tcp_link.hpp"
 
 #include <fmt/format.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 
 #include <algorithm>
-#include <limits>
+#include <cstring>
 #include <tensair/net/handshake.hpp>
 #include <utility>
+
+#include "socket_options.hpp"
 
 namespace tensair::net::detail {
 namespace {
@@ -27,29 +32,6 @@ constexpr std::size_t staging_bytes = 64 * 1024;
 
 auto index(Lane lane) -> std::size_t {
   return static_cast<std::size_t>(lane);
-}
-
-// The kernel would take megabytes in advance on either side (here up to 4 and 32). An urgent message would have to wait
-// for them, and deltas would grow old there instead of being summed. So the sender's kernel holds little that has not
-// left the machine, and the receiver's announces a bounded window.
-void configure(tcp::socket& socket, const TcpLimits& limits) {
-  boost::system::error_code ignored;  // a link works without; it is only slower
-  // Nagle would hold a delta back for the peer's delayed ACK (40 ms).
-  socket.set_option(tcp::no_delay{true}, ignored);
-#ifdef TCP_NOTSENT_LOWAT
-  const int unsent = Batch::capacity;
-  ::setsockopt(socket.native_handle(), IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof unsent);
-#endif
-  if (limits.in_flight > 0) {
-    const auto window = std::min<std::size_t>(limits.in_flight, std::numeric_limits<int>::max());
-    socket.set_option(tcp::socket::receive_buffer_size{static_cast<int>(window)}, ignored);
-  }
-}
-
-auto reason_of(const boost::system::error_code& error) -> std::string {
-  if (error == asio::error::eof) return "the connection was closed";
-  if (error == asio::error::connection_reset || error == asio::error::broken_pipe) return "the connection was reset";
-  return "the connection failed: " + error.message();
 }
 
 }  // namespace
@@ -80,15 +62,19 @@ class TcpLink::Queue final : public Outbox {
   std::deque<std::unique_ptr<Message>> messages_;
 };
 
-TcpLink::TcpLink(LinkOwner& owner, Rank peer, Stream stream, const TcpLimits& limits)
+TcpLink::TcpLink(LinkOwner& owner, Rank peer, Stream stream, const TcpLimits& limits, const Clock& clock)
     : owner_(owner),
       peer_(peer),
       stream_(std::move(stream)),
+      executor_(stream_.get_executor()),
       limits_(limits),
-      farewell_timer_(stream_.get_executor()),
+      clock_(clock),
+      farewell_timer_(executor_),
+      beat_timer_(executor_),
       assembler_(limits.message),
-      staging_(std::make_unique_for_overwrite<std::byte[]>(staging_bytes)) {
-  configure(stream_, limits_);
+      staging_(std::make_unique_for_overwrite<std::byte[]>(staging_bytes)),
+      heard_(limits.beat, limits.silence, clock.now()),
+      progress_(heard_) {
   for (auto& queue : queues_) queue = std::make_shared<Queue>();
 }
 
@@ -102,7 +88,7 @@ void TcpLink::ready(Lane lane, std::shared_ptr<Outbox> outbox) {
     if (std::find(waiting.begin(), waiting.end(), outbox) == waiting.end()) waiting.push_back(std::move(outbox));
     if (std::exchange(awake_, true)) return;
   }
-  asio::post(stream_.get_executor(), [self = shared_from_this()] { self->pump(); });
+  asio::post(executor_, [self = shared_from_this()] { self->pump(); });
 }
 
 void TcpLink::send(Lane lane, Message message) {
@@ -123,47 +109,70 @@ auto TcpLink::bytes_sent(Lane lane) const -> std::uint64_t {
   return bytes_sent_[index(lane)].load(std::memory_order_relaxed);
 }
 
+void TcpLink::forget_outboxes() {
+  std::array<std::deque<std::shared_ptr<Outbox>>, lanes> forgotten;  // their destructors run without the lock
+  {
+    const std::lock_guard lock{mutex_};
+    open_ = false;
+    forgotten.swap(ready_);
+  }
+  for (auto& queue : queues_) queue->clear();
+}
+
 // --- the writer ------------------------------------------------------------------------------------------
 
 void TcpLink::pump() {
-  if (writing_ || broken_ || closed_) return;
+  if (writing_ || broken_ || interrupted_ || closed_ || parted_) return;
+  if (written_ < resend_.end()) {
+    resending_ = true;
+    resend_.bytes_at(written_, again_);
+    return write(again_);
+  }
   if (abort_ == Farewell::wanted) {
     abort_ = Farewell::writing;
     say(LinkMessage::abort, abort_reason_);
-  } else if (abort_ != Farewell::none || goodbye_ == Farewell::said) {
+  } else if (abort_ != Farewell::none) {
     return;
   } else {
-    try {
-      fill();
-    } catch (const std::exception& error) {
-      return fail(error.what());
-    }
-    if (batch_.empty() && goodbye_ == Farewell::wanted) {
-      goodbye_ = Farewell::writing;
-      say(LinkMessage::goodbye, {});
+    if (std::exchange(alive_due_, false)) say_alive();
+    if (goodbye_ != Farewell::said) {
+      bool all = false;
+      try {
+        all = fill();
+      } catch (const std::exception& error) {
+        return fail(error.what());
+      }
+      if (all && batch_.empty() && goodbye_ == Farewell::wanted) {
+        goodbye_ = Farewell::said;
+        say(LinkMessage::goodbye, {});
+        goodbye_end_ = resend_.end() + batch_.bytes();
+      }
     }
   }
-  if (!batch_.empty()) write();
+  if (!batch_.empty()) write(batch_.buffers());
 }
 
-void TcpLink::fill() {
+// Takes what outboxes have and the batch has room for; gives whether there was nothing more.
+auto TcpLink::fill() -> bool {
+  if (resend_.bytes() >= limits_.unacknowledged) return false;  // the next acknowledgement pumps
   while (batch_.room() > 0) {
     const auto lane = choose_lane();
     if (!lane) {
-      if (!batch_.empty()) return;
+      if (!batch_.empty()) return true;
       // Look once more with the lock held, so that whoever comes later finds the writer asleep and wakes it.
       const std::lock_guard lock{mutex_};
       awake_ = std::any_of(ready_.begin(), ready_.end(), [](const auto& waiting) { return !waiting.empty(); });
-      if (!awake_) return;
+      if (!awake_) return true;
       continue;
     }
     auto& cutter = cutting_[*lane];
     batch_.add(*cutter, static_cast<std::uint8_t>(*lane), limits_.piece);
     if (cutter->done()) {
-      batch_.keep(cutter->release());
+      batch_.keep(cutter->release(), static_cast<std::uint8_t>(*lane));
       cutter.reset();
     }
   }
+  return false;
 }
 
 // The most urgent lane with something to write; its message is then in `cutting_`.
@@ -209,35 +218,56 @@ void TcpLink::say(LinkMessage what, std::string_view text) {
   message->head.assign(bytes, bytes + text.size());
   Cutter cutter{link_lane, std::move(message)};
   batch_.add(cutter, link_lane, max_link_message_bytes);
-  batch_.keep(cutter.release());
+  batch_.keep(cutter.release(), link_lane);
 }
 
-void TcpLink::write() {
+void TcpLink::say_alive() {
+  const AliveBytes alive{received_, delivering_ ? 1U : 0U};
+  received_since_said_ = 0;
+  say(LinkMessage::alive, {reinterpret_cast<const char*>(&alive), sizeof alive});
+}
+
+void TcpLink::write(std::span<const asio::const_buffer> buffers) {
   writing_ = true;
   // Asio would cut what it hands to the kernel at 64 KiB.
   const auto all_at_once = [](const boost::system::error_code& error, std::size_t) {
     return error ? 0 : Batch::capacity;
   };
-  asio::async_write(
-      stream_, batch_.buffers(), all_at_once,
-      [self = shared_from_this()](const boost::system::error_code& error, std::size_t) { self->written(error); });
+  asio::async_write(stream_, buffers, all_at_once,
+                    [self = shared_from_this()](const boost::system::error_code& error, std::size_t bytes) {
+                      self->written(error, bytes);
+                    });
 }
 
-void TcpLink::written(const boost::system::error_code& error) {
+void TcpLink::written(const boost::system::error_code& error, std::size_t bytes) {
   writing_ = false;
-  if (!error) {
+  if (std::exchange(resending_, false)) {
+    if (!error) written_ += bytes;
+  } else {
     for (std::size_t lane = 0; lane < lanes; ++lane) {
       bytes_sent_[lane].fetch_add(batch_.bytes_of(lane), std::memory_order_relaxed);
     }
+    if (limits_.outage.count() > 0 && !closed_ && abort_ == Farewell::none) {
+      resend_.keep(batch_);
+    } else {
+      resend_.clear();
+      resend_.skip(batch_.bytes());
+      batch_.clear();
+    }
+    if (!error) written_ = resend_.end();
   }
-  batch_.clear();
-  if (closed_ || abort_ != Farewell::none) cutting_ = {};
+  forget_acknowledged();
+  if (closed_ || abort_ != Farewell::none) {
+    resend_.clear();
+    cutting_ = {};
+  }
   if (closed_) return;
+  if (interrupted_) return settle();
 
   if (error) {
     // The reader first takes what the peer had still sent, perhaps the reason, and then sees the end, too.
     broken_ = true;
-    if (!reading_) lose(reason_of(error));
+    if (!reading_) connection_failed(reason_of(error));
     return;
   }
   if (abort_ == Farewell::writing) {
@@ -249,18 +279,20 @@ void TcpLink::written(const boost::system::error_code& error) {
     if (!reading_) read();
     return;
   }
-  if (goodbye_ == Farewell::writing) {
-    goodbye_ = Farewell::said;
-    if (peer_said_goodbye_) shut();
-    return;
-  }
   pump();
+  part_if_done();
+}
+
+// What the peer has may still be under way here: that its write has ended is only known when its handler has run.
+void TcpLink::forget_acknowledged() {
+  const auto place = std::min(acknowledged_, written_);
+  if (place > resend_.begin()) resend_.acknowledge(place);
 }
 
 // --- the reader ------------------------------------------------------------------------------------------
 
 void TcpLink::start() {
-  read();
+  begin_connection();
 }
 
 void TcpLink::deliver() {
@@ -276,7 +308,7 @@ void TcpLink::read() {
   // it the header after it, so that the next piece does, too.
   reading_ = true;
   // While this end gives up, what arrives is only thrown away; the assembler may be of no use any more.
-  const auto room = abort_ == Farewell::none ? assembler_.room() : std::span<std::byte>{};
+  const auto room = discards() ? std::span<std::byte>{} : assembler_.room();
   const auto beyond = room.size() >= staging_bytes ? sizeof(FrameHeader) : staging_bytes;
   const std::array<asio::mutable_buffer, 2> buffers{asio::buffer(room.data(), room.size()),
                                                     asio::buffer(staging_.get(), beyond)};
@@ -287,16 +319,28 @@ void TcpLink::read() {
 void TcpLink::have_read(const boost::system::error_code& error, std::size_t bytes) {
   reading_ = false;
   if (closed_) return;
-  if (abort_ != Farewell::none) return error ? shut() : read();
-  if (error) return lose(reason_of(error));
-  try {
-    const auto direct = std::min(bytes, assembler_.room().size());
-    pending_ = {staging_.get(), bytes - direct};
-    if (auto arrived = assembler_.advance(direct)) take(*std::move(arrived));
-  } catch (const std::exception& failure) {
-    return fail(failure.what());
+  if (discards()) return error ? shut() : read();
+  if (bytes > 0) {
+    received_ += bytes;
+    received_since_said_ += bytes;
+    heard_.heard();
+    try {
+      const auto direct = std::min(bytes, assembler_.room().size());
+      pending_ = {staging_.get(), bytes - direct};
+      if (auto arrived = assembler_.advance(direct)) take(*std::move(arrived));
+    } catch (const std::exception& failure) {
+      return fail(failure.what());
+    }
+    take_pending();
   }
-  take_pending();
+  if (closed_) return;
+  if (interrupted_) return settle();
+  if (error && !discards()) return connection_failed(reason_of(error));
+  // Often enough for the peer's writer never to wait, seldom enough to cost nothing.
+  if (received_since_said_ >= limits_.unacknowledged / 8) {
+    alive_due_ = true;
+    pump();
+  }
   if (!closed_ && !held_ && !reading_) read();
 }
 
@@ -304,7 +348,7 @@ void TcpLink::have_read(const boost::system::error_code& error, std::size_t byte
 void TcpLink::take_pending() {
   try {
     if (held_ && delivering_) take(*std::exchange(held_, std::nullopt));
-    while (!pending_.empty() && !held_ && !closed_ && abort_ == Farewell::none) {
+    while (!pending_.empty() && !held_ && !closed_ && !discards()) {
       if (auto arrived = assembler_.take(pending_)) take(*std::move(arrived));
     }
   } catch (const std::exception& failure) {
@@ -326,8 +370,13 @@ void TcpLink::take_link_message(const Arrived& arrived) {
   switch (static_cast<LinkMessage>(arrived.channel)) {
     case LinkMessage::goodbye:
       peer_said_goodbye_ = true;
-      if (goodbye_ == Farewell::said) shut();
-      return;
+      if (limits_.outage.count() > 0) {  // the peer waits for it
+        alive_due_ = true;
+        pump();
+      }
+      return part_if_done();
+    case LinkMessage::alive:
+      return take_alive(arrived);
     case LinkMessage::abort: {
       const std::string_view text{reinterpret_cast<const char*>(arrived.payload.data()), arrived.payload.size()};
       return lose(fmt::format("node {} gave up: {}", peer_, printable(text, max_link_message_bytes)));
@@ -336,66 +385,22 @@ void TcpLink::take_link_message(const Arrived& arrived) {
   throw Malformed(fmt::format("malformed frame: unknown message {} of the link", arrived.channel));
 }
 
-// --- the end ---------------------------------------------------------------------------------------------
-
-void TcpLink::finish() {
-  if (closed_ || abort_ != Farewell::none || goodbye_ != Farewell::none) return;
-  goodbye_ = Farewell::wanted;
-  pump();
-}
-
-void TcpLink::abort(const std::string& reason) {
-  if (closed_ || abort_ != Farewell::none) return;
-  forget_outboxes();
-  // Who has said goodbye has nothing to add, and who cannot be written to cannot be told.
-  if (goodbye_ == Farewell::said || goodbye_ == Farewell::writing || broken_) return shut();
-  abort_ = Farewell::wanted;
-  abort_reason_ = printable(reason, max_link_message_bytes);
-  farewell_timer_.expires_after(limits_.farewell);
-  farewell_timer_.async_wait([self = shared_from_this()](const boost::system::error_code& error) {
-    if (!error) self->shut();
-  });
-  if (writing_) return;
-  cutting_ = {};
-  batch_.clear();
-  pump();
-}
-
-void TcpLink::fail(const std::string& reason) {
-  const auto self = shared_from_this();
-  if (!std::exchange(lost_, true) && !peer_said_goodbye_ && abort_ == Farewell::none) owner_.lost(peer_, reason);
-  abort(reason);
-  if (!closed_ && abort_ != Farewell::none && !reading_) read();
-}
-
-// The connection is gone, or the peer wants it so.
-void TcpLink::lose(const std::string& reason) {
-  const auto self = shared_from_this();
-  if (!std::exchange(lost_, true) && !peer_said_goodbye_ && abort_ == Farewell::none) owner_.lost(peer_, reason);
-  shut();
-}
-
-void TcpLink::shut() {
-  if (std::exchange(closed_, true)) return;
-  forget_outboxes();
-  farewell_timer_.cancel();
-  boost::system::error_code ignored;
-  stream_.close(ignored);
-  if (!writing_) {
-    cutting_ = {};
-    batch_.clear();
+void TcpLink::take_alive(const Arrived& arrived) {
+  AliveBytes alive;
+  if (arrived.payload.size() != sizeof alive) throw Malformed("malformed frame: not a sign of life");
+  std::memcpy(&alive, arrived.payload.data(), sizeof alive);
+  const auto most = resend_.end() + (resending_ ? 0 : batch_.bytes());
+  if (alive.received > most) {
+    throw Malformed(fmt::format("malformed frame: {} bytes acknowledged of {}", alive.received, most));
   }
-  owner_.closed(peer_);
-}
-
-void TcpLink::forget_outboxes() {
-  std::array<std::deque<std::shared_ptr<Outbox>>, lanes> forgotten;  // their destructors run without the lock
-  {
-    const std::lock_guard lock{mutex_};
-    open_ = false;
-    forgotten.swap(ready_);
-  }
-  for (auto& queue : queues_) queue->clear();
+  peer_reads_ = alive.reading != 0;
+  if (alive.received <= acknowledged_) return;  // less: said before a cut, and written again after it
+  progress_.heard();
+  has_progressed_ = true;
+  acknowledged_ = alive.received;
+  forget_acknowledged();
+  pump();
+  part_if_done();
 }
 
 }  // namespace tensair::net::detail

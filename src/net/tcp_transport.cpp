@@ -15,12 +15,14 @@
 #include <condition_variable>
 #include <exception>
 #include <mutex>
+#include <span>
 #include <tensair/net/tcp_transport.hpp>
 #include <thread>
 #include <unordered_map>
 #include <utility>
 #include <vector>
 
+#include "../entropy.hpp"
 #include "rendezvous.hpp"
 #include "tcp_address.hpp"
 #include "tcp_link.hpp"
@@ -31,7 +33,7 @@ using namespace detail;
 
 class TcpTransport::Cluster final : public LinkOwner, public RendezvousOwner {
  public:
-  Cluster(const Options& options, const TcpLimits& limits);
+  Cluster(const Options& options, const TcpLimits& limits, std::shared_ptr<const Clock> clock);
   Cluster(const Cluster&) = delete;
   auto operator=(const Cluster&) -> Cluster& = delete;
   ~Cluster();
@@ -55,12 +57,17 @@ class TcpTransport::Cluster final : public LinkOwner, public RendezvousOwner {
   // On the I/O thread.
   void joined(Rank peer, Stream stream) override;
   void failed(std::exception_ptr error) override;
+  auto cut(Rank peer) -> LinkState override;
+  void resumed(Rank peer, Stream stream, std::uint64_t peer_has) override;
+  void given_up(Rank peer, const std::string& reason) override;
+  void interrupted(Rank peer, const std::string& reason) override;
   void arrived(Rank peer, ChannelId channel, Payload payload) override;
   void lost(Rank peer, const std::string& reason) override;
   void closed(Rank peer) override;
 
   Options options_;
   const TcpLimits limits_;
+  const std::shared_ptr<const Clock> clock_;
   asio::io_context io_{1};
   asio::executor_work_guard<asio::io_context::executor_type> work_{io_.get_executor()};
   std::unique_ptr<Rendezvous> rendezvous_;
@@ -86,6 +93,13 @@ namespace {
 
 thread_local const void* io_thread_of = nullptr;  // the cluster whose I/O thread this is
 
+// Never 0, which is no run.
+auto new_run() -> std::uint64_t {
+  std::uint64_t run = 0;
+  tensair::detail::fill_with_entropy(std::as_writable_bytes(std::span{&run, 1}));
+  return run | 1U;
+}
+
 auto text_of(const std::exception_ptr& error) -> std::string {
   try {
     std::rethrow_exception(error);
@@ -98,8 +112,8 @@ auto text_of(const std::exception_ptr& error) -> std::string {
 
 }  // namespace
 
-TcpTransport::Cluster::Cluster(const Options& options, const TcpLimits& limits)
-    : options_(options), limits_(limits), links_(options.nodes.size()) {
+TcpTransport::Cluster::Cluster(const Options& options, const TcpLimits& limits, std::shared_ptr<const Clock> clock)
+    : options_(options), limits_(limits), clock_(std::move(clock)), links_(options.nodes.size()) {
   try {
     if (options.rank < 0 || options.rank >= options.node_count()) {
       throw UsageError(fmt::format("rank {} is outside the list of {} nodes", options.rank, options.node_count()),
@@ -168,7 +182,7 @@ void TcpTransport::Cluster::prepare(const Identity& identity) {
     life_ = Life::connected;
     return;
   }
-  Hello hello{.rank = identity.rank, .nodes = identity.nodes, .plan = identity.plan};
+  Hello hello{.rank = identity.rank, .nodes = identity.nodes, .plan = identity.plan, .run = new_run()};
   encode(hello);  // throws when the plan is too long, and better here than on the I/O thread
   const int inherited = std::exchange(options_.listen_socket, -1);
   auto acceptor = inherited >= 0 ? adopt_listening(io_, inherited) : tcp::acceptor{io_};
@@ -266,7 +280,7 @@ void TcpTransport::Cluster::end_when_closed() {
 
 void TcpTransport::Cluster::joined(Rank peer, Stream stream) {
   const auto& link = links_[static_cast<std::size_t>(peer)] =
-      std::make_shared<TcpLink>(*this, peer, std::move(stream), limits_);
+      std::make_shared<TcpLink>(*this, peer, std::move(stream), limits_, *clock_);
   ++joined_;
   link->start();
   if (joined_ + 1 < links_.size()) return;
@@ -288,6 +302,24 @@ void TcpTransport::Cluster::failed(std::exception_ptr error) {
   if (life_ != Life::connecting || failure_) return;
   failure_ = std::move(error);
   changed_.notify_all();
+}
+
+auto TcpTransport::Cluster::cut(Rank peer) -> LinkState {
+  const auto& link = links_[static_cast<std::size_t>(peer)];
+  link->interrupt();
+  return {!link->is_closed(), link->is_quiet(), link->received()};
+}
+
+void TcpTransport::Cluster::resumed(Rank peer, Stream stream, std::uint64_t peer_has) {
+  links_[static_cast<std::size_t>(peer)]->resume(std::move(stream), peer_has);
+}
+
+void TcpTransport::Cluster::given_up(Rank peer, const std::string& reason) {
+  links_[static_cast<std::size_t>(peer)]->give_up(reason);
+}
+
+void TcpTransport::Cluster::interrupted(Rank peer, const std::string& reason) {
+  rendezvous_->resume(peer, reason);
 }
 
 void TcpTransport::Cluster::arrived(Rank peer, ChannelId channel, Payload payload) {
@@ -325,8 +357,8 @@ void TcpTransport::Cluster::closed(Rank) {
 
 // --- the public face -------------------------------------------------------------------------------------
 
-TcpTransport::TcpTransport(const Options& options, TcpLimits limits)
-    : cluster_(std::make_unique<Cluster>(options, limits)) {}
+TcpTransport::TcpTransport(const Options& options, TcpLimits limits, std::shared_ptr<const Clock> clock)
+    : cluster_(std::make_unique<Cluster>(options, limits, std::move(clock))) {}
 TcpTransport::~TcpTransport() = default;
 
 void TcpTransport::receive(ChannelId channel, Receiver receiver) {

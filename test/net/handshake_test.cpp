@@ -41,7 +41,7 @@ const std::string plan = "source «images»: Stream<Image>\nbatch(128)\nmap «no
 TEST_CASE("a hello is read as it was written, and no byte beyond it", "[net][handshake]") {
   for (const auto& text : {std::string{}, plan, std::string(max_plan_bytes, 'x')}) {
     for (const std::size_t step : {1, 5, 1'000'000}) {
-      auto bytes = encode(Hello{.rank = 2, .nodes = 5, .plan = text});
+      auto bytes = encode(Hello{.rank = 2, .nodes = 5, .plan = text, .run = 6, .resumes = 7, .received = 1ULL << 40});
       const auto size = bytes.size();
       bytes.resize(size + 100);
       std::size_t taken = 0;
@@ -51,6 +51,9 @@ TEST_CASE("a hello is read as it was written, and no byte beyond it", "[net][han
       CHECK(hello->rank == 2);
       CHECK(hello->nodes == 5);
       CHECK((hello->plan == text));
+      CHECK(hello->run == 6);
+      CHECK(hello->resumes == 7);
+      CHECK(hello->received == 1ULL << 40);
     }
   }
 }
@@ -82,13 +85,13 @@ TEST_CASE("a malformed hello is rejected as soon as it is known to be one", "[ne
     std::size_t after;  // bytes taken by then
   };
   for (const auto& [at, value, says, after] : std::vector<Case>{
-           {0, 0xffff'ffff, "rank -1", 16},
-           {0, 0x7fff'ffff, "rank 2147483647", 16},
-           {4, 0, "0 nodes", 16},
-           {4, 0x8000'0000, "-2147483648 nodes", 16},
-           {8, 65'537, "a plan of 65537 bytes is over the limit of 65536", 16},
-           {8, 0xffff'ffff, "a plan of 4294967295 bytes is over the limit", 16},
-           {12, 1, "a reserved field is not zero", 16},
+           {0, 0xffff'ffff, "rank -1", 40},
+           {0, 0x7fff'ffff, "rank 2147483647", 40},
+           {4, 0, "0 nodes", 40},
+           {4, 0x8000'0000, "-2147483648 nodes", 40},
+           {8, 65'537, "a plan of 65537 bytes is over the limit of 65536", 40},
+           {8, 0xffff'ffff, "a plan of 4294967295 bytes is over the limit", 40},
+           {12, 1, "a reserved field is not zero", 40},
        }) {
     INFO(says);
     auto bytes = good;

@@ -166,6 +166,9 @@ struct Node {
     transport.connect({.rank = options.rank, .nodes = options.node_count(), .plan = plan});
   }
 
+  /// The first loss; "" if there is none.
+  auto lost() -> std::string { return losses.size() == 0 ? "" : losses.take(); }
+
   Options options;
   Mailbox<std::string> losses;  // "1: the connection was closed"
   TcpTransport transport;

@@ -13,9 +13,9 @@ using namespace tensair::net::test;
 
 namespace {
 
-/// Node 0 of two; the other is made by hand.
+/// Node 0 of two; the other is made by hand. A node that says nothing by itself, unless the limits want it.
 struct HalfMade {
-  explicit HalfMade(TcpLimits limits = {}) : node(options_of(0, 2), limits), peer(port_of(node.options, 0)) {
+  explicit HalfMade(TcpLimits limits = {.beat = 0ms}) : node(options_of(0, 2), limits), peer(port_of(node.options, 0)) {
     std::thread connecting{[&] { node.connect(); }};
     verdict = peer.shake_hands({.rank = 1, .nodes = 2, .plan = some_plan});
     connecting.join();
@@ -85,7 +85,7 @@ TEST_CASE("a peer that has said goodbye may go", "[net][tcp][loss]") {
 }
 
 TEST_CASE("the goodbye is the last that a node says", "[net][tcp][loss]") {
-  HalfMade half;
+  HalfMade half{TcpLimits{.beat = 0ms, .outage = 0ms}};
   half.node.transport.link(1).send(Lane::data, message(1, "data"));
   std::thread leaving{[&] { half.node.transport.disconnect(); }};
   half.peer.send(FrameHeader{.flags = 3, .lane = link_lane, .channel = static_cast<ChannelId>(LinkMessage::goodbye)});
@@ -116,7 +116,7 @@ TEST_CASE("nonsense from a peer ends the link, and both sides know why", "[net][
 }
 
 TEST_CASE("a message over the cap ends the link before it is taken", "[net][tcp][loss][bad-input]") {
-  HalfMade half{TcpLimits{.message = 1000}};
+  HalfMade half{TcpLimits{.message = 1000, .beat = 0ms}};
   half.peer.send(FrameHeader{.piece = 1, .flags = 1, .lane = 2, .channel = 1, .message = 1001});
   CHECK_THAT(half.node.losses.take(),
              Catch::Matchers::ContainsSubstring("a message of 1001 bytes is over the limit of 1000"));
@@ -165,7 +165,7 @@ TEST_CASE("a node that gives up tells every other why", "[net][tcp][loss]") {
 }
 
 TEST_CASE("a node that gives up does not wait for a peer that reads nothing", "[net][tcp][loss]") {
-  HalfMade half{TcpLimits{.farewell = 50ms}};
+  HalfMade half{TcpLimits{.farewell = 50ms, .beat = 0ms}};
   half.node.transport.link(1).send(Lane::data, message(1, std::string(50'000'000, 'x')));
   half.node.transport.abort("enough");
   CHECK(half.node.losses.size() == 0);
@@ -184,6 +184,45 @@ TEST_CASE("a node that gives up in the middle of much data still tells why", "[n
   nodes[0].transport.abort("enough");
   CHECK(nodes[1].losses.take() == "0: node 0 gave up: enough");
   nodes[1].transport.disconnect();
+}
+
+TEST_CASE("a peer that is silent for too long is lost", "[net][tcp][loss][bad-input]") {
+  HalfMade half{TcpLimits{.beat = 10ms, .silence = 100ms, .outage = 0ms}};
+  CHECK(half.node.losses.take() == "1: nothing was heard from it for 0.1 s");
+}
+
+TEST_CASE("a peer that is alive and reads nothing is lost", "[net][tcp][loss][bad-input]") {
+  HalfMade half{TcpLimits{.beat = 10ms, .silence = 100ms, .outage = 0ms}};
+  half.node.transport.link(1).send(Lane::data, message(1, "for nobody"));
+  const AliveBytes alive{.received = 0, .reading = 1};
+  const std::string text{reinterpret_cast<const char*>(&alive), sizeof alive};
+  while (half.node.losses.size() == 0) {
+    try {
+      half.peer.send({.piece = sizeof alive,
+                      .flags = 3,
+                      .lane = link_lane,
+                      .channel = static_cast<ChannelId>(LinkMessage::alive),
+                      .message = sizeof alive},
+                     text);
+    } catch (const std::runtime_error&) {
+      break;  // it has been sent away
+    }
+    half.peer.stays_silent(5ms);
+  }
+  CHECK(half.node.losses.take() == "1: it has read nothing for 0.1 s");
+}
+
+TEST_CASE("a peer that acknowledges what was not sent is lost", "[net][tcp][loss][bad-input]") {
+  HalfMade half;
+  const AliveBytes alive{.received = 1'000'000, .reading = 1};
+  const std::string text{reinterpret_cast<const char*>(&alive), sizeof alive};
+  half.peer.send({.piece = sizeof alive,
+                  .flags = 3,
+                  .lane = link_lane,
+                  .channel = static_cast<ChannelId>(LinkMessage::alive),
+                  .message = sizeof alive},
+                 text);
+  CHECK(half.node.losses.take() == "1: malformed frame: 1000000 bytes acknowledged of 0");
 }
 
 TEST_CASE("two nodes that give up at the same time both end", "[net][tcp][loss]") {
@@ -208,7 +247,7 @@ TEST_CASE("a node may give up on the transport's own thread", "[net][tcp][loss]"
 }
 
 TEST_CASE("giving up ends another thread's wait for goodbyes", "[net][tcp][loss]") {
-  HalfMade half{TcpLimits{.farewell = 20ms}};
+  HalfMade half{TcpLimits{.farewell = 20ms, .beat = 0ms}};
   std::thread leaving{[&] { half.node.transport.disconnect(); }};
   half.node.transport.abort("no more patience");
   leaving.join();

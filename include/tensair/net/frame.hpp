@@ -50,9 +50,17 @@ inline constexpr std::uint8_t link_lane = 3;
 
 /// What two links say to each other.
 enum class LinkMessage : ChannelId {
-  goodbye = 0,  ///< empty; nothing follows
+  goodbye = 0,  ///< empty; no message of a lane follows
   abort = 1,    ///< the reason why the node gives up, as text
+  alive = 2,    ///< an `AliveBytes`
 };
+
+/// How far a node has read, said from time to time.
+struct AliveBytes {
+  std::uint64_t received = 0;  ///< bytes of the link's stream, over all its connections
+  std::uint64_t reading = 0;   ///< 1; 0 while the node waits for others before it takes messages
+};
+static_assert(sizeof(AliveBytes) == 16);
 
 /// No piece is longer, whoever sends it.
 inline constexpr std::size_t max_piece_bytes = 256 * 1024;

@@ -37,7 +37,10 @@ inline constexpr std::size_t max_verdict_bytes = 2 * 1024;
 struct Hello {
   Rank rank = 0;  ///< the opening's
   int nodes = 1;
-  std::string plan;  ///< one line an operator
+  std::string plan;            ///< one line an operator
+  std::uint64_t run = 0;       ///< a number that no other run of this node has
+  std::uint64_t resumes = 0;   ///< the peer's run, whose link this connection goes on with; 0: a new link
+  std::uint64_t received = 0;  ///< bytes of that link's stream that have arrived here
 };
 
 /// Whether a node takes a peer, and if not, why and what to do.
@@ -67,7 +70,7 @@ class HelloReader {
  private:
   auto read_header() -> std::optional<Hello>;
 
-  std::array<std::byte, 16> fixed_{};
+  std::array<std::byte, 40> fixed_{};
   std::size_t have_ = 0;
   bool fixed_done_ = false;
   Hello hello_;

@@ -8,6 +8,7 @@
 #include <tensair/flags.hpp>
 #include <tensair/net/frame.hpp>
 #include <tensair/net/transport.hpp>
+#include <tensair/runtime/clock.hpp>
 
 namespace tensair::net {
 
@@ -25,14 +26,25 @@ struct TcpLimits {
   std::chrono::milliseconds stranger{5'000};
   /// How long `abort` tries to tell the peers why.
   std::chrono::milliseconds farewell{1'000};
+  /// How often a link says that it is alive, and how far it has read; 0: never, and silence is no reason to suspect.
+  std::chrono::milliseconds beat{500};
+  /// How long nothing may be heard from a peer, or a peer may read nothing of what it has been sent.
+  std::chrono::milliseconds silence{5'000};
+  /// How long a connection that was cut may take to come back; 0: a cut fails the link at once. A peer whose port
+  /// refuses connections has ended, and is not waited for.
+  std::chrono::milliseconds outage{10'000};
+  /// Bytes that a link has written and keeps until its peer has them; it writes no more until then. Each link may take
+  /// that much memory and refer to that much of messages.
+  std::size_t unacknowledged = 4 * 1024 * 1024;
 };
 
 /// The nodes of a cluster over TCP: each pair shares one connection, which the node of the higher rank makes.
 ///
 /// Threads: one, from `connect` to `disconnect` or `abort`; receivers, outboxes and `on_loss` are called on it, never
 /// before all links are up. `disconnect`, `connect` and the destructor must not be called there; `abort` may be. The
-/// listening port stays open as long as the transport: a connection that is not a missing node of this pipeline is
-/// closed, and nothing else happens. A transport that is destroyed while connected aborts.
+/// listening port stays open as long as the transport: a connection that is not a missing node of this pipeline, or one
+/// that comes back after a cut, is closed, and nothing else happens. A transport that is destroyed while connected
+/// aborts.
 ///
 /// @code
 /// auto transport = tensair::net::TcpTransport{options};
@@ -45,8 +57,10 @@ struct TcpLimits {
 class TcpTransport final : public Transport {
  public:
   /// @param options  `nodes`, `rank` and `connect_deadline` are used; `listen_socket`, if there is one, belongs to the transport from here on
+  /// @param clock  tells how long a peer has been silent; timers are the machine's
   /// @throws UsageError  the rank is outside the list, or an address is not of the form host:port
-  explicit TcpTransport(const Options& options, TcpLimits limits = {});
+  explicit TcpTransport(const Options& options, TcpLimits limits = {},
+                        std::shared_ptr<const Clock> clock = std::make_shared<const SteadyClock>());
   TcpTransport(const TcpTransport&) = delete;
   auto operator=(const TcpTransport&) -> TcpTransport& = delete;
   ~TcpTransport() override;
