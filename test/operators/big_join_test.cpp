@@ -4,6 +4,7 @@
 #include <tuple>
 
 #include "catch.hpp"
+#include "support/dealt.hpp"
 #include "support/join_events.hpp"
 #include "support/streams.hpp"
 

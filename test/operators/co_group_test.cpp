@@ -5,74 +5,13 @@
 #include <tuple>
 
 #include "catch.hpp"
+#include "support/co_groups.hpp"
 #include "support/dealt.hpp"
-#include "support/join_events.hpp"
 #include "support/streams.hpp"
 
 using namespace tensair;
 using namespace tensair::test;
 using namespace std::chrono_literals;
-
-namespace {
-
-/// A key and window: its key, its bounds, and the numbers of its records on both sides, sorted.
-using Group = std::tuple<int, std::int64_t, std::int64_t, std::vector<int>, std::vector<int>>;
-
-auto sorted_numbers(std::span<const JoinEvent> events) -> std::vector<int> {
-  std::vector<int> numbers;
-  for (const auto& event : events) numbers.push_back(event.number);
-  std::sort(numbers.begin(), numbers.end());
-  return numbers;
-}
-
-auto naive_groups(const JoinInputs& inputs, const std::vector<KeyWindow>& windows) -> std::vector<Group> {
-  std::vector<Group> all;
-  for (const auto& window : windows) {
-    std::vector<JoinEvent> left, right;
-    std::copy_if(inputs.left.begin(), inputs.left.end(), std::back_inserter(left),
-                 [&](const auto& one) { return window.has(one); });
-    std::copy_if(inputs.right.begin(), inputs.right.end(), std::back_inserter(right),
-                 [&](const auto& one) { return window.has(one); });
-    if (left.empty() && right.empty()) continue;
-    all.emplace_back(window.key, window.start, window.end, sorted_numbers(left), sorted_numbers(right));
-  }
-  std::sort(all.begin(), all.end());
-  return all;
-}
-
-template <class W>
-auto groups(const JoinInputs& inputs, W windows) -> std::vector<Group> {
-  std::vector<Group> all;
-  run(inputs.topology, [&](Pipeline& pipeline) {
-    auto [left, right] = inputs.streams(pipeline);
-    std::move(left)
-        .join(std::move(right))
-        .window(windows)
-        .template co_group<Group>(
-            [](int key, const Window& window, std::span<const JoinEvent> a, std::span<const JoinEvent> b, auto emit) {
-              emit(Group{key, window.start.time_since_epoch().count(), window.end.time_since_epoch().count(),
-                         sorted_numbers(a), sorted_numbers(b)});
-            })
-        .sink([&](const Group& group) { all.push_back(group); });
-  });
-  std::sort(all.begin(), all.end());
-  return all;
-}
-
-}  // namespace
-
-TEST_CASE("a co-group sees all records of a key and window of both sides", "[operators][join][co_group][property]") {
-  check_property("for any events, windows, disorder and topology", [](const Draws& left, const Draws& right) {
-    const auto inputs = JoinInputs::drawn(left, right);
-    const int size = *rc::gen::inRange(1, 40), slide = *rc::gen::inRange(1, 30), kind = *rc::gen::inRange(0, 3);
-    const std::chrono::microseconds length{size}, step{slide};
-    if (kind == 0)
-      RC_ASSERT(groups(inputs, tumbling(length)) == naive_groups(inputs, naive_windows(inputs, size, size, 0)));
-    if (kind == 1)
-      RC_ASSERT(groups(inputs, sliding(length, step)) == naive_groups(inputs, naive_windows(inputs, size, slide, 0)));
-    if (kind == 2) RC_ASSERT(groups(inputs, session(length)) == naive_groups(inputs, naive_sessions(inputs, size)));
-  });
-}
 
 TEST_CASE("each record of both sides is in the group of its tumbling window or late, never both",
           "[operators][join][co_group]") {

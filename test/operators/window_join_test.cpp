@@ -5,26 +5,6 @@ using namespace tensair;
 using namespace tensair::test;
 using namespace std::chrono_literals;
 
-TEST_CASE("a join in tumbling windows gives the pairs of nested loops, of all four kinds",
-          "[operators][join][window_join][property]") {
-  check_property("for any events, sizes, disorder and topology", [](const Draws& left, const Draws& right) {
-    const auto inputs = JoinInputs::drawn(left, right);
-    const int size = *rc::gen::inRange(1, 40), offset = *rc::gen::inRange(-10, 10);
-    check_kinds(inputs, tumbling(std::chrono::microseconds{size}, std::chrono::microseconds{offset}),
-                naive_windows(inputs, size, size, offset));
-  });
-}
-
-TEST_CASE("a join in sliding windows gives the pairs of nested loops, of all four kinds",
-          "[operators][join][window_join][property]") {
-  check_property("for any events, sizes, slides, disorder and topology", [](const Draws& left, const Draws& right) {
-    const auto inputs = JoinInputs::drawn(left, right);
-    const int size = *rc::gen::inRange(1, 40), slide = *rc::gen::inRange(1, 30);
-    check_kinds(inputs, sliding(std::chrono::microseconds{size}, std::chrono::microseconds{slide}),
-                naive_windows(inputs, size, slide, 0));
-  });
-}
-
 TEST_CASE("a join in windows gives over TCP what nested loops give", "[operators][join][window_join]") {
   const auto inputs = JoinInputs{some_join_events(400, 7, 30, 1), some_join_events(300, 7, 30, 2), 30, 3, {2, 1, true}};
   for (const int kind : {0, 1, 2, 3}) {

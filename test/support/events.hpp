@@ -18,9 +18,8 @@ struct Event {
 inline auto at(std::int64_t microseconds) -> EventTime {
   return EventTime{std::chrono::microseconds{microseconds}};
 }
-inline auto time_of(const Event& event) -> EventTime {
-  return at(event.time);
-}
+/// Of events of any kind.
+inline constexpr auto time_of = [](const auto& event) { return at(event.time); };
 
 /// Watermarks come from records with the key -1, and are their time.
 inline auto with_marks(Pipeline& pipeline, const std::vector<Event>& all) {

@@ -1,0 +1,140 @@
+#include <array>
+#include <functional>
+#include <memory>
+
+#include "catch.hpp"
+#include "support/arrivals.hpp"
+#include "support/trickle.hpp"
+
+using namespace tensair;
+using namespace tensair::test;
+using namespace std::chrono_literals;
+
+namespace {
+
+/// Times of records and watermarks as they come.
+struct Seen {
+  std::vector<EventTime> records, watermarks;
+  bool went_back = false, ahead = false;
+};
+
+struct Watch {
+  Seen* seen;
+  std::function<void(EventTime)> promised = [](EventTime) {};
+
+  void operator()(const Event&, EventTime time) {
+    seen->records.push_back(time);
+    if (!seen->watermarks.empty() && time < seen->watermarks.back()) seen->ahead = true;
+  }
+  void watermark(EventTime time) {
+    if (!seen->watermarks.empty() && time <= seen->watermarks.back()) seen->went_back = true;
+    seen->watermarks.push_back(time);
+    promised(time);
+  }
+};
+
+}  // namespace
+
+TEST_CASE("the watermark is the latest time less the bound, and says so when it rises", "[operators][time][property]") {
+  check_with_arrivals("for any events and bounds", [](const Arrivals& arrivals, const Place&) {
+    const std::chrono::microseconds bound{drawn(0, 60)}, most_ahead{drawn(1, 90)};
+    const bool limited = drawn(0, 1) == 1;
+    const auto events = events_of(arrivals);
+    std::vector<EventTime> expected;
+    EventTime latest = beginning_of_time;
+    for (const auto& event : events) {
+      const bool first = latest == beginning_of_time;
+      const auto time = limited && !first ? std::min(at(event.time), latest + most_ahead) : at(event.time);
+      if (first || time > latest) expected.push_back(time - bound);
+      latest = std::max(latest, time);
+    }
+    expected.push_back(end_of_time);
+
+    Seen seen;
+    run({}, [&](Pipeline& pipeline) {
+      auto strategy = bounded_out_of_orderness(bound);
+      if (limited) strategy = std::move(strategy).at_most_ahead(most_ahead);
+      pipeline.source(events).assign_timestamps(time_of, strategy).sink(Watch{&seen});
+    });
+    RC_ASSERT(seen.watermarks == expected);
+    RC_ASSERT(seen.records.size() == events.size());
+  });
+}
+
+TEST_CASE("the watermark of merged streams rises, and never above what each of them has promised",
+          "[operators][time][property]") {
+  check_with_two("for any events and place", [](const Arrivals& left, const Arrivals& right, const Place& place) {
+    // What the sources have given, each instance on each node for itself.
+    struct Told {
+      EventTime latest = beginning_of_time;
+      bool ended = false;
+    };
+    struct Telling : Trickle<Event> {
+      Telling(std::vector<Event> events, int a_turn, std::vector<std::shared_ptr<Told>>* all)
+          : Trickle<Event>(std::move(events), a_turn), told(all) {}
+      void split(int part, int parts) {
+        Trickle<Event>::split(part, parts);
+        own = told->emplace_back(std::make_shared<Told>());
+      }
+      auto poll() -> Poll<Event> {
+        auto next = Trickle<Event>::poll();
+        if (next.has_record()) own->latest = std::max(own->latest, at(next.record().time));
+        own->ended = next.ended();
+        return next;
+      }
+      std::vector<std::shared_ptr<Told>>* told;
+      std::shared_ptr<Told> own;
+    };
+    struct Side {
+      const Arrivals& arrivals;
+      std::vector<std::shared_ptr<Told>> told{};
+    };
+    std::array<Side, 2> sides{Side{left}, Side{right}};
+    const auto most = [&] {
+      EventTime least = end_of_time;
+      for (const auto& side : sides) {
+        for (const auto& one : side.told) {
+          if (one->ended) continue;
+          const bool silent = one->latest == beginning_of_time;
+          least = std::min(least, silent ? beginning_of_time : one->latest - disorder_of(side.arrivals));
+        }
+      }
+      return least;
+    };
+
+    Seen seen;
+    bool above = false;
+    run(place.topology(), [&](Pipeline& pipeline) {
+      const auto stream = [&](Side& side) {
+        return pipeline.source(Telling{events_of(side.arrivals), place.records_a_turn, &side.told})
+            .parallel(place.workers)
+            .assign_timestamps(time_of, bounded_out_of_orderness(disorder_of(side.arrivals)));
+      };
+      stream(sides[0]).merge(stream(sides[1])).sink(Watch{&seen, [&](EventTime time) {
+                                                            if (time > most()) above = true;
+                                                          }});
+    });
+    RC_ASSERT(!above);
+    RC_ASSERT(!seen.went_back);
+    RC_ASSERT(!seen.ahead);
+    RC_ASSERT(seen.watermarks.back() == end_of_time);
+    RC_ASSERT(seen.records.size() == left.size() + right.size());
+  });
+}
+
+TEST_CASE("a watermark does not go back when streams stand aside and come back", "[operators][time][property]") {
+  check_with_two("for any events and place", [](const Arrivals& left, const Arrivals& right, const Place& place) {
+    Seen seen;
+    run(place.topology(), [&](Pipeline& pipeline) {
+      const auto stream = [&](const Arrivals& arrivals, int a_turn) {
+        return pipeline.source(Trickle{events_of(arrivals), a_turn})
+            .parallel(place.workers)
+            .assign_timestamps(time_of, bounded_out_of_orderness(disorder_of(arrivals)).idle_after(500ns));
+      };
+      stream(left, 1).merge(stream(right, place.records_a_turn)).sink(Watch{&seen});
+    });
+    RC_ASSERT(!seen.went_back);
+    RC_ASSERT(seen.watermarks.back() == end_of_time);
+    RC_ASSERT(seen.records.size() == left.size() + right.size());
+  });
+}
