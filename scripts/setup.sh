@@ -7,7 +7,8 @@
 # --torch=wheel   torch==2.13.0 from pip, in .venv
 # --torch=debian  Debian's libtorch-dev (1.13, several times slower)
 # --torch=none    only what tensair::stream needs
-# --tests         also what only tests need: DuckDB from pip, which results are compared with
+# --tests         also what only tests need: Open MPI and iproute2, which start nodes; DuckDB from pip, which results
+#                 are compared with
 # --optional      also what only some contributors need: clang, clang-format, clang-tidy, doxygen
 #
 # Idempotent, non-interactive, and quick when there is nothing to do. Root (or sudo) is asked for only if a package is
@@ -24,6 +25,7 @@ packages=(
   catch2 librapidcheck-dev
 )
 python_packages=(python3 python3-venv)
+test_packages=(openmpi-bin iproute2)
 optional_packages=(clang clang-format-14 clang-tidy doxygen)
 
 say() { printf 'setup: %s\n' "$*"; }
@@ -35,7 +37,7 @@ for arg in "$@"; do
   case $arg in
     --torch=auto | --torch=wheel | --torch=debian | --torch=none) torch=${arg#--torch=} ;;
     --optional) packages+=("${optional_packages[@]}") ;;
-    --tests) tests=1 ;;
+    --tests) tests=1; packages+=("${test_packages[@]}") ;;
     -h | --help) sed -n '2,/^set -/{/^set -/d;s/^# \{0,1\}//;p}' "${BASH_SOURCE[0]}"; exit 0 ;;
     *) die "unknown argument '$arg' (see --help)" ;;
   esac

@@ -431,7 +431,8 @@ class Stream {
   auto parallel() & { return use().parallel(); }
 
   /// From here on the operators run on node `node` alone, or on those that have a label in the cluster file; directly
-  /// behind a source, so does the source: it is then read where its data is. Sinks are there too, one on each node.
+  /// behind a source, so does the source: it is then read where its data is. One that can be split is shared out among
+  /// them, any other is read by each of them, for each has its own data. Sinks are there too, one on each node.
   /// Without it, records that come from many nodes are gathered on node 0 in front of a sink. A pipeline on one node
   /// runs there, whatever it says.
   ///

@@ -85,8 +85,9 @@ auto sites_of(const Operator& op, const std::deque<std::shared_ptr<Operator>>& o
   switch (op.edge) {
     case Edge::none:
       if (op.is_model) return replicas_on(op, nodes);
-      if (op.placement == Placement::every_node) return sites_on(op, nodes, nodes_of(op, nodes));
-      return one_on(std::holds_alternative<std::monostate>(op.where) ? 0 : nodes_of(op, nodes).front(), nodes);
+      if (op.placement == Placement::first_node && std::holds_alternative<std::monostate>(op.where))
+        return one_on(0, nodes);
+      return sites_on(op, nodes, nodes_of(op, nodes));
     case Edge::fused:
     case Edge::fork:
     case Edge::feedback:

@@ -77,6 +77,19 @@ TEST_CASE("a source that can be split is read by the nodes with a label", "[plan
   CHECK(by_rank == std::map<int, int>{{1, 500}, {2, 500}});
 }
 
+TEST_CASE("a source that cannot be split is read by each node with a label", "[plan]") {
+  auto from = result_on<std::pair<int, int>>(three, [&](Pipeline& pipeline) {
+    const int rank = pipeline.options().rank;
+    return pipeline.source(numbers(100)).on("berlin").map([rank](int n) { return std::pair(rank, n); }).collect();
+  });
+  std::stable_sort(from.begin(), from.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+  std::vector<std::pair<int, int>> expected;
+  for (const int rank : {1, 2}) {
+    for (int n = 0; n < 100; ++n) expected.emplace_back(rank, n);
+  }
+  CHECK(from == expected);
+}
+
 TEST_CASE("operators behind on run there, and sinks too, one on each node", "[plan]") {
   std::map<int, std::vector<int>> sunk;  // by rank
   testing::Cluster cluster{{.nodes = 3, .seed = 7, .specs = three}};

@@ -114,9 +114,9 @@ def environment_of(process):
 class Run:
     """A command that has been started."""
 
-    def __init__(self, case, arguments, environment, stderr=None):
+    def __init__(self, case, arguments, environment, stderr=None, command=()):
         self.case = case
-        self.arguments = [SAMPLE, *map(str, arguments)]
+        self.arguments = [*command, SAMPLE, *map(str, arguments)]
         self._files = [tempfile.TemporaryFile(dir=case.folder) for _ in range(2)]
         for file in self._files:
             case.addCleanup(file.close)
@@ -184,8 +184,9 @@ class SampleTest(unittest.TestCase):
     def path(self, name):
         return os.path.join(self.folder, name)
 
-    def start(self, *arguments, environment=None, stderr=None):
-        return Run(self, arguments, clean_environment(**{MARK: self.mark}, **(environment or {})), stderr)
+    def start(self, *arguments, environment=None, stderr=None, command=()):
+        """Starts the sample, or a command that starts it."""
+        return Run(self, arguments, clean_environment(**{MARK: self.mark}, **(environment or {})), stderr, command)
 
     def run_to_end(self, *arguments, seconds=60, **options):
         run = self.start(*arguments, **options)
