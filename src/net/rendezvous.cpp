@@ -204,17 +204,23 @@ auto Rendezvous::turn_away(AttemptPtr attempt, std::vector<std::byte> last_word)
 auto Rendezvous::call(Rank peer) -> asio::awaitable<void> {
   const auto attempt = begin_attempt(false);
   auto time = std::chrono::milliseconds{first_pause};
+  bool speaks_nonsense = false;
   while (!stopped_) {
     auto& trouble = troubles_[static_cast<std::size_t>(peer)];
     for (const auto& endpoint : endpoints_[static_cast<std::size_t>(peer)]) {
       if (stopped_) break;
       try {
-        co_await greet(attempt, peer, endpoint);
+        co_await reach(attempt, endpoint);
+        if (!speaks_nonsense) trouble = "it does not answer";
+        co_await greet(attempt, peer);
         end_attempt(attempt);
         co_return;
       } catch (const boost::system::system_error& error) {
-        trouble = trouble_of(error.code());
+        // Who is no node hangs up on the next call, or does not answer it: that tells less.
+        speaks_nonsense = speaks_nonsense && error.code() != asio::error::connection_refused;
+        if (!speaks_nonsense) trouble = trouble_of(error.code());
       } catch (const Malformed& error) {
+        speaks_nonsense = true;
         trouble = error.failed();
       }
       boost::system::error_code ignored;
@@ -226,9 +232,7 @@ auto Rendezvous::call(Rank peer) -> asio::awaitable<void> {
   end_attempt(attempt);
 }
 
-auto Rendezvous::greet(AttemptPtr attempt, Rank peer, tcp::endpoint endpoint) -> asio::awaitable<void> {
-  co_await reach(attempt, endpoint);
-  troubles_[static_cast<std::size_t>(peer)] = "it does not answer";
+auto Rendezvous::greet(AttemptPtr attempt, Rank peer) -> asio::awaitable<void> {
   const Hello there = co_await agree(attempt, peer, hello_);
   if (!stopped_) join(peer, *attempt, there.run);
 }

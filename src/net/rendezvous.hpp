@@ -81,7 +81,7 @@ class Rendezvous {
   auto turn_away(AttemptPtr attempt, std::vector<std::byte> last_word) -> asio::awaitable<void>;
   void refused(const Attempt& attempt, Rank rank, const Verdict& verdict, bool counts);
   auto call(Rank peer) -> asio::awaitable<void>;
-  auto greet(AttemptPtr attempt, Rank peer, tcp::endpoint endpoint) -> asio::awaitable<void>;
+  auto greet(AttemptPtr attempt, Rank peer) -> asio::awaitable<void>;
   auto reach(AttemptPtr attempt, tcp::endpoint endpoint) -> asio::awaitable<void>;
   auto agree(AttemptPtr attempt, Rank peer, Hello mine) -> asio::awaitable<Hello>;
 

@@ -12,7 +12,7 @@ import unittest
 from _cifar10 import ENDLESS, SampleTest, free_addresses, text_of, write_data
 
 MAGIC = b"tensair\n"
-VERSION = 1
+VERSION = 2
 
 
 def preface(version=VERSION):
@@ -20,8 +20,34 @@ def preface(version=VERSION):
     return MAGIC + struct.pack("<II", version, 0)
 
 
+def opening(rank, version=VERSION):
+    """Of a node without a token."""
+    return preface(version) + struct.pack("<iI", rank, 0) + bytes(32)
+
+
 def hello(rank, nodes, plan, plan_bytes=None):
-    return preface() + struct.pack("<iiII", rank, nodes, len(plan) if plan_bytes is None else plan_bytes, 0) + plan
+    return struct.pack("<iiIIQQQ", rank, nodes, len(plan) if plan_bytes is None else plan_bytes, 0, 1, 0, 0) + plan
+
+
+def greeting(rank, nodes, plan, plan_bytes=None):
+    return opening(max(rank, 0)) + hello(rank, nodes, plan, plan_bytes)
+
+
+def crc32c(data):
+    """Castagnoli's polynomial, reversed."""
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = crc >> 1 ^ (0x82F63B78 if crc & 1 else 0)
+    return crc ^ 0xFFFFFFFF
+
+
+def frame(piece, flags, lane, channel, message, payload=b""):
+    """A header with the right checksums, whatever else it says, and what follows it."""
+    def header(check):
+        return struct.pack("<IBBHIIQ", piece, flags, lane, check, channel, crc32c(payload), message)
+    return header(crc32c(header(0)) & 0xFFFF) + payload
 
 
 def connect(address, seconds=10):
@@ -50,12 +76,19 @@ def read_exactly(connection, count):
     return data
 
 
-def read_hello(connection):
-    """(version, rank, nodes, plan) of a node of this version."""
+def read_opening(connection):
+    """The version of a node of this or another version, and its rank."""
     assert read_exactly(connection, 8) == MAGIC
     version, _ = struct.unpack("<II", read_exactly(connection, 8))
-    rank, nodes, plan_bytes, _ = struct.unpack("<iiII", read_exactly(connection, 16))
-    return version, rank, nodes, read_exactly(connection, plan_bytes)
+    rank, _ = struct.unpack("<iI", read_exactly(connection, 8))
+    read_exactly(connection, 32)
+    return version, rank
+
+
+def read_hello(connection):
+    """(rank, nodes, plan) of a node of this version."""
+    rank, nodes, plan_bytes, _, _, _, _ = struct.unpack("<iiIIQQQ", read_exactly(connection, 40))
+    return rank, nodes, read_exactly(connection, plan_bytes)
 
 
 def read_verdict(connection):
@@ -104,7 +137,10 @@ class Rendezvous(SampleTest):
                 self.assert_failed(node, re.escape(text_of([self.addresses[rank]])), "in use", f"node {rank}", code=1)
 
     def test_an_address_of_another_machine(self):
-        node = self.start_node(0, addresses=[("192.0.2.1", 7700), self.addresses[1]])
+        token = self.path("token")
+        with open(token, "w") as file:
+            file.write("a secret of the tests, long enough")
+        node = self.start_node(0, "--token-file", token, addresses=[("192.0.2.1", 7700), self.addresses[1]])
         self.end(node, seconds=10)
         self.assert_failed(node, "192.0.2.1:7700", code=1)
 
@@ -155,12 +191,9 @@ class Rendezvous(SampleTest):
         node = self.start_node(0)
         with connect(self.addresses[0]) as connection:
             connection.sendall(preface(version=4711))
-            read_hello(connection)
-            accepted, text = read_verdict(connection)
-            self.assertEqual(accepted, 0)
-            self.assertRegex(text, r"version.*\b1\b.*\b4711\b")
+            self.assertEqual(read_opening(connection)[0], VERSION)
         self.end(node)
-        self.assert_failed(node, r"version", r"\b1\b", r"\b4711\b", code=1)
+        self.assert_failed(node, r"version", rf"\b{VERSION}\b", r"\b4711\b", code=1)
 
     def test_a_peer_that_is_no_node(self):
         with socket.socket() as other:
@@ -201,10 +234,10 @@ class Strangers(SampleTest):
     def assert_all_hung_up(self, address):
         said = {
             "garbage": os.urandom(4096),
-            "a frame of an oversized length": struct.pack("<IBBHIIQ", 0xFFFFFFFF, 3, 0, 0, 0, 0, 0xFFFFFFFFFFFFFFFF),
-            "a hello with an oversized plan": hello(1, 2, b"", plan_bytes=0xFFFFFFFF),
-            "a hello of an impossible rank": hello(-5, 2, b""),
-            "a hello of an impossible number of nodes": hello(1, -2, b""),
+            "a frame of an oversized length": frame(0xFFFFFFFF, 3, 0, 0, 0xFFFFFFFFFFFFFFFF),
+            "a hello with an oversized plan": greeting(1, 2, b"", plan_bytes=0xFFFFFFFF),
+            "a hello of an impossible rank": greeting(-5, 2, b""),
+            "a hello of an impossible number of nodes": greeting(1, -2, b""),
             "a web browser": b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n",
         }
         calls = {what: self.call(address, data) for what, data in said.items()}
@@ -216,7 +249,7 @@ class Strangers(SampleTest):
         addresses = free_addresses(2)
         common = ["--data", self.data, "--batch", 32, "--epochs", 2, "--nodes", text_of(addresses)]
         first = self.start(*common, "--rank", 0)
-        half_frame = self.call(addresses[0], hello(1, 2, b"operator 0", plan_bytes=1000)[:40])
+        half_frame = self.call(addresses[0], greeting(1, 2, b"operator 0", plan_bytes=1000)[:70])
         silent = self.call(addresses[0], b"")
         self.assert_all_hung_up(addresses[0])
         crowd = [self.call(addresses[0], MAGIC) for _ in range(100)]
@@ -236,9 +269,9 @@ class Strangers(SampleTest):
         nodes = [self.start(*common, "--rank", rank, "--json", self.path("figures.json")) for rank in range(2)]
         nodes[0].wait_for_line("epoch 1 ")
         for address in addresses:
-            self.call(address, hello(1, 2, b"operator 0", plan_bytes=1000)[:40])
+            self.call(address, greeting(1, 2, b"operator 0", plan_bytes=1000)[:70])
             self.call(address, b"")
-            self.call(address, hello(1, 2, b""))  # would be refused with the rendezvous still on
+            self.call(address, greeting(1, 2, b""))  # would be refused with the rendezvous still on
             self.call(address, preface(version=4711))
             self.assert_all_hung_up(address)
         self.assertTrue(all(node.is_running() for node in nodes), "the run was too short for this test")
@@ -248,10 +281,11 @@ class Strangers(SampleTest):
 
     def test_a_false_node_that_speaks_nonsense_once_it_was_let_in(self):
         nonsense = {
-            "a piece of an oversized length": struct.pack("<IBBHIIQ", 0xFFFFFFFF, 3, 0, 0, 0, 0, 0xFFFFFFFF),
-            "a message of an oversized length": struct.pack("<IBBHIIQ", 8, 1, 0, 0, 0, 0, 1 << 62) + bytes(8),
-            "a message nobody receives": struct.pack("<IBBHIIQ", 8, 3, 0, 0, 4711, 0, 8) + bytes(8),
-            "half a frame": struct.pack("<IBBHIIQ", 8, 3, 0, 0, 0, 0, 8) + bytes(4),
+            "a piece of an oversized length": frame(0xFFFFFFFF, 3, 0, 0, 0xFFFFFFFF),
+            "a message of an oversized length": frame(8, 1, 0, 0, 1 << 62, bytes(8)),
+            "a message nobody receives": frame(8, 3, 0, 4711, 8, bytes(8)),
+            "a header with a wrong checksum": struct.pack("<IBBHIIQ", 8, 3, 0, 0, 0, 0, 8) + bytes(8),
+            "a piece with a wrong checksum": frame(8, 3, 0, 0, 8, b"checksum")[:24] + b"checkout",
         }
         plan = None
         for what, data in nonsense.items():
@@ -260,13 +294,15 @@ class Strangers(SampleTest):
                 node = self.start("--data", self.data, *ENDLESS, "--nodes", text_of(addresses), "--rank", 0)
                 if plan is None:  # a refused node is told what it should have said
                     with connect(addresses[0]) as connection:
-                        connection.sendall(hello(1, 2, b""))
-                        plan = read_hello(connection)[3]
+                        connection.sendall(greeting(1, 2, b""))
+                        read_opening(connection)
+                        plan = read_hello(connection)[2]
                     node.wait(10)
                     self.assert_failed(node, "pipelines differ", code=1)
                     node = self.start("--data", self.data, *ENDLESS, "--nodes", text_of(addresses), "--rank", 0)
                 with connect(addresses[0]) as connection:
-                    connection.sendall(hello(1, 2, plan))
+                    connection.sendall(greeting(1, 2, plan))
+                    read_opening(connection)
                     read_hello(connection)
                     self.assertEqual(read_verdict(connection)[0], 1)
                     connection.sendall(struct.pack("<HHHH", 1, 0, 0, 0) + data)
