@@ -118,6 +118,12 @@ auto common_flags(Options& options, detail::Given& given) -> std::vector<Flag> {
                    }});
   flags.push_back({Kind::value, "--json", "FILE", "a file", "when the run ends, write its figures there", "",
                    [&](const auto& text) { options.json = text; }});
+  flags.push_back({Kind::value, "--overlay", "mesh|tree", "one of mesh, tree",
+                   "the links that models' deltas travel; a mesh of up to 8 nodes, else a tree", "",
+                   [&](const auto& text) {
+                     const auto choice = read_choice("--overlay", {"mesh", "tree"}, text);
+                     options.overlay = choice == "mesh" ? overlay::mesh : overlay::tree;
+                   }});
   flags.push_back({Kind::value, "--profile", "FILE", "a file",
                    "measure what the pipeline's parts cost, and write it there when the run ends", "",
                    [&](const auto& text) { options.profile = text; }});

@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <tensair/overlay.hpp>
 #include <vector>
 
 namespace tensair {
@@ -33,6 +34,7 @@ struct Options {
   std::filesystem::path json;         ///< where node 0 writes the run's figures; empty: nowhere
   std::filesystem::path profile;      ///< where node 0 writes what the run's parts cost; empty: nowhere, not measured
   std::filesystem::path use_profile;  ///< such a file, to place operators by; empty: without
+  enum overlay overlay = overlay::automatic;           ///< the links that models' deltas travel
   std::chrono::milliseconds connect_deadline{30'000};  ///< how long to wait for the other nodes
   std::string token;                   ///< the cluster's secret, which every node must prove to have; empty: none
   int listen_socket = -1;              ///< an already listening socket, inherited from the launcher; -1: none

@@ -28,6 +28,7 @@ struct Accumulator::Sum {
         same->steps += more.steps;
         same->examples += more.examples;
         same->seen = more.seen;  // links keep order, so this is the later one
+        same->seen_steps = more.seen_steps;
         same->round = more.round;
       }
     }

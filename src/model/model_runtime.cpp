@@ -53,6 +53,8 @@ auto ModelRuntime::create(std::string name, plan::Graph& graph, std::uint64_t se
   op->where = options.on;
   op->detail =
       fmt::format("exchange of {}, seed {}", options.exchange == exchange::updates ? "updates" : "gradients", seed);
+  if (options.overlay != overlay::automatic)
+    op->detail += options.overlay == overlay::mesh ? ", over a mesh" : ", over a tree";
   const std::shared_ptr<ModelRuntime> model{
       new ModelRuntime(std::move(name), std::move(op), std::move(make), std::move(options))};
   graph.on_check([model] {
@@ -90,8 +92,8 @@ void ModelRuntime::build(runtime::Node& node) {
     auto learner = make_(options_.loss);
     if (!options_.load.empty()) learner->load(options_.load);
     if (!state.exchange) {
-      state.exchange =
-          std::make_shared<Exchange>(node, operators::channel_of(*op_), replicas(), learner->parameters().size());
+      state.exchange = std::make_shared<Exchange>(node, operators::channel_of(*op_), Overlay{owners, options_.overlay},
+                                                  replicas(), learner->parameters().size());
     }
     auto replica = std::make_shared<Replica>(node, *this, i, std::move(learner), state.exchange);
     state.replicas.push_back(replica);

@@ -136,6 +136,18 @@ auto Replica::apply_deltas() -> bool {
   return delta != nullptr;
 }
 
+// The steps of others that these parameters contain and the contribution's had not.
+auto Replica::unseen_by(const Contribution& one) const -> std::uint64_t {
+  std::uint64_t unseen = 0, all = 0;
+  for (std::size_t r = 0; r < clock_.size(); ++r) {
+    if (r == one.replica) continue;
+    all += clock_[r];
+    if (!one.seen.empty() && clock_[r] > one.seen[r]) unseen += clock_[r] - one.seen[r];
+  }
+  if (!one.seen.empty()) return unseen;
+  return all > one.seen_steps ? all - one.seen_steps : 0;  // as far as the sums tell
+}
+
 void Replica::apply(const Delta& delta) {
   if (model_.options().exchange == exchange::updates) {
     add(learner_->parameters(), delta.values);
@@ -143,10 +155,7 @@ void Replica::apply(const Delta& delta) {
     optimizer_->step(learner_->parameters(), delta.values);
   }
   for (const auto& one : delta.contributions) {
-    std::uint64_t unseen = 0;
-    for (std::size_t r = 0; r < clock_.size(); ++r) {
-      if (r != one.replica && clock_[r] > one.seen[r]) unseen += clock_[r] - one.seen[r];
-    }
+    const std::uint64_t unseen = unseen_by(one);
     last_staleness_ = std::max(last_staleness_, unseen);
     figures_.staleness_counts[std::min<std::size_t>(unseen, staleness_limit)] += one.steps;
   }
@@ -263,7 +272,9 @@ void Replica::publish(const TensorBatch& batch, std::shared_ptr<std::vector<floa
     auto delta = std::make_shared<Delta>();
     delta->values = *change;
     delta->owner = std::move(change);
-    delta->contributions.push_back({static_cast<std::uint32_t>(number_), 1, examples, clock_, pace_.round()});
+    const auto others = std::accumulate(clock_.begin(), clock_.end(), std::uint64_t{0}) - clock_[own];
+    delta->contributions.push_back({static_cast<std::uint32_t>(number_), 1, examples,
+                                    exchange_->tells_seen() ? clock_ : VersionVector{}, others, pace_.round()});
     exchange_->publish(number_, std::move(delta));
   }
   ++clock_[own];

@@ -25,12 +25,14 @@ struct Contribution {
   std::uint64_t steps = 0;
   std::uint64_t examples = 0;
   VersionVector
-      seen;  ///< what the replica's parameters contained when it made the last of these steps, that step not included
-  std::uint64_t round = 0;  ///< of the last of these steps: see `Pace`
+      seen;  ///< what the replica's parameters contained when it made the last of these steps, that step not included;
+             ///< empty where deltas travel a tree, because it would be long as often as there are contributions
+  std::uint64_t seen_steps = 0;  ///< how many steps of others that was
+  std::uint64_t round = 0;       ///< of the last of these steps: see `Pace`
 
   template <class Archive>
   void serialize(Archive& archive, unsigned) {
-    archive& replica& steps& examples& seen& round;
+    archive& replica& steps& examples& seen& seen_steps& round;
   }
 };
 

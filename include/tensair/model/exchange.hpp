@@ -4,19 +4,21 @@
 #include <memory>
 #include <tensair/model/delta.hpp>
 #include <tensair/model/pace.hpp>
+#include <tensair/overlay.hpp>
 #include <tensair/runtime/node.hpp>
 #include <vector>
 
 namespace tensair {
 
 /// Carries deltas between the replicas of one model: those of this node in memory, those of other nodes over the links
-/// (a full mesh: what a link brings is handed to this node's replicas and never sent on). Nobody waits in it.
+/// of an overlay. Nobody waits in it.
 class Exchange {
  public:
   /// @param channel     where deltas of this model arrive, on every node
-  /// @param replicas    on all nodes; replica i lives on node i modulo the number of nodes
+  /// @param overlay     of the nodes that have replicas: number i is on the i-th of them, round and round
+  /// @param replicas    on all nodes
   /// @param parameters  of the model
-  Exchange(runtime::Node& node, net::ChannelId channel, int replicas, std::size_t parameters);
+  Exchange(runtime::Node& node, net::ChannelId channel, Overlay overlay, int replicas, std::size_t parameters);
   ~Exchange();
 
   /// The task of one of this node's replicas: woken when something arrives for it.
@@ -37,6 +39,8 @@ class Exchange {
   /// Whether every replica has finished and all their deltas have arrived. Once true, `collect` gives the last ones.
   auto finished() const -> bool;
 
+  /// Whether deltas say in full what their replicas had seen.
+  auto tells_seen() const -> bool { return !overlay_.passes_on(); }
   auto alone() const -> bool { return replicas_ == 1; }
   auto deltas_sent() const -> std::uint64_t { return deltas_sent_->load(std::memory_order_relaxed); }
 
@@ -47,14 +51,17 @@ class Exchange {
     std::atomic<runtime::Task*> task{nullptr};
   };
 
-  void arrive(net::Payload payload);
+  void arrive(net::Rank from, net::Payload payload);
+  void pass_on(const SharedDelta& delta, net::Rank from);
+  void end(net::Rank node, net::Rank from);
   void count_finished();
   void note_arrival(const Delta& delta);
   void wake_locals(const Local* but);
-  auto local(int replica) -> Local& { return *locals_[static_cast<std::size_t>(replica / node_.count())]; }
+  auto local(int replica) -> Local& { return *locals_[static_cast<std::size_t>(replica) / overlay_.members().size()]; }
 
   runtime::Node& node_;
   net::ChannelId channel_;
+  Overlay overlay_;
   int replicas_;
   std::size_t parameters_;
   std::vector<std::unique_ptr<Local>> locals_;

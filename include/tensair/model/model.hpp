@@ -260,6 +260,7 @@ auto seed_libtorch(std::uint64_t seed) -> std::unique_lock<std::mutex>;
 template <class Factory>
 auto Pipeline::model(std::string name, Factory factory, ModelOptions options) -> ModelHandle {
   static_assert(std::invocable<Factory&>, "pipeline.model takes a function without arguments that makes a module");
+  if (options.overlay == overlay::automatic) options.overlay = options_.overlay;
   auto make = [factory = std::move(factory), seed = options_.seed](const Loss& loss) mutable {
     const auto lock = detail::seed_libtorch(seed);
     auto module = detail::module_pointer(factory());

@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <tensair/model/loss.hpp>
 #include <tensair/model/optimizer.hpp>
+#include <tensair/overlay.hpp>
 #include <tensair/where.hpp>
 
 namespace tensair {
@@ -24,6 +25,7 @@ struct ModelOptions {
   int replicas = 0;  ///< on all nodes together, dealt out in turn; 0: one on each node
   Where on{};        ///< the nodes that have replicas: one by its rank, or those with a label; else all
   enum exchange exchange = exchange::updates;
+  enum overlay overlay = overlay::automatic;  ///< the links that deltas travel; automatic: as `--overlay` says
   double patience = 0.25;  ///< how long a replica waits for another before a step, on average, as a share of a step's
                            ///< time: replicas that step together learn better (see `Pace`); 0: never
   bool anticipate = true;  ///< take a gradient where the parameters will be when it is applied, judging by what came

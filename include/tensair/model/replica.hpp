@@ -68,6 +68,7 @@ class Replica final : public runtime::Task {
   [[noreturn]] void fail(const std::string& what, const TensorBatch& batch, const std::string& remedy) const;
   auto version() const -> std::uint64_t;
   auto examples_seen() const -> std::uint64_t;
+  auto unseen_by(const Contribution& one) const -> std::uint64_t;
 
   template <class Body>
   void for_each_sender(Body body);
