@@ -8,6 +8,8 @@
 #include <tensair/plan/graph.hpp>
 #include <tensair/plan/place.hpp>
 
+#include "explain.hpp"
+
 namespace tensair::plan {
 namespace {
 
@@ -27,47 +29,6 @@ void remove_argument(std::string& text, const std::string& start) {
     }
     text.erase(at, end - at);
   }
-}
-
-auto count(int n, const char* thing) -> std::string {
-  return fmt::format("{} {}{}", n, thing, n == 1 ? "" : "s");
-}
-
-// "nodes 0–1, 3", with how many instances: "2 instances", or where they differ "5 instances in all".
-auto sites_text(const Operator& op) -> std::string {
-  const auto& sites = op.sites;
-  std::string ranks;
-  int nodes = 0;
-  bool alike = true;
-  for (net::Rank rank = 0; rank < sites.nodes(); ++rank) {
-    if (sites.on(rank) == 0) continue;
-    ++nodes;
-    alike = alike && sites.on(rank) == sites.most();
-    net::Rank last = rank;
-    while (last + 1 < sites.nodes() && sites.on(last + 1) > 0) ++last;
-    ranks += fmt::format("{}{}", ranks.empty() ? "" : ", ", rank);
-    if (last > rank) ranks += fmt::format("–{}", last);
-    for (; rank < last; ++rank) {
-      ++nodes;
-      alike = alike && sites.on(rank + 1) == sites.most();
-    }
-  }
-  const auto where = fmt::format("node{} {}", nodes == 1 ? "" : "s", ranks);
-  if (op.is_model) return fmt::format("{} on {}", count(sites.total(), "replica"), where);
-  if (!alike) return fmt::format("{}, {} in all", where, count(sites.total(), "instance"));
-  if (sites.most() > 1) return fmt::format("{}, {} instances{}", where, sites.most(), nodes > 1 ? " each" : "");
-  return where;
-}
-
-// A task is a maximal run of fused operators; this gives each operator the number of its task.
-auto tasks_of(const std::deque<std::shared_ptr<Operator>>& operators) -> std::vector<int> {
-  std::vector<int> task(operators.size());
-  int next = 0;
-  for (std::size_t i = 0; i < operators.size(); ++i) {
-    const auto& op = *operators[i];
-    task[i] = is_fused(op, operators) ? task[static_cast<std::size_t>(op.input)] : next++;
-  }
-  return task;
 }
 
 // What all nodes must agree on.
@@ -176,48 +137,6 @@ auto Graph::describe() const -> std::string {
   return text;
 }
 
-auto Graph::explain() const -> std::string {
-  std::string text;
-  const auto task = tasks_of(operators_);
-  const int count = task.empty() ? 0 : *std::max_element(task.begin(), task.end()) + 1;
-  for (int t = 0; t < count; ++t) {
-    bool first = true;
-    for (std::size_t i = 0; i < operators_.size(); ++i) {
-      if (task[i] != t) continue;
-      const auto& op = *operators_[i];
-      if (first) text += fmt::format("task {} on {}\n", t, sites_text(op));
-      first = false;
-      auto from = op.input < 0 ? std::string{}
-                               : fmt::format("{} from {}", to_string(op.edge),
-                                             operators_[static_cast<std::size_t>(op.input)]->title());
-      for (const int input : op.more_inputs)
-        from += fmt::format(", {}", operators_[static_cast<std::size_t>(input)]->title());
-      text += fmt::format("  {:<28} {:<34} {}\n", op.title(), from, op.output);
-    }
-  }
-  return text;
-}
-
-auto Graph::explain_dot() const -> std::string {
-  std::string text = "digraph tensair {\n  rankdir=LR;\n  node [shape=box];\n";
-  const auto task = tasks_of(operators_);
-  std::map<int, std::string> clusters;
-  for (std::size_t i = 0; i < operators_.size(); ++i) {
-    auto& cluster = clusters[task[i]];
-    if (cluster.empty())
-      cluster = fmt::format("  subgraph cluster_{} {{\n    label=\"task {}, {}\";\n", task[i], task[i],
-                            sites_text(*operators_[i]));
-    cluster += fmt::format("    o{} [label=\"{}\"];\n", i, operators_[i]->title());
-  }
-  for (const auto& [number, cluster] : clusters) text += cluster + "  }\n";
-  for (const auto& op : operators_) {
-    if (op->input >= 0) text += fmt::format("  o{} -> o{} [label=\"{}\"];\n", op->input, op->id, to_string(op->edge));
-    for (const int input : op->more_inputs)
-      text += fmt::format("  o{} -> o{} [label=\"{}\"];\n", input, op->id, to_string(op->edge));
-  }
-  return text + "}\n";
-}
-
 auto type_name(const char* mangled) -> std::string {
   auto name = boost::core::demangle(mangled);
   replace_all(name, "std::__cxx11::basic_string<char, std::char_traits<char>, std::allocator<char> >", "std::string");
@@ -227,6 +146,7 @@ auto type_name(const char* mangled) -> std::string {
   remove_argument(name, ", std::hash<");
   remove_argument(name, ", std::equal_to<");
   replace_all(name, "tensair::", "");
+  replace_all(name, "(anonymous namespace)::", "");
   replace_all(name, " >", ">");
   return name;
 }
