@@ -17,13 +17,6 @@ auto name_node(const Options& options, int rank) -> std::string {
   return fmt::format("node {} ({})", rank, options.nodes[static_cast<std::size_t>(rank)]);
 }
 
-auto is_loopback(const asio::ip::address& address) -> bool {
-  if (address.is_v6() && address.to_v6().is_v4_mapped()) {
-    return asio::ip::make_address_v4(asio::ip::v4_mapped, address.to_v6()).is_loopback();
-  }
-  return address.is_loopback();
-}
-
 }  // namespace
 
 auto parse_address(const std::string& text) -> Address {
@@ -64,6 +57,13 @@ auto resolve(asio::io_context& io, const Options& options, int rank) -> std::vec
       endpoints.push_back(result.endpoint());
   }
   return endpoints;
+}
+
+auto is_loopback(const asio::ip::address& address) -> bool {
+  if (address.is_v6() && address.to_v6().is_v4_mapped()) {
+    return asio::ip::make_address_v4(asio::ip::v4_mapped, address.to_v6()).is_loopback();
+  }
+  return address.is_loopback();
 }
 
 void require_loopback(asio::io_context& io, const Options& options, const tcp::acceptor& adopted) {

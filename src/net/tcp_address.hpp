@@ -21,6 +21,9 @@ auto parse_address(const std::string& text) -> Address;
 /// @throws Error  names the node and its host
 auto resolve(asio::io_context& io, const Options& options, int rank) -> std::vector<tcp::endpoint>;
 
+/// Also of IPv4 addresses that are written as IPv6.
+auto is_loopback(const asio::ip::address& address) -> bool;
+
 /// Without a token whoever reaches a node's port can take a node's place, so that all must be on this machine.
 /// @param adopted  a socket that listens already, or a closed one
 /// @throws UsageError  an address of the list, or the socket's, is no loopback address; names it

@@ -29,6 +29,7 @@ namespace tensair::net::detail {
 namespace {
 
 constexpr std::size_t staging_bytes = 64 * 1024;
+constexpr std::size_t least_direct = 16 * 1024;  // below, a copy costs less than a system call
 
 auto index(Lane lane) -> std::size_t {
   return static_cast<std::size_t>(lane);
@@ -154,10 +155,12 @@ void TcpLink::pump() {
 
 // Takes what outboxes have and the batch has room for; gives whether there was nothing more.
 auto TcpLink::fill() -> bool {
-  if (resend_.bytes() >= limits_.unacknowledged) return false;  // the next acknowledgement pumps
+  // Control is short, and does not wait for acknowledgements of long messages.
+  const bool full = resend_.bytes() >= limits_.unacknowledged;
   while (batch_.room() > 0) {
-    const auto lane = choose_lane();
+    const auto lane = choose_lane(full);
     if (!lane) {
+      if (full) return false;  // the next acknowledgement pumps
       if (!batch_.empty()) return true;
       // Look once more with the lock held, so that whoever comes later finds the writer asleep and wakes it.
       const std::lock_guard lock{mutex_};
@@ -166,7 +169,12 @@ auto TcpLink::fill() -> bool {
       continue;
     }
     auto& cutter = cutting_[*lane];
+    // The receiver makes room for a long message by its first piece; after a short one it would have to move it.
+    const bool begins_too_short = !cutter->begun() && batch_.room() < std::min(cutter->left(), limits_.piece);
+    if (begins_too_short && !batch_.empty()) return false;
+    const auto before = batch_.bytes();
     batch_.add(*cutter, static_cast<std::uint8_t>(*lane), limits_.piece);
+    if (*lane == index(turn_)) take_turn(batch_.bytes() - before);
     if (cutter->done()) {
       batch_.keep(cutter->release(), static_cast<std::uint8_t>(*lane));
       cutter.reset();
@@ -175,12 +183,23 @@ auto TcpLink::fill() -> bool {
   return false;
 }
 
-// The most urgent lane with something to write; its message is then in `cutting_`.
-auto TcpLink::choose_lane() -> std::optional<std::size_t> {
-  for (std::size_t lane = 0; lane < lanes; ++lane) {
+void TcpLink::take_turn(std::size_t bytes) {
+  turn_used_ += bytes;
+  if (turn_used_ < limits_.piece) return;
+  turn_used_ = 0;
+  turn_ = turn_ == Lane::delta ? Lane::data : Lane::delta;
+}
+
+// The lane of the next piece; its message is then in `cutting_`. Control comes first. Of deltas and data one has its
+// turn until it has sent a piece's bytes, in one message or in many: so a record waits for a piece of a delta and not
+// for the delta, and the other way round, and neither takes more than half of a full link from the other.
+auto TcpLink::choose_lane(bool control_only) -> std::optional<std::size_t> {
+  const auto first = index(turn_), second = index(Lane::delta) + index(Lane::data) - first;
+  for (const auto lane : {index(Lane::control), first, second}) {
+    if (control_only && lane != index(Lane::control)) break;
     if (cutting_[lane]) return lane;
     if (auto message = next_message(lane)) {
-      cutting_[lane].emplace(static_cast<std::uint8_t>(lane), std::move(message));
+      cutting_[lane].emplace(static_cast<std::uint8_t>(lane), std::move(message), checked_);
       return lane;
     }
   }
@@ -216,7 +235,7 @@ void TcpLink::say(LinkMessage what, std::string_view text) {
   auto message = std::make_unique<Message>();
   message->channel = static_cast<ChannelId>(what);
   message->head.assign(bytes, bytes + text.size());
-  Cutter cutter{link_lane, std::move(message)};
+  Cutter cutter{link_lane, std::move(message), checked_};
   batch_.add(cutter, link_lane, max_link_message_bytes);
   batch_.keep(cutter.release(), link_lane);
 }
@@ -305,11 +324,14 @@ void TcpLink::deliver() {
 
 void TcpLink::read() {
   // Small messages come many at a time by way of the staging buffer. A long piece goes straight to its place, and with
-  // it the header after it, so that the next piece does, too.
+  // it the header after it, so that the next piece does, too; hence after a long piece no more than a header is read
+  // ahead.
   reading_ = true;
   // While this end gives up, what arrives is only thrown away; the assembler may be of no use any more.
   const auto room = discards() ? std::span<std::byte>{} : assembler_.room();
-  const auto beyond = room.size() >= staging_bytes ? sizeof(FrameHeader) : staging_bytes;
+  const bool long_piece = room.size() >= least_direct;
+  const auto beyond = long_piece || std::exchange(was_long_, false) ? sizeof(FrameHeader) : staging_bytes;
+  was_long_ = was_long_ || long_piece;
   const std::array<asio::mutable_buffer, 2> buffers{asio::buffer(room.data(), room.size()),
                                                     asio::buffer(staging_.get(), beyond)};
   stream_.async_read_some(buffers, [self = shared_from_this()](const boost::system::error_code& error,

@@ -82,7 +82,8 @@ class TcpLink final : public Link, public std::enable_shared_from_this<TcpLink> 
   // The writer.
   void pump();
   auto fill() -> bool;
-  auto choose_lane() -> std::optional<std::size_t>;
+  void take_turn(std::size_t bytes);
+  auto choose_lane(bool control_only) -> std::optional<std::size_t>;
   auto next_message(std::size_t lane) -> std::unique_ptr<Message>;
   void say(LinkMessage what, std::string_view text);
   void say_alive();
@@ -132,6 +133,9 @@ class TcpLink final : public Link, public std::enable_shared_from_this<TcpLink> 
 
   // The I/O thread's own.
   std::array<std::optional<Cutter>, lanes> cutting_;
+  Lane turn_ = Lane::delta;    // whose it is, of deltas and data
+  std::size_t turn_used_ = 0;  // bytes
+  bool checked_ = true;        // pieces have checksums
   Batch batch_;
   ResendBuffer resend_;
   std::vector<asio::const_buffer> again_;  // of resend_, being written
@@ -148,6 +152,7 @@ class TcpLink final : public Link, public std::enable_shared_from_this<TcpLink> 
   std::optional<Arrived> held_;         // arrived before `deliver`
   std::uint64_t received_ = 0;
   std::uint64_t received_since_said_ = 0;
+  bool was_long_ = false;  // the last piece
   bool delivering_ = false;
   bool reading_ = false;
 

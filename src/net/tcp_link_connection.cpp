@@ -14,6 +14,7 @@
 #include <utility>
 
 #include "socket_options.hpp"
+#include "tcp_address.hpp"
 #include "tcp_link.hpp"
 
 namespace tensair::net::detail {
@@ -27,6 +28,9 @@ auto seconds(std::chrono::milliseconds time) -> double {
 
 void TcpLink::begin_connection() {
   configure(stream_, limits_);
+  boost::system::error_code unknown;
+  const auto from = stream_.remote_endpoint(unknown);
+  checked_ = limits_.checksums.value_or(unknown || !is_loopback(from.address()));
   if (limits_.beat.count() > 0) wait_a_beat();
   if (!held_ && !reading_) read();
 }

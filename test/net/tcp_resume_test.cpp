@@ -74,6 +74,7 @@ TEST_CASE("a link that is cut anywhere goes on, and each message arrives once an
     const auto below = [&](std::size_t bound) { return random() % bound; };
     TcpLimits limits;
     if (seed % 2 == 0) limits.piece = 1 + below(20'000);
+    if (seed % 5 != 0) limits.checksums = true;
     if (seed % 3 == 0) limits.unacknowledged = 10'000 + below(200'000);
     Cuttable cluster{limits, seed % 4 == 0 ? "correct horse battery staple" : ""};
     std::array<Received, 2> received;

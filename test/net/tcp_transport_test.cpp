@@ -188,8 +188,10 @@ TEST_CASE("a message's owner is kept until it is written, and no longer", "[net]
   CHECK(alive.expired());
 }
 
-TEST_CASE("a control message overtakes the data before it", "[net][tcp]") {
-  for (const auto urgent : {Lane::control, Lane::delta}) {
+TEST_CASE("a short message does not wait for a long one of a less urgent lane, nor deltas and data for each other",
+          "[net][tcp]") {
+  for (const auto& [slow, quick] : {std::pair{Lane::data, Lane::control}, std::pair{Lane::delta, Lane::control},
+                                    std::pair{Lane::data, Lane::delta}, std::pair{Lane::delta, Lane::data}}) {
     Mailbox<ChannelId> order;
     Cluster nodes{2};
     for (const ChannelId channel : {1U, 2U}) {
@@ -197,10 +199,10 @@ TEST_CASE("a control message overtakes the data before it", "[net][tcp]") {
     }
     nodes.connect();
     auto& link = nodes.link(0, 1);
-    // The urgent one is sent when the link has already asked for the other.
-    const auto data =
-        std::make_shared<HookOutbox>([&] { link.send(urgent, message(2)); }, message(1, std::string(5'000'000, 'x')));
-    link.ready(Lane::data, data);
+    // The short one is sent when the link has already asked for the long one.
+    const auto outbox = std::make_shared<HookOutbox>([&link, lane = quick] { link.send(lane, message(2)); },
+                                                     message(1, std::string(5'000'000, 'x')));
+    link.ready(slow, outbox);
     CHECK(order.take() == 2);
     CHECK(order.take() == 1);
     nodes.disconnect();

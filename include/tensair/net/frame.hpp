@@ -18,22 +18,23 @@ namespace tensair::net {
 /// never waits for more than one of them; the pieces of one message stay in order, and a lane has one message under way
 /// at a time.
 struct FrameHeader {
-  static constexpr std::uint8_t first = 1;  ///< this piece begins a message
-  static constexpr std::uint8_t last = 2;   ///< this piece ends it
+  static constexpr std::uint8_t first = 1;    ///< this piece begins a message
+  static constexpr std::uint8_t last = 2;     ///< this piece ends it
+  static constexpr std::uint8_t checked = 4;  ///< there is a checksum of this piece
 
   std::uint32_t piece = 0;      ///< bytes that follow this header
-  std::uint8_t flags = 0;       ///< `first`, `last`, both or none
+  std::uint8_t flags = 0;       ///< `first`, `last`, `checked`, or a sum of them
   std::uint8_t lane = 0;        ///< a `Lane`, or `link_lane`
   std::uint16_t check = 0;      ///< the lower half of the CRC-32C of this header with a zero here
   ChannelId channel = 0;        ///< the same in all pieces of a message
-  std::uint32_t piece_crc = 0;  ///< the CRC-32C of the bytes that follow
+  std::uint32_t piece_crc = 0;  ///< the CRC-32C of the bytes that follow if they are `checked`, else zero
   std::uint64_t message = 0;    ///< bytes of the whole message, the same in all its pieces
 };
 
 /// What belongs into the header's `check`.
 auto check_of(FrameHeader header) -> std::uint16_t;
 
-/// The header with both checksums, of itself and of the piece.
+/// The header, `checked`, with both checksums, of itself and of the piece.
 auto seal(FrameHeader header, std::span<const std::byte> piece = {}) -> FrameHeader;
 
 // The struct is the wire format, byte by byte.
@@ -131,10 +132,13 @@ class Assembler {
 /// `release`d.
 class Cutter {
  public:
-  Cutter(std::uint8_t lane, std::unique_ptr<Message> message);
+  /// @param checked  its pieces have checksums
+  Cutter(std::uint8_t lane, std::unique_ptr<Message> message, bool checked = true);
 
   /// Bytes not yet cut.
   auto left() const -> std::size_t { return left_; }
+  /// A piece has been cut.
+  auto begun() const -> bool { return started_; }
   /// Every piece has been cut (an empty message still has one).
   auto done() const -> bool { return started_ && left_ == 0; }
 
@@ -153,6 +157,7 @@ class Cutter {
   std::size_t left_;
   std::size_t part_ = 0;    ///< 0: the head; n: bulk[n - 1]
   std::size_t offset_ = 0;  ///< within that part
+  bool checked_;
   bool started_ = false;
 };
 

@@ -20,7 +20,7 @@ inline constexpr std::size_t lanes = 3;
 
 /// One message on its way out: `head`, then every span of `bulk`, written without a copy (scatter-gather).
 ///
-/// `owner` keeps what `bulk` points at alive and unchanged until the last byte is written.
+/// `owner` keeps what `bulk` points at alive and unchanged until the peer has the last byte, or the link has ended.
 struct Message {
   ChannelId channel = 0;
   std::vector<std::byte> head;

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <tensair/flags.hpp>
 #include <tensair/net/frame.hpp>
@@ -33,6 +34,9 @@ struct TcpLimits {
   /// How long a connection that was cut may take to come back; 0: a cut fails the link at once. A peer whose port
   /// refuses connections has ended, and is not waited for.
   std::chrono::milliseconds outage{10'000};
+  /// Whether pieces have checksums, beside headers, which always have; unless it says, those that leave this machine
+  /// have.
+  std::optional<bool> checksums{};
   /// Bytes that a link has written and keeps until its peer has them; it writes no more until then. Each link may take
   /// that much memory and refer to that much of messages.
   std::size_t unacknowledged = 4 * 1024 * 1024;
