@@ -43,7 +43,7 @@ auto by_time(std::vector<Event> events) -> std::vector<Event> {
 }  // namespace
 
 TEST_CASE("windows of a number of records have the last ones of their key", "[operators][window][property]") {
-  check_with_arrivals("for any events, size, slide and place", [](const Arrivals& arrivals, const Place& place) {
+  const auto property = [](const Arrivals& arrivals, const Place& place) {
     const Shape shape;
     const auto events = events_of(arrivals);
     Sums sums;
@@ -56,12 +56,13 @@ TEST_CASE("windows of a number of records have the last ones of their key", "[op
           .sink([&](const KeyValue<int, std::int64_t>& result) { sums[result.key].push_back(result.value); });
     });
     RC_ASSERT(sums == naive(events, shape.size, shape.slide));
-  });
+  };
+  check_with_arrivals("for any events, size, slide and place", property);
 }
 
 TEST_CASE("with event time, windows of a number of records have those that follow in time, however they come",
           "[operators][window][property]") {
-  check_with_arrivals("for any events, size, slide and place", [](const Arrivals& arrivals, const Place& place) {
+  const auto property = [](const Arrivals& arrivals, const Place& place) {
     const Shape shape;
     // No two at the same time: which of them counts first is not said.
     constexpr std::int64_t apart = 1'000;
@@ -79,12 +80,13 @@ TEST_CASE("with event time, windows of a number of records have those that follo
           .sink([&](const KeyValue<int, std::int64_t>& result) { sums[result.key].push_back(result.value); });
     });
     RC_ASSERT(sums == naive(by_time(events), shape.size, shape.slide));
-  });
+  };
+  check_with_arrivals("for any events, size, slide and place", property);
 }
 
 TEST_CASE("a record behind the watermark is in no window of a number of records, but late",
           "[operators][window][property]") {
-  check_with_arrivals("for any events, size, slide and watermarks", [](const Arrivals& arrivals, const Place&) {
+  const auto property = [](const Arrivals& arrivals, const Place&) {
     const Shape shape;
     const int bound = drawn(0, 60);
     const auto events = events_of(arrivals);
@@ -111,5 +113,6 @@ TEST_CASE("a record behind the watermark is in no window of a number of records,
     });
     RC_ASSERT(late == expected_late);
     RC_ASSERT(sums == naive(by_time(in_time), shape.size, shape.slide));
-  });
+  };
+  check_with_arrivals("for any events, size, slide and watermarks", property);
 }
