@@ -37,13 +37,17 @@ struct CountWindows {
 /// `processing_time(tumbling_count(n))`, and on streams without event time, they are counted as they come.
 ///
 /// @code
-/// trades.key_by(&Trade::symbol).window(tensair::tumbling_count(100)).mean(&Trade::price);
+/// readings.key_by(&Reading::sensor).window(tensair::tumbling_count(100)).mean(&Reading::celsius);
 /// @endcode
 /// @throws UsageError  the size is 0
 auto tumbling_count(std::uint64_t size) -> CountWindows;
 
 /// The last `size` records of a key (fewer at the beginning), whenever `slide` more have come. Else like
 /// `tumbling_count`.
+///
+/// @code
+/// readings.key_by(&Reading::sensor).window(tensair::sliding_count(100, 10)).mean(&Reading::celsius);
+/// @endcode
 /// @throws UsageError  the size or the slide is 0, or the slide is greater than the size
 auto sliding_count(std::uint64_t size, std::uint64_t slide) -> CountWindows;
 
