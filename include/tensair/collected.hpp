@@ -11,6 +11,12 @@ class Stream;
 
 /// What `collect()` gives: after the run, on node 0, everything the stream held (on other nodes, and in the launcher of
 /// `--local`: nothing).
+///
+/// @code
+/// tensair::Collected<std::string> all = words.collect();
+/// pipeline.run();
+/// for (const auto& word : all) std::puts(word.c_str());
+/// @endcode
 template <class T>
 class Collected {
  public:

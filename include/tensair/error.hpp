@@ -21,7 +21,7 @@ enum class ExitCode : int {
 /// try {
 ///   pipeline.execute();
 /// } catch (const tensair::Error& error) {
-///   log(error.failed(), error.place(), error.remedy());
+///   std::printf("%s | %s | %s\n", error.failed().c_str(), error.place().c_str(), error.remedy().c_str());
 /// }
 /// @endcode
 class Error : public std::runtime_error {

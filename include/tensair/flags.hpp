@@ -48,9 +48,9 @@ struct Options {
 /// A program's own flags, beside the ones tensair gives every program (`--local`, `--nodes`, …).
 ///
 /// @code
-/// int epochs = 5;
-/// auto flags = tensair::Flags{"cifar10", "Learns CIFAR-10 on a stream of its images."};
-/// flags.add("--epochs", epochs, "how often each image is shown");
+/// int least = 3;
+/// auto flags = tensair::Flags{"long_words", "Counts the long words of a list."};
+/// flags.add("--least", least, "how many letters make a word long");
 /// tensair::Pipeline pipeline{argc, argv, flags};
 /// @endcode
 class Flags {

@@ -36,8 +36,10 @@ using UsedOrMoved = decltype(UseOrMove::of(std::declval<SomeStream>()));
 /// `Stream::iterate`.
 ///
 /// @code
-/// auto steps = std::move(loop).map(step);
-/// return tensair::Iteration{steps.filter(unfinished), steps};
+/// pipeline.source(std::vector{10, 20}).iterate([](auto loop) {
+///   auto halves = std::move(loop).map([](int n) { return n / 2; });
+///   return tensair::Iteration{halves.filter([](int n) { return n > 1; }), halves};
+/// });
 /// @endcode
 template <class Feedback, class Output>
 struct Iteration {

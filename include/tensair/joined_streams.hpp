@@ -29,6 +29,13 @@ class IntervalJoinedStreams {
       : left_(std::move(left)), right_(std::move(right)), interval_(interval) {}
 
   /// Each pair becomes `f(left record, right record)`, with the later time of the two.
+  ///
+  /// @code
+  /// views.key_by(&View::ad)
+  ///     .join(clicks.key_by(&Click::ad))
+  ///     .between(0s, 10s)
+  ///     .with([](const View& view, const Click& click) { return click.when - view.when; });
+  /// @endcode
   /// @throws UserError  (stops the pipeline) when `f` throws
   template <class F>
   auto with(F f) && {
@@ -81,7 +88,7 @@ class JoinedStreams {
   /// orders.key_by(&Order::id)
   ///     .join(payments.key_by(&Payment::order))
   ///     .between(0s, 30min)
-  ///     .with([](const Order& order, const Payment& payment) { return Paid{order.id, payment.amount}; });
+  ///     .with([](const Order& order, const Payment&) { return order.id; });
   /// @endcode
   /// @throws UsageError  the lower bound is above the upper one
   template <class RepA, class PeriodA, class RepB, class PeriodB>
@@ -96,10 +103,10 @@ class JoinedStreams {
   /// `WindowJoinedStreams` for what may follow.
   ///
   /// @code
-  /// bids.key_by(&Bid::item)
-  ///     .join(asks.key_by(&Ask::item))
+  /// views.key_by(&View::ad)
+  ///     .join(clicks.key_by(&Click::ad))
   ///     .window(tensair::tumbling(1min))
-  ///     .with([](const Bid& bid, const Ask& ask) { return std::pair(bid.price, ask.price); });
+  ///     .with([](const View& view, const Click& click) { return std::pair(view.ad, click.user); });
   /// @endcode
   template <class W>
   auto window(W windows) && {
@@ -113,7 +120,10 @@ class JoinedStreams {
   /// the node's clock, after it came (and up to a 64th of it more).
   ///
   /// @code
-  /// users.key_by(&User::id).join(orders.key_by(&Order::user).time_to_live(1h)).with(describe);
+  /// orders.key_by(&Order::id)
+  ///     .time_to_live(24h)
+  ///     .join(payments.key_by(&Payment::order).time_to_live(24h))
+  ///     .with([](const Order& order, const Payment& payment) { return order.cents - payment.cents; });
   /// @endcode
   /// @throws UserError  (stops the pipeline) when `f` throws
   template <class F>

@@ -66,6 +66,10 @@ class KeyedStream {
       : stream_(std::move(stream)), f_(std::move(f)), lifetime_(lifetime), parallel_(stream_.op_->parallel) {}
 
   /// The keyed operators have n instances on every node.
+  ///
+  /// @code
+  /// clicks.key_by(&Click::user).parallel(4).count().sink(print);
+  /// @endcode
   /// @throws UsageError  n is not at least 1
   auto parallel(int n) && -> KeyedStream {
     if (n < 1) throw UsageError("parallel(" + std::to_string(n) + ")", "after key_by", "Give 1 or more.");
@@ -88,6 +92,10 @@ class KeyedStream {
     return std::move(*this);
   }
   /// Names `key_by`: for errors, `--explain` and reports.
+  ///
+  /// @code
+  /// clicks.key_by(&Click::user).name("by user").count().sink(print);
+  /// @endcode
   auto name(std::string label) && -> KeyedStream {
     label_ = std::move(label);
     return std::move(*this);
@@ -95,6 +103,10 @@ class KeyedStream {
 
   /// A key's state is forgotten when the key has had no record for `duration` of the node's clock; its next record
   /// begins anew. Exact to a turn of the task, about a millisecond.
+  ///
+  /// @code
+  /// clicks.key_by(&Click::user).time_to_live(24h).count().sink(print);
+  /// @endcode
   /// @throws UsageError  the duration is not positive
   auto time_to_live(Duration duration) && {
     if (duration <= Duration::zero())
@@ -109,6 +121,10 @@ class KeyedStream {
   /// Keeps one value a key and adds each record to it. Emits `KeyValue<K, result>`: the key's new value for each
   /// record, or with `at_end` every key's last value, once.
   /// @param aggregate  see `Aggregate`
+  ///
+  /// @code
+  /// readings.key_by(&Reading::sensor).aggregate(Spread{}, tensair::at_end).sink(print);  // see Aggregate
+  /// @endcode
   /// @throws UserError  (stops the pipeline) when one of its functions throws
   template <Aggregate<T> A, class When = EachRecord>
   auto aggregate(A aggregate, When when = {}) && {
@@ -122,8 +138,9 @@ class KeyedStream {
   ///
   /// @code
   /// readings.key_by(&Reading::sensor)
-  ///     .aggregate(Range{}, [](Range& range, const Reading& one) { range.add(one.celsius); },
-  ///                [](Range& range, const Range& other) { range.add(other); }, &Range::width);
+  ///     .aggregate(0.0, [](double& squares, const Reading& one) { squares += one.celsius * one.celsius; },
+  ///                [](double& squares, double others) { squares += others; },
+  ///                [](double squares) { return std::sqrt(squares); });
   /// @endcode
   template <class Init, class Add, class Merge, class Result, class When = EachRecord>
   auto aggregate(Init init, Add add, Merge merge, Result result, When when = {}) && {
@@ -140,7 +157,7 @@ class KeyedStream {
   /// Folds the records of a key into one: the first, then `f(value, record)`. With `at_end`, `f` must be associative.
   ///
   /// @code
-  /// bids.key_by(&Bid::item).reduce([](const Bid& a, const Bid& b) { return a.price < b.price ? b : a; });
+  /// orders.key_by(&Order::customer).reduce([](const Order& a, const Order& b) { return a.cents < b.cents ? b : a; });
   /// @endcode
   /// @throws UserError  (stops the pipeline) when `f` throws
   template <class R, class When = EachRecord>
@@ -177,7 +194,7 @@ class KeyedStream {
   /// numbers in double precision, other types by their `+=`, from `V{}` on.
   ///
   /// @code
-  /// orders.key_by(&Order::customer).sum(&Order::cents);
+  /// orders.key_by(&Order::customer).sum(&Order::cents).sink(print);
   /// @endcode
   template <class V = std::identity, class When = EachRecord>
   auto sum(V f = {}, When when = {}) && {
@@ -189,6 +206,10 @@ class KeyedStream {
   }
 
   /// The least `f(record)` of each key, or the least record.
+  ///
+  /// @code
+  /// readings.key_by(&Reading::sensor).min(&Reading::celsius).sink(print);
+  /// @endcode
   template <class V = std::identity, class When = EachRecord>
   auto min(V f = {}, When when = {}) && {
     return apply_aggregate("min", operators::Extreme<T, V, std::less<>>{std::move(f)}, when);
@@ -198,6 +219,10 @@ class KeyedStream {
     return use().min(std::move(f), when);
   }
   /// The greatest `f(record)` of each key, or the greatest record.
+  ///
+  /// @code
+  /// readings.key_by(&Reading::sensor).max(&Reading::celsius, tensair::at_end).sink(print);
+  /// @endcode
   template <class V = std::identity, class When = EachRecord>
   auto max(V f = {}, When when = {}) && {
     return apply_aggregate("max", operators::Extreme<T, V, std::greater<>>{std::move(f)}, when);
@@ -208,6 +233,10 @@ class KeyedStream {
   }
 
   /// The arithmetic mean of `f(record)` for each key, or of the records.
+  ///
+  /// @code
+  /// readings.key_by(&Reading::sensor).mean(&Reading::celsius).sink(print);
+  /// @endcode
   template <class V = std::identity, class When = EachRecord>
   auto mean(V f = {}, When when = {}) && {
     return apply_aggregate("mean", operators::Mean<T, V>{std::move(f)}, when);
@@ -219,6 +248,10 @@ class KeyedStream {
 
   /// The n records of each key with the greatest `by(record)` (or the greatest records), greatest first, as a
   /// `std::vector<T>`. Of equal ones the earlier come first.
+  ///
+  /// @code
+  /// orders.key_by(&Order::customer).top_k(3, &Order::cents, tensair::at_end).sink(print);
+  /// @endcode
   /// @throws UsageError  n is 0
   template <class V = std::identity, class When = EachRecord>
   auto top_k(std::size_t n, V by = {}, When when = {}) && {
@@ -234,7 +267,7 @@ class KeyedStream {
   /// Passes on the first record of each key.
   ///
   /// @code
-  /// visits.key_by(&Visit::user).time_to_live(24h).distinct();
+  /// clicks.key_by(&Click::user).time_to_live(24h).distinct().sink(print);
   /// @endcode
   auto distinct() && {
     return apply<T>("distinct",
@@ -245,8 +278,8 @@ class KeyedStream {
   /// Each record becomes `f(state, record)`, with a state of type S for each key, which begins as `S{}`.
   ///
   /// @code
-  /// readings.key_by(&Reading::sensor).with_state<double>([](double& last, const Reading& reading) {
-  ///   return reading.celsius - std::exchange(last, reading.celsius);
+  /// readings.key_by(&Reading::sensor).with_state<double>([](double& last, const Reading& one) {
+  ///   return one.celsius - std::exchange(last, one.celsius);
   /// });
   /// @endcode
   /// @throws UserError  (stops the pipeline) when `f` throws
@@ -274,15 +307,21 @@ class KeyedStream {
   /// @code
   /// /// Emits a user when nothing has come from it for half an hour.
   /// struct Gone {
-  ///   struct State { tensair::EventTime last; };
+  ///   struct State { tensair::EventTime last{}; };
   ///   using Output = std::string;
-  ///   void operator()(const Click& click, State& state, auto& context) {
+  ///   using Context = tensair::ProcessContext<std::string, Output>;
+  ///
+  ///   void operator()(const Click&, State& state, Context& context) {
   ///     context.cancel(state.last + 30min);
-  ///     context.at((state.last = context.time()) + 30min);
+  ///     state.last = std::max(state.last, context.time());
+  ///     context.at(state.last + 30min);
   ///   }
-  ///   void on_event_time(tensair::EventTime, State&, auto& context) { context.emit(context.key()); context.forget(); }
+  ///   void on_event_time(tensair::EventTime, State&, Context& context) {
+  ///     context.emit(context.key());
+  ///     context.forget();
+  ///   }
   /// };
-  /// clicks.assign_timestamps(&Click::when).key_by(&Click::user).process(Gone{});
+  /// clicks.key_by(&Click::user).process(Gone{}).sink(print);
   /// @endcode
   /// @throws UserError  (stops the pipeline) when one of its functions throws
   template <class P>
@@ -311,6 +350,13 @@ class KeyedStream {
 
   /// Joins the records of this stream with those of another that have the same key. What is returned says which pairs:
   /// `.between(lower, upper)` or all, and `.with(f)` what becomes of a pair. See `JoinedStreams`.
+  ///
+  /// @code
+  /// orders.key_by(&Order::id)
+  ///     .join(payments.key_by(&Payment::order))
+  ///     .between(0s, 30min)
+  ///     .with([](const Order& order, const Payment& payment) { return order.cents - payment.cents; });
+  /// @endcode
   template <class Other>
   auto join(Other&& other) && {
     constexpr bool fits = can_meet<std::remove_cvref_t<Other>>();
@@ -333,7 +379,6 @@ class KeyedStream {
   /// clicks.key_by(&Click::user).lookup(profiles.key_by(&Profile::user), [](const Click& click, const Profile* who) {
   ///   return std::pair(click.page, who ? who->country : "?");
   /// });
-  /// trades.key_by(&Trade::share).lookup(quotes.key_by(&Quote::share), tensair::as_of_event_time, spread);
   /// @endcode
   /// @throws UserError  (stops the pipeline) when `f` throws
   template <class Table>
@@ -366,7 +411,7 @@ class KeyedStream {
   /// `session`, `tumbling_count`, `sliding_count`, and `WindowedStream` for what may follow.
   ///
   /// @code
-  /// clicks.assign_timestamps(&Click::when).key_by(&Click::page).window(tensair::tumbling(10s)).count().sink(print);
+  /// clicks.key_by(&Click::page).window(tensair::tumbling(10s)).count().sink(print);
   /// @endcode
   template <class W>
   auto window(W windows) && {

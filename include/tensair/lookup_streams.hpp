@@ -33,6 +33,13 @@ class LookupStreams {
   /// A record of the table's stream for which `deletes(row)` is true deletes its key's row. (Rows can also have a time
   /// to live: `table.key_by(g).time_to_live(1h)` forgets a row that has not been replaced for so long, by the node's
   /// clock; as of event time, by the times of row and record.)
+  ///
+  /// @code
+  /// orders.key_by(&Order::currency)
+  ///     .lookup(rates.key_by(&Rate::currency))
+  ///     .delete_when([](const Rate& rate) { return rate.factor == 0; })  // no longer quoted
+  ///     .with([](const Order& order, const Rate* rate) { return rate ? double(order.cents) * rate->factor : 0; });
+  /// @endcode
   /// @throws UserError  (stops the pipeline) when `deletes` throws
   template <class D>
   auto delete_when(D deletes) && {
@@ -46,6 +53,13 @@ class LookupStreams {
   /// watermark has passed the next one of their key. Of rows of one key and time the one that comes later counts.
   ///
   /// Late records are left out and counted. A late row holds for the records that are still to come.
+  ///
+  /// @code
+  /// orders.key_by(&Order::currency)
+  ///     .lookup(rates.key_by(&Rate::currency))
+  ///     .as_of_event_time()
+  ///     .with([](const Order& order, const Rate* rate) { return rate ? double(order.cents) * rate->factor : 0; });
+  /// @endcode
   auto as_of_event_time() && {
     return LookupStreams<Left, Table, Deletes, true>(std::move(left_), std::move(table_), std::move(deletes_));
   }
@@ -53,10 +67,9 @@ class LookupStreams {
   /// Each record becomes `f(record, row)`: the row is a pointer, valid during the call, and null if there is none.
   ///
   /// @code
-  /// orders.key_by(&Order::currency)
-  ///     .lookup(rates.key_by(&Rate::currency))
-  ///     .as_of_event_time()
-  ///     .with([](const Order& order, const Rate* rate) { return rate ? order.amount * rate->factor : 0.0; });
+  /// clicks.key_by(&Click::user)
+  ///     .lookup(profiles.key_by(&Profile::user).time_to_live(24h))
+  ///     .with([](const Click& click, const Profile* who) { return std::pair(click.page, who ? who->country : "?"); });
   /// @endcode
   /// @throws UserError  (stops the pipeline) when `f` throws
   template <class F>

@@ -33,8 +33,10 @@ struct OwnFigures {
 /// @code
 /// int main(int argc, char** argv) {
 ///   tensair::Pipeline pipeline{argc, argv};
-///   pipeline.source(std::vector{1, 2, 3}).map([](int n) { return n * n; }).sink([](int n) { std::cout << n << '\n';
-///   }); return pipeline.run();
+///   pipeline.source(std::vector{1, 2, 3})
+///       .map([](int n) { return n * n; })
+///       .sink([](int n) { std::printf("%d\n", n); });
+///   return pipeline.run();
 /// }
 /// @endcode
 class Pipeline {
@@ -51,6 +53,10 @@ class Pipeline {
   ~Pipeline();
 
   /// A stream of the elements of `records`, in order, from node 0.
+  ///
+  /// @code
+  /// pipeline.source(std::vector<std::string>{"to", "be", "or", "not"}).sink(print);
+  /// @endcode
   template <class T>
   auto source(std::vector<T> records) {
     return source(Collection<T>(std::move(records)));
@@ -58,6 +64,10 @@ class Pipeline {
 
   /// A stream of what `f` returns (`std::optional<T>`) until it returns nothing, from node 0. `f` takes nothing, or a
   /// `std::stop_token` that tells when to stop waiting.
+  ///
+  /// @code
+  /// pipeline.source([n = 0]() mutable { return n < 1'000 ? std::optional(n++) : std::nullopt; }).sink(print);
+  /// @endcode
   template <Generating F>
   auto source(F f) {
     return source(Generator<F>(std::move(f)));
@@ -65,6 +75,10 @@ class Pipeline {
 
   /// A stream from a source of your own, or one of `<tensair/io/…>`. One that can be split is read on every node, each
   /// its part.
+  ///
+  /// @code
+  /// pipeline.source(tensair::lines("access.log")).filter(is_error).sink(print);
+  /// @endcode
   template <Source S>
   auto source(S source) {
     using T = typename S::value_type;
@@ -95,14 +109,22 @@ class Pipeline {
   ///
   /// @code
   /// return pipeline.run([&] {
-  ///   auto table = read_table(path);
-  ///   pipeline.source(table.rows).sink(print);
+  ///   const auto files = tensair::find_files("logs", "*.txt");
+  ///   pipeline.source(tensair::lines(files)).filter(is_error).sink(print);
   /// });
   /// @endcode
   auto run(const std::function<void()>& build) -> int;
 
   /// Runs this node and throws what goes wrong: for programs that want to handle it themselves. Neither launches nor
   /// prints.
+  ///
+  /// @code
+  /// try {
+  ///   pipeline.execute();
+  /// } catch (const tensair::NodeError& error) {
+  ///   std::printf("node %d is lost\n", error.node());
+  /// }
+  /// @endcode
   /// @throws Error
   void execute();
 
@@ -113,6 +135,13 @@ class Pipeline {
 
   /// Adds a figure of the program's own to what `--json` writes: `value` is asked on node 0 when the run has ended
   /// well, and returns JSON.
+  ///
+  /// @code
+  /// long count = 0;
+  /// words.sink([&](const std::string&) { ++count; });
+  /// pipeline.figure("words", [&] { return std::to_string(count); });
+  /// pipeline.run();
+  /// @endcode
   void figure(std::string name, std::function<std::string()> value);
   /// The same for each node: `value(rank)`, asked on node 0.
   void node_figure(std::string name, std::function<std::string(int)> value);

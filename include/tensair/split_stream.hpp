@@ -11,6 +11,11 @@ class Stream;
 
 /// The outputs of `stream.split(tag)`. Each output is a stream; a record goes to every output of its tag, and to none
 /// if there is none for it. `tag` is called once for each output.
+///
+/// @code
+/// auto by_kind = log_lines.split([](std::string_view line) { return line.substr(0, 5) == "ERROR"; });
+/// by_kind.output(true).sink(print);
+/// @endcode
 template <class T, class SomeChain, class F>
 class SplitStream {
  public:

@@ -38,9 +38,9 @@ class ModelHandle;
 /// …;` carries the chain of operators in its type.
 ///
 /// @code
-/// auto words = pipeline.source(lines).flat_map(split);
-/// words.filter(is_long).sink(print);
-/// words.map(length).sink(add);
+/// auto words = pipeline.source(tensair::lines("book.txt")).flat_map(split);
+/// words.filter([](const std::string& word) { return word.size() > 9; }).sink(print);
+/// words.key_by(std::identity{}).count(tensair::at_end).sink(print);
 /// @endcode
 template <class T, class SomeChain>
 class Stream {
@@ -58,6 +58,10 @@ class Stream {
   ~Stream() = default;
 
   /// Each record becomes `f(record)`.
+  ///
+  /// @code
+  /// words.map([](const std::string& word) { return word.size(); }).sink(print);
+  /// @endcode
   /// @throws UserError  (stops the pipeline) when `f` throws
   template <class F>
   auto map(F f) && {
@@ -77,6 +81,10 @@ class Stream {
   }
 
   /// Keeps the records for which `keep(record)` is true.
+  ///
+  /// @code
+  /// readings.filter([](const Reading& one) { return one.celsius > 40; }).sink(print);
+  /// @endcode
   /// @throws UserError  (stops the pipeline) when `keep` throws
   template <class F>
   auto filter(F keep) && {
@@ -95,6 +103,10 @@ class Stream {
   }
 
   /// Each record becomes every element of the range `f(record)`, in order.
+  ///
+  /// @code
+  /// log_lines.flat_map(split).sink(print);
+  /// @endcode
   /// @throws UserError  (stops the pipeline) when `f` throws
   template <class F>
   auto flat_map(F f) && {
@@ -114,7 +126,9 @@ class Stream {
   /// Each record becomes everything that `f(record, emit)` passes to `emit(Out)`; makes no container.
   ///
   /// @code
-  /// lines.flat_map<std::string_view>([](std::string_view line, auto emit) { for (auto word : split(line)) emit(word);
+  /// log_lines.flat_map<std::string_view>([](std::string_view line, auto emit) {
+  ///   for (std::size_t n; (n = line.find(',')) != line.npos; line.remove_prefix(n + 1)) emit(line.substr(0, n));
+  ///   emit(line);
   /// });
   /// @endcode
   template <class Out, class F>
@@ -133,9 +147,11 @@ class Stream {
   /// @throws UsageError  when the concurrency is 0
   ///
   /// @code
-  /// queries.async_map<Answer>([&](const Query& query, tensair::Reply<Answer> reply) {
-  ///   client.ask(query.text, [reply](std::string text) { reply(Answer{std::move(text)}); });
-  /// }, {.concurrency = 64, .timeout = std::chrono::seconds{1}});
+  /// words.async_map<std::string>(
+  ///     [](const std::string& word, tensair::Reply<std::string> reply) {
+  ///       translator.ask(word, [reply](std::string answer) { reply(std::move(answer)); });
+  ///     },
+  ///     {.concurrency = 64, .timeout = 1s});
   /// @endcode
   template <class Out, class F>
   auto async_map(F f, AsyncOptions options = {}) && {
@@ -158,6 +174,10 @@ class Stream {
   }
 
   /// Groups n records in order into a `Batch<T>`; the last one may be shorter.
+  ///
+  /// @code
+  /// readings.batch(100).sink([](const tensair::Batch<Reading>& some) { std::printf("%zu more\n", some.size()); });
+  /// @endcode
   /// @throws UsageError  when n is 0
   auto batch(std::size_t n) && {
     if (n == 0) throw UsageError("batch(0)", "after " + op_->title(), "A batch holds at least one record.");
@@ -231,6 +251,12 @@ class Stream {
 
   /// One stream of the records of this one and others of the same type: all of each in order, mixed as they come. The
   /// watermark is that of the slowest.
+  ///
+  /// @code
+  /// auto hot = readings.filter([](const Reading& one) { return one.celsius > 40; });
+  /// auto cold = readings.filter([](const Reading& one) { return one.celsius < -30; });
+  /// hot.merge(std::move(cold)).sink(print);
+  /// @endcode
   template <class... U, class... Chains>
   auto merge(Stream<U, Chains>... others) && {
     constexpr bool same_type = (std::same_as<T, U> && ...);
@@ -271,13 +297,16 @@ class Stream {
   /// timer feeds back after the loop has ended is an error; a `batch` is shorter where else the loop would wait for it.
   ///
   /// @code
-  /// pipeline.source(starts).iterate([](auto loop) {
-  ///   auto steps = std::move(loop).map([](Walk w) {
-  ///     return Walk{w.start, w.n % 2 == 0 ? w.n / 2 : 3 * w.n + 1, w.steps + 1};
-  ///   });
-  ///   return tensair::Iteration{steps.filter([](const Walk& w) { return w.n != 1; }),
-  ///                             steps.filter([](const Walk& w) { return w.n == 1; })};
-  /// }).sink(print);
+  /// struct Walk { long start, n, steps; };
+  /// pipeline.source(std::vector<Walk>{{27, 27, 0}, {97, 97, 0}})
+  ///     .iterate([](auto loop) {
+  ///       auto walks = std::move(loop).map([](Walk w) {
+  ///         return Walk{w.start, w.n % 2 == 0 ? w.n / 2 : 3 * w.n + 1, w.steps + 1};
+  ///       });
+  ///       return tensair::Iteration{walks.filter([](const Walk& w) { return w.n != 1; }),
+  ///                                 walks.filter([](const Walk& w) { return w.n == 1; })};
+  ///     })
+  ///     .sink(print);
   /// @endcode
   /// @throws UsageError  a loop in a loop, or a feedback that does not come from this loop
   /// @throws Error       (stops the pipeline) when something is fed back after the loop has ended
@@ -291,6 +320,10 @@ class Stream {
   }
 
   /// Shares the records out again, in turn, among all instances on all nodes.
+  ///
+  /// @code
+  /// log_lines.rebalance().map(parse).sink(print);
+  /// @endcode
   auto rebalance() && { return over<T>("rebalance", operators::InTurn<false>{}, op_->parallel); }
   auto rebalance() & { return use().rebalance(); }
 
@@ -304,6 +337,10 @@ class Stream {
   auto forward() & { return use().forward(); }
 
   /// Every instance on every node gets every record.
+  ///
+  /// @code
+  /// rules.broadcast().inspect([](const Rule& rule) { std::puts(rule.country.c_str()); }).sink(tensair::discard());
+  /// @endcode
   auto broadcast() && { return over<T>("broadcast", operators::ToAll{}, op_->parallel); }
   auto broadcast() & { return use().broadcast(); }
 
@@ -312,8 +349,8 @@ class Stream {
   /// they are. What comes before a rule does not wait for it. The rules need no event time.
   ///
   /// @code
-  /// payments.broadcast_join(rules, [](const Payment& payment, const std::vector<Rule>& rules) {
-  ///   return std::pair(payment, std::ranges::any_of(rules, [&](const Rule& rule) { return rule.forbids(payment); }));
+  /// payments.broadcast_join(rules, [](const Payment& payment, const std::vector<Rule>& known) {
+  ///   return std::pair(payment, std::ranges::any_of(known, [&](const Rule& rule) { return rule.forbids(payment); }));
   /// });
   /// @endcode
   /// @throws UserError  (stops the pipeline) when `f` throws
@@ -332,8 +369,9 @@ class Stream {
   ///
   /// @code
   /// using Limits = std::map<std::string, long>;
-  /// orders.broadcast_join<Limits>(limits, [](Limits& all, const Limit& one) { all[one.country] = one.cents; },
-  ///                               [](const Order& order, const Limits& all) { return all.contains(order.country); });
+  /// payments.broadcast_join<Limits>(
+  ///     rules, [](Limits& all, const Rule& one) { all[one.country] = one.most_cents; },
+  ///     [](const Payment& payment, const Limits& all) { return all.contains(payment.country); });
   /// @endcode
   template <class State, class Rules, class Update, class F>
   auto broadcast_join(Rules&& rules, Update update, F f) && {
@@ -347,6 +385,10 @@ class Stream {
   }
 
   /// Calls `look(record)` for each record and passes it on as it is.
+  ///
+  /// @code
+  /// readings.inspect([](const Reading& one) { if (one.celsius > 40) std::puts("hot"); }).sink(print);
+  /// @endcode
   /// @throws UserError  (stops the pipeline) when `look` throws
   template <class F>
   auto inspect(F look) && {
@@ -367,7 +409,7 @@ class Stream {
   /// Each record becomes some of its members: one itself, several as a `std::tuple`.
   ///
   /// @code
-  /// clicks.project(&Click::user, &Click::page);  // a stream of std::tuple<std::string, int>
+  /// clicks.project(&Click::user, &Click::ad);  // a stream of std::tuple<std::string, long>
   /// @endcode
   template <class... Member>
   auto project(Member... members) && {
@@ -391,9 +433,9 @@ class Stream {
   /// Sorts the records into several streams by what `tag(record)` says: see `SplitStream`.
   ///
   /// @code
-  /// auto orders = stream.split([](const Order& order) { return order.kind; });
-  /// orders.output(Kind::bid).sink(buy);
-  /// orders.output(Kind::ask).sink(sell);
+  /// auto by_currency = orders.split(&Order::currency);
+  /// by_currency.output("EUR").sink(print);
+  /// by_currency.output("USD").sink(print);
   /// @endcode
   template <class F>
   auto split(F tag) && {
@@ -418,7 +460,7 @@ class Stream {
   /// is shared by threads.
   ///
   /// @code
-  /// pipeline.source(tensair::files(paths, tensair::read_line)).parallel(4).map(parse).sink(print);
+  /// pipeline.source(tensair::lines(tensair::find_files("logs", "*.txt"))).parallel(4).map(parse).sink(print);
   /// @endcode
   /// @throws UsageError  n is not at least 1; before anything starts also: a lambda from here on cannot be copied
   auto parallel(int n) && {
@@ -446,6 +488,10 @@ class Stream {
   auto on(std::string label) & { return use().on(std::move(label)); }
 
   /// Names the operator before: for errors, `--explain` and reports. Nodes compare names before they work together.
+  ///
+  /// @code
+  /// log_lines.map(parse).name("parse").sink(print);
+  /// @endcode
   auto name(std::string label) && -> Stream {
     op_->label = std::move(label);
     return std::move(*this);
@@ -460,9 +506,12 @@ class Stream {
   /// What an operator emitted before it threw has gone on. Errors of operators further down are not this one's.
   ///
   /// @code
-  /// pipeline.source(tensair::csv<Reading>("readings.csv", columns)).on_error(tensair::skip)
-  ///     .map(parse).on_error(tensair::dead_letter<Reading>([](const tensair::DeadLetter<Reading>& letter) { … }))
-  ///     .sink(store);
+  /// const auto text = [](const tensair::DeadLetter<std::string>& bad) { return bad.record + " # " + bad.error; };
+  /// pipeline.source(tensair::lines("readings.txt"))
+  ///     .on_error(tensair::skip)  // lines that are too long
+  ///     .map(parse)
+  ///     .on_error(tensair::dead_letter<std::string>(tensair::to_lines("rejected.txt", text)))
+  ///     .sink(print);
   /// @endcode
   auto on_error(Stop) && -> Stream { return std::move(*this); }
   auto on_error(Skip) && {
@@ -489,6 +538,10 @@ class Stream {
 
   /// Ends the stream: calls `sink(record)` for each record, on node 0, from one thread, in order for records that were
   /// in order.
+  ///
+  /// @code
+  /// words.sink([](const std::string& word) { std::puts(word.c_str()); });
+  /// @endcode
   /// @throws UserError  (stops the pipeline) when `sink` throws
   template <class K>
   TENSAIR_COLD void sink(K sink) && {
@@ -512,6 +565,12 @@ class Stream {
   }
 
   /// Ends the stream: keeps every record in memory, on node 0. For tests and small results.
+  ///
+  /// @code
+  /// auto sizes = words.map([](const std::string& word) { return word.size(); }).collect();
+  /// pipeline.run();
+  /// for (const std::size_t size : sizes) std::printf("%zu\n", size);
+  /// @endcode
   auto collect() && -> Collected<Owned<T>> {
     auto collected = Collected<Owned<T>>{};
     std::move(*this).sink_on_first_node(

@@ -42,14 +42,48 @@ class WindowJoinedStreams {
 
   /// Left records without a partner in their window come out too: the function of `with` is then `f(const L&, const
   /// R*)`, with null for the partner.
+  ///
+  /// @code
+  /// clicks.key_by(&Click::ad)
+  ///     .join(views.key_by(&View::ad))
+  ///     .window(tensair::tumbling(10s))
+  ///     .left_outer()
+  ///     .with([](const Click& click, const View* view) { return std::pair(click.user, view != nullptr); });
+  /// @endcode
   auto left_outer() && { return std::move(*this).template with_unmatched<operators::Unmatched::left>(); }
   /// Right records without a partner come out too: `f(const L*, const R&)`.
+  ///
+  /// @code
+  /// clicks.key_by(&Click::ad)
+  ///     .join(views.key_by(&View::ad))
+  ///     .window(tensair::tumbling(10s))
+  ///     .right_outer()
+  ///     .with([](const Click* click, const View& view) { return std::pair(view.ad, click != nullptr); });
+  /// @endcode
   auto right_outer() && { return std::move(*this).template with_unmatched<operators::Unmatched::right>(); }
   /// Records without a partner come out from both sides: `f(const L*, const R*)`, one of them null.
+  ///
+  /// @code
+  /// orders.key_by(&Order::id)
+  ///     .join(payments.key_by(&Payment::order))
+  ///     .window(tensair::session(24h))
+  ///     .full_outer()
+  ///     .with([](const Order* order, const Payment* payment) {
+  ///       return (order ? order->cents : 0) - (payment ? payment->cents : 0);
+  ///     });
+  /// @endcode
   auto full_outer() && { return std::move(*this).template with_unmatched<operators::Unmatched::both>(); }
 
   /// Windows are kept for so long after their end: with a record that comes in that time, everything of its key and
   /// window comes out again.
+  ///
+  /// @code
+  /// clicks.key_by(&Click::ad)
+  ///     .join(views.key_by(&View::ad))
+  ///     .window(tensair::tumbling(10s))
+  ///     .allowed_lateness(1min)
+  ///     .with([](const Click& click, const View&) { return click.user; });
+  /// @endcode
   /// @throws UsageError  the lateness is negative, or more than a thousand years
   auto allowed_lateness(std::chrono::microseconds lateness) && -> WindowJoinedStreams {
     static_assert(!Kind::processing_time, "nothing is late in processing time");
@@ -58,6 +92,14 @@ class WindowJoinedStreams {
   }
 
   /// Late records go to these sinks, on node 0: those of the left stream to the first.
+  ///
+  /// @code
+  /// clicks.key_by(&Click::ad)
+  ///     .join(views.key_by(&View::ad))
+  ///     .window(tensair::tumbling(10s))
+  ///     .late([](const Click& click) { std::puts(click.user.c_str()); }, [](const View&, tensair::EventTime) {})
+  ///     .with([](const Click& click, const View&) { return click.user; });
+  /// @endcode
   template <class OfLeft, class OfRight>
   auto late(OfLeft of_left, OfRight of_right) && {
     static_assert(!Kind::processing_time, "nothing is late in processing time");
@@ -74,8 +116,7 @@ class WindowJoinedStreams {
   /// clicks.key_by(&Click::ad)
   ///     .join(views.key_by(&View::ad))
   ///     .window(tensair::tumbling(10s))
-  ///     .left_outer()
-  ///     .with([](const Click& click, const View* view) { return Seen{click.user, view != nullptr}; });
+  ///     .with([](const Click& click, const View& view) { return std::pair(click.user, view.when); });
   /// @endcode
   /// @throws UserError  (stops the pipeline) when `f` throws
   template <class F>
@@ -103,12 +144,12 @@ class WindowJoinedStreams {
   /// with `emit(Out)`. What is a view (`std::string_view`) has been copied: the span is of what owns it.
   ///
   /// @code
-  /// sent.key_by(&Packet::flow)
-  ///     .join(received.key_by(&Packet::flow))
-  ///     .window(tensair::tumbling(1s))
-  ///     .co_group<Loss>([](int flow, const tensair::Window& second, std::span<const Packet> sent,
-  ///                        std::span<const Packet> received, auto emit) {
-  ///       if (received.size() < sent.size()) emit(Loss{flow, second.start, sent.size() - received.size()});
+  /// clicks.key_by(&Click::ad)
+  ///     .join(views.key_by(&View::ad))
+  ///     .window(tensair::tumbling(1h))
+  ///     .co_group<double>([](long, const tensair::Window&, std::span<const Click> clicked, std::span<const View> seen,
+  ///                          auto emit) {
+  ///       if (!seen.empty()) emit(double(clicked.size()) / double(seen.size()));
   ///     });
   /// @endcode
   /// @throws UserError  (stops the pipeline) when `f` throws

@@ -153,6 +153,10 @@ class WindowedStream {
 
   /// Windows are kept for so long after their end: a record that comes in that time is added, and the window's result
   /// emitted again, with its new value.
+  ///
+  /// @code
+  /// clicks.key_by(&Click::page).window(tensair::tumbling(10s)).allowed_lateness(1min).count().sink(print);
+  /// @endcode
   /// @throws UsageError  the lateness is negative, or more than a thousand years
   auto allowed_lateness(std::chrono::microseconds lateness) && -> WindowedStream {
     static_assert(!Kind::processing_time, "nothing is late in processing time");
@@ -164,7 +168,7 @@ class WindowedStream {
   /// Records that are late go to a sink, on node 0, with their event time as a second argument if it takes one.
   ///
   /// @code
-  /// clicks.key_by(&Click::page).window(tensair::tumbling(10s)).late([](const Click& click) { … }).count();
+  /// clicks.key_by(&Click::page).window(tensair::tumbling(10s)).late(print).count().sink(print);
   /// @endcode
   template <class S>
   auto late(S sink) && {
@@ -184,16 +188,24 @@ class WindowedStream {
   /// @throws UsageError  records is 0
   ///
   /// @code
-  /// clicks.key_by(&Click::page).window(tensair::tumbling(1h)).early(1'000).count().sink(show);
+  /// clicks.key_by(&Click::page).window(tensair::tumbling(1h)).early(1'000).count().sink(print);
   /// @endcode
   auto early(std::uint64_t records) && {
     if (records == 0) throw UsageError("early(0)", "after window", "Give 1 record or more.");
     return with_trigger(operators::EveryRecords{records});
   }
   /// The same on each record.
+  ///
+  /// @code
+  /// clicks.key_by(&Click::page).window(tensair::tumbling(1h)).early(tensair::each_record).count().sink(print);
+  /// @endcode
   auto early(EachRecord) && { return std::move(*this).early(1); }
   /// The same when `time` of the node's clock has passed since the first record that no result has. Exact to a turn of
   /// the task, about a millisecond.
+  ///
+  /// @code
+  /// clicks.key_by(&Click::page).window(tensair::tumbling(1h)).early(1s).count().sink(print);
+  /// @endcode
   /// @throws UsageError  the time is not positive, or more than a thousand years
   auto early(std::chrono::microseconds time) && {
     if (time <= time.zero() || time > std::chrono::hours{24 * 365 * 1'000})
@@ -202,6 +214,10 @@ class WindowedStream {
   }
 
   /// A window's result has only records that none of its early ones had; if there are none it emits nothing.
+  ///
+  /// @code
+  /// clicks.key_by(&Click::page).window(tensair::tumbling(1h)).early(1'000).discarding().count().sink(print);
+  /// @endcode
   auto discarding() && -> WindowedStream {
     static_assert(Trigger::is_early, "discarding() says what becomes of early results: call early(…) first");
     settings_.discarding = true;
@@ -210,12 +226,24 @@ class WindowedStream {
 
   /// Adds up the records of each key and window.
   /// @param aggregate  see `Aggregate`
+  ///
+  /// @code
+  /// readings.key_by(&Reading::sensor).window(tensair::tumbling(1h)).aggregate(Spread{});  // see Aggregate
+  /// @endcode
   /// @throws UserError  (stops the pipeline) when one of its functions throws
   template <Aggregate<T> A>
   auto aggregate(A aggregate) && {
     return apply("aggregate", std::move(aggregate));
   }
   /// The same of lambdas: a value to begin with, `add(value, record)`, `merge(value, other)`, `result(value)`.
+  ///
+  /// @code
+  /// readings.key_by(&Reading::sensor)
+  ///     .window(tensair::tumbling(1min))
+  ///     .aggregate(0.0, [](double& squares, const Reading& one) { squares += one.celsius * one.celsius; },
+  ///                [](double& squares, double others) { squares += others; },
+  ///                [](double squares) { return std::sqrt(squares); });
+  /// @endcode
   template <class Init, class Add, class Merge, class Result>
   auto aggregate(Init init, Add add, Merge merge, Result result) && {
     using Of = operators::AggregateOf<Init, Add, Merge, Result>;
@@ -225,6 +253,12 @@ class WindowedStream {
   }
 
   /// Folds the records of each key and window into one: the first, then `f(value, record)`; f must be associative.
+  ///
+  /// @code
+  /// orders.key_by(&Order::customer).window(tensair::tumbling(24h)).reduce([](const Order& a, const Order& b) {
+  ///   return a.cents < b.cents ? b : a;
+  /// });
+  /// @endcode
   /// @throws UserError  (stops the pipeline) when `f` throws
   template <class R>
   requires std::convertible_to<std::invoke_result_t<R&, T, const T&>, T>
@@ -234,28 +268,52 @@ class WindowedStream {
   }
 
   /// Counts the records.
+  ///
+  /// @code
+  /// clicks.key_by(&Click::page).window(tensair::sliding(1min, 1s)).count().sink(print);
+  /// @endcode
   auto count() && { return apply("count", operators::Count{}); }
   /// Adds up `f(record)`, or the records: see `KeyedStream::sum`.
+  ///
+  /// @code
+  /// orders.key_by(&Order::customer).window(tensair::tumbling(24h)).sum(&Order::cents).sink(print);
+  /// @endcode
   template <class V = std::identity>
   auto sum(V f = {}) && {
     return apply("sum", operators::Sum<T, V>{std::move(f)});
   }
   /// The least `f(record)`, or record.
+  ///
+  /// @code
+  /// readings.key_by(&Reading::sensor).window(tensair::sliding(1h, 1min)).min(&Reading::celsius).sink(print);
+  /// @endcode
   template <class V = std::identity>
   auto min(V f = {}) && {
     return apply("min", operators::Extreme<T, V, std::less<>>{std::move(f)});
   }
   /// The greatest `f(record)`, or record.
+  ///
+  /// @code
+  /// readings.key_by(&Reading::sensor).window(tensair::sliding(1h, 1min)).max(&Reading::celsius).sink(print);
+  /// @endcode
   template <class V = std::identity>
   auto max(V f = {}) && {
     return apply("max", operators::Extreme<T, V, std::greater<>>{std::move(f)});
   }
   /// The arithmetic mean of `f(record)`, or of the records.
+  ///
+  /// @code
+  /// readings.key_by(&Reading::sensor).window(tensair::sliding(1h, 1min)).mean(&Reading::celsius).sink(print);
+  /// @endcode
   template <class V = std::identity>
   auto mean(V f = {}) && {
     return apply("mean", operators::Mean<T, V>{std::move(f)});
   }
   /// The n records with the greatest `by(record)`, greatest first.
+  ///
+  /// @code
+  /// orders.window(tensair::tumbling(1h)).top_k(10, &Order::cents).sink(print);  // of all customers
+  /// @endcode
   /// @throws UsageError  n is 0
   template <class V = std::identity>
   auto top_k(std::size_t n, V by = {}) && {
@@ -269,7 +327,8 @@ class WindowedStream {
   /// windows of numbers of records: `f(key, records, emit)`.)
   ///
   /// @code
-  /// clicks.key_by(&Click::user).window(tensair::session(30min))
+  /// clicks.key_by(&Click::user)
+  ///     .window(tensair::session(30min))
   ///     .process<int>([](const std::string&, const tensair::Window&, std::span<const Click> visit, auto emit) {
   ///       emit(static_cast<int>(visit.size()));
   ///     });

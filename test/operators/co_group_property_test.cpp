@@ -33,8 +33,7 @@ auto groups(const JoinInputs& inputs, W windows) -> std::vector<Group> {
 }  // namespace
 
 TEST_CASE("a co-group sees all records of a key and window of both sides", "[operators][join][co_group][property]") {
-  check_with_two("for any events, windows and place", [](const Arrivals& left, const Arrivals& right,
-                                                         const Place& place) {
+  const auto property = [](const Arrivals& left, const Arrivals& right, const Place& place) {
     const auto inputs = join_inputs(left, right, place);
     const int size = drawn(1, 39), slide = drawn(1, 29), kind = drawn(0, 2);
     const std::chrono::microseconds length{size}, step{slide};
@@ -43,5 +42,6 @@ TEST_CASE("a co-group sees all records of a key and window of both sides", "[ope
     if (kind == 1)
       RC_ASSERT(groups(inputs, sliding(length, step)) == naive_groups(inputs, naive_windows(inputs, size, slide, 0)));
     if (kind == 2) RC_ASSERT(groups(inputs, session(length)) == naive_groups(inputs, naive_sessions(inputs, size)));
-  });
+  };
+  check_with_two("for any events, windows and place", property);
 }

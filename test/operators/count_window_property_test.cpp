@@ -9,14 +9,14 @@ using namespace tensair::test;
 
 namespace {
 
-/// The sums of each key in the order of its windows.
-using Sums = std::map<int, std::vector<std::int64_t>>;
+/// A value of each window, by key and in the order of the windows.
+using Values = std::map<int, std::vector<std::int64_t>>;
 
 /// Looks back from every slide-th event of a key, and from where the next one would be at the end.
-auto naive(const std::vector<Event>& events, std::size_t size, std::size_t slide) -> Sums {
+auto naive(const std::vector<Event>& events, std::size_t size, std::size_t slide) -> Values {
   std::map<int, std::vector<int>> values;
   for (const auto& event : events) values[event.key].push_back(event.value);
-  Sums sums;
+  Values sums;
   for (const auto& [key, own] : values) {
     for (std::size_t end = slide; end < own.size() + slide; end += slide) {
       std::int64_t sum = 0;
@@ -26,6 +26,35 @@ auto naive(const std::vector<Event>& events, std::size_t size, std::size_t slide
   }
   return sums;
 }
+
+/// Whether windows have the times of their last events. Those that the end of the stream cuts short may have later
+/// ones.
+auto have_times_of(const std::vector<Event>& events, std::size_t slide, const Values& found) -> bool {
+  Values times;
+  for (const auto& event : events) times[event.key].push_back(event.time);
+  for (const auto& [key, own] : times) {
+    const auto& windows = found.at(key);
+    for (std::size_t i = 0; i < windows.size(); ++i) {
+      const std::size_t end = (i + 1) * slide;
+      if (end <= own.size() ? windows[i] != own[end - 1] : windows[i] < own.back()) return false;
+    }
+  }
+  return true;
+}
+
+/// Takes down sums and times, and whether a watermark was ahead of a result.
+struct TimedSink {
+  Values *sums, *times;
+  bool* behind;
+  EventTime now = beginning_of_time;
+
+  void operator()(const KeyValue<int, std::int64_t>& result, EventTime time) {
+    (*sums)[result.key].push_back(result.value);
+    (*times)[result.key].push_back(time.time_since_epoch().count());
+    *behind = *behind || time < now;
+  }
+  void watermark(EventTime time) { now = time; }
+};
 
 /// Sizes and slides, tumbling often.
 struct Shape {
@@ -43,10 +72,10 @@ auto by_time(std::vector<Event> events) -> std::vector<Event> {
 }  // namespace
 
 TEST_CASE("windows of a number of records have the last ones of their key", "[operators][window][property]") {
-  check_with_arrivals("for any events, size, slide and place", [](const Arrivals& arrivals, const Place& place) {
+  const auto property = [](const Arrivals& arrivals, const Place& place) {
     const Shape shape;
     const auto events = events_of(arrivals);
-    Sums sums;
+    Values sums;
     run(place.topology(), [&](Pipeline& pipeline) {
       pipeline.source(events)
           .key_by(&Event::key)
@@ -56,18 +85,20 @@ TEST_CASE("windows of a number of records have the last ones of their key", "[op
           .sink([&](const KeyValue<int, std::int64_t>& result) { sums[result.key].push_back(result.value); });
     });
     RC_ASSERT(sums == naive(events, shape.size, shape.slide));
-  });
+  };
+  check_with_arrivals("for any events, size, slide and place", property);
 }
 
 TEST_CASE("with event time, windows of a number of records have those that follow in time, however they come",
           "[operators][window][property]") {
-  check_with_arrivals("for any events, size, slide and place", [](const Arrivals& arrivals, const Place& place) {
+  const auto property = [](const Arrivals& arrivals, const Place& place) {
     const Shape shape;
     // No two at the same time: which of them counts first is not said.
     constexpr std::int64_t apart = 1'000;
     auto events = events_of(arrivals);
     for (std::size_t i = 0; i < events.size(); ++i) events[i].time = events[i].time * apart + static_cast<int>(i);
-    Sums sums;
+    Values sums, times;
+    bool behind = false;
     run(place.topology(), [&](Pipeline& pipeline) {
       pipeline.source(Trickle{events, place.records_a_turn})
           .parallel(place.workers)
@@ -76,15 +107,18 @@ TEST_CASE("with event time, windows of a number of records have those that follo
           .parallel(place.workers)
           .window(shape.windows())
           .sum(&Event::value)
-          .sink([&](const KeyValue<int, std::int64_t>& result) { sums[result.key].push_back(result.value); });
+          .sink(TimedSink{&sums, &times, &behind});
     });
     RC_ASSERT(sums == naive(by_time(events), shape.size, shape.slide));
-  });
+    RC_ASSERT(have_times_of(by_time(events), shape.slide, times));
+    RC_ASSERT(!behind);
+  };
+  check_with_arrivals("for any events, size, slide and place", property);
 }
 
 TEST_CASE("a record behind the watermark is in no window of a number of records, but late",
           "[operators][window][property]") {
-  check_with_arrivals("for any events, size, slide and watermarks", [](const Arrivals& arrivals, const Place&) {
+  const auto property = [](const Arrivals& arrivals, const Place&) {
     const Shape shape;
     const int bound = drawn(0, 60);
     const auto events = events_of(arrivals);
@@ -99,7 +133,7 @@ TEST_CASE("a record behind the watermark is in no window of a number of records,
       }
       latest = std::max(latest, event.time);
     }
-    Sums sums;
+    Values sums;
     run({}, [&](Pipeline& pipeline) {
       pipeline.source(events)
           .assign_timestamps(time_of, bounded_out_of_orderness(std::chrono::microseconds{bound}))
@@ -111,5 +145,6 @@ TEST_CASE("a record behind the watermark is in no window of a number of records,
     });
     RC_ASSERT(late == expected_late);
     RC_ASSERT(sums == naive(by_time(in_time), shape.size, shape.slide));
-  });
+  };
+  check_with_arrivals("for any events, size, slide and watermarks", property);
 }

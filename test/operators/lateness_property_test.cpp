@@ -81,23 +81,24 @@ auto outcome_of(const std::vector<Event>& events, const Shape& shape, W windows)
 
 TEST_CASE("tumbling windows fire at the watermark, again for each event in the allowed lateness, and then it is late",
           "[operators][window][property]") {
-  check_with_arrivals("for any events, size, lateness and watermarks", [](const Arrivals& arrivals, const Place&) {
+  const auto property = [](const Arrivals& arrivals, const Place&) {
     const auto events = events_of(arrivals);
     const int size = drawn(1, 60);
     const Shape shape{size, size, drawn(-50, 50), drawn(0, 60), drawn(0, 60)};
     const auto windows = tumbling(std::chrono::microseconds{size}, std::chrono::microseconds{shape.offset});
     RC_ASSERT(outcome_of(events, shape, windows) == naive(events, shape));
-  });
+  };
+  check_with_arrivals("for any events, size, lateness and watermarks", property);
 }
 
 TEST_CASE("each sliding window fires at the watermark, and again for each event in its allowed lateness",
           "[operators][window][property]") {
-  check_with_arrivals(
-      "for any events, size, slide, lateness and watermarks", [](const Arrivals& arrivals, const Place&) {
-        const auto events = events_of(arrivals);
-        const Shape shape{drawn(1, 60), drawn(1, 40), drawn(-50, 50), drawn(0, 60), drawn(0, 60)};
-        const auto windows = sliding(std::chrono::microseconds{shape.size}, std::chrono::microseconds{shape.slide},
-                                     std::chrono::microseconds{shape.offset});
-        RC_ASSERT(outcome_of(events, shape, windows) == naive(events, shape));
-      });
+  const auto property = [](const Arrivals& arrivals, const Place&) {
+    const auto events = events_of(arrivals);
+    const Shape shape{drawn(1, 60), drawn(1, 40), drawn(-50, 50), drawn(0, 60), drawn(0, 60)};
+    const auto windows = sliding(std::chrono::microseconds{shape.size}, std::chrono::microseconds{shape.slide},
+                                 std::chrono::microseconds{shape.offset});
+    RC_ASSERT(outcome_of(events, shape, windows) == naive(events, shape));
+  };
+  check_with_arrivals("for any events, size, slide, lateness and watermarks", property);
 }

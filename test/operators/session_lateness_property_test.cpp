@@ -68,7 +68,7 @@ auto naive(const std::vector<Event>& events, int gap, std::int64_t lateness, std
 
 TEST_CASE("a session fires at the watermark, again when an event in the allowed lateness makes it longer or two one",
           "[operators][window][property]") {
-  check_with_arrivals("for any events, gap, lateness and watermarks", [](const Arrivals& arrivals, const Place&) {
+  const auto property = [](const Arrivals& arrivals, const Place&) {
     const auto events = events_of(arrivals);
     const int gap = drawn(1, 60), lateness = drawn(0, 60), bound = drawn(0, 60);
     Outcome outcome;
@@ -86,5 +86,6 @@ TEST_CASE("a session fires at the watermark, again when an event in the allowed 
     });
     outcome.sort();
     RC_ASSERT(outcome == naive(events, gap, lateness, bound));
-  });
+  };
+  check_with_arrivals("for any events, gap, lateness and watermarks", property);
 }

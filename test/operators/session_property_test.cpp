@@ -33,8 +33,9 @@ auto naive(const Arrivals& events, int gap) -> std::vector<SumResult> {
 }  // namespace
 
 TEST_CASE("sessions are those of the sorted events, cut where the gap is", "[operators][window][property]") {
-  check_with_arrivals("for any events, gap and place", [](const Arrivals& arrivals, const Place& place) {
+  const auto property = [](const Arrivals& arrivals, const Place& place) {
     const int gap = drawn(1, 60);
     RC_ASSERT(sums_of(arrivals, place, session(std::chrono::microseconds{gap})) == naive(arrivals, gap));
-  });
+  };
+  check_with_arrivals("for any events, gap and place", property);
 }

@@ -80,14 +80,14 @@ auto looked_up(const JoinInputs& inputs, int deleting, std::int64_t lifetime) ->
 
 TEST_CASE("a lookup as of event time sees the row that was valid at each record's time",
           "[operators][lookup][property]") {
-  check_with_two("for any records, rows, deletions and place", [](const Arrivals& left, const Arrivals& right,
-                                                                  const Place& place) {
+  const auto property = [](const Arrivals& left, const Arrivals& right, const Place& place) {
     auto inputs = join_inputs(left, right, place);
     inputs.right = without_ties(inputs.right);
     const int deleting = std::array{every_row, 5, 2}[static_cast<std::size_t>(drawn(0, 2))];
     const std::int64_t lifetime = std::array{INT64_MAX, 40L, 7L}[static_cast<std::size_t>(drawn(0, 2))];
     RC_ASSERT(looked_up(inputs, deleting, lifetime) == naive_lookup(inputs.left, inputs.right, deleting, lifetime));
-  });
+  };
+  check_with_two("for any records, rows, deletions and place", property);
 }
 
 #endif

@@ -7,34 +7,35 @@ using namespace tensair::test;
 
 TEST_CASE("a join in tumbling windows gives the pairs of nested loops, of all four kinds",
           "[operators][join][window_join][property]") {
-  check_with_two(
-      "for any events, size, offset and place", [](const Arrivals& left, const Arrivals& right, const Place& place) {
-        const auto inputs = join_inputs(left, right, place);
-        const int size = drawn(1, 40), offset = drawn(-10, 10), kind = drawn(0, 3);
-        const auto expected = naive_join(inputs.left, inputs.right, naive_windows(inputs, size, size, offset),
-                                         kind == 1 || kind == 3, kind == 2 || kind == 3);
-        RC_ASSERT(found(inputs, tumbling(std::chrono::microseconds{size}, std::chrono::microseconds{offset}), kind) ==
-                  expected);
-      });
+  const auto property = [](const Arrivals& left, const Arrivals& right, const Place& place) {
+    const auto inputs = join_inputs(left, right, place);
+    const int size = drawn(1, 40), offset = drawn(-10, 10), kind = drawn(0, 3);
+    const auto expected = naive_join(inputs.left, inputs.right, naive_windows(inputs, size, size, offset),
+                                     kind == 1 || kind == 3, kind == 2 || kind == 3);
+    RC_ASSERT(found(inputs, tumbling(std::chrono::microseconds{size}, std::chrono::microseconds{offset}), kind) ==
+              expected);
+  };
+  check_with_two("for any events, size, offset and place", property);
 }
 
 TEST_CASE("a full outer join in sliding windows gives what nested loops give",
           "[operators][join][window_join][property]") {
-  check_with_two(
-      "for any events, size, slide and place", [](const Arrivals& left, const Arrivals& right, const Place& place) {
-        const auto inputs = join_inputs(left, right, place);
-        const int size = drawn(1, 40), slide = drawn(1, 30);
-        const auto expected = naive_join(inputs.left, inputs.right, naive_windows(inputs, size, slide, 0), true, true);
-        RC_ASSERT(found_by_full_outer(
-                      inputs, sliding(std::chrono::microseconds{size}, std::chrono::microseconds{slide})) == expected);
-      });
+  const auto property = [](const Arrivals& left, const Arrivals& right, const Place& place) {
+    const auto inputs = join_inputs(left, right, place);
+    const int size = drawn(1, 40), slide = drawn(1, 30);
+    const auto expected = naive_join(inputs.left, inputs.right, naive_windows(inputs, size, slide, 0), true, true);
+    RC_ASSERT(found_by_full_outer(inputs, sliding(std::chrono::microseconds{size}, std::chrono::microseconds{slide})) ==
+              expected);
+  };
+  check_with_two("for any events, size, slide and place", property);
 }
 
 TEST_CASE("a full outer join in sessions gives what nested loops give", "[operators][join][window_join][property]") {
-  check_with_two("for any events, gap and place", [](const Arrivals& left, const Arrivals& right, const Place& place) {
+  const auto property = [](const Arrivals& left, const Arrivals& right, const Place& place) {
     const auto inputs = join_inputs(left, right, place);
     const int gap = drawn(1, 40);
     const auto expected = naive_join(inputs.left, inputs.right, naive_sessions(inputs, gap), true, true);
     RC_ASSERT(found_by_full_outer(inputs, session(std::chrono::microseconds{gap})) == expected);
-  });
+  };
+  check_with_two("for any events, gap and place", property);
 }

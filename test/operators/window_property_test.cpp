@@ -26,19 +26,21 @@ auto naive(const Arrivals& events, int size, int slide, int offset) -> std::vect
 
 TEST_CASE("a tumbling window has the sum of the events between its start and its end",
           "[operators][window][property]") {
-  check_with_arrivals("for any events, size, offset and place", [](const Arrivals& arrivals, const Place& place) {
+  const auto property = [](const Arrivals& arrivals, const Place& place) {
     const int size = drawn(1, 60), offset = drawn(-50, 50);
     const auto windows = tumbling(std::chrono::microseconds{size}, std::chrono::microseconds{offset});
     RC_ASSERT(sums_of(arrivals, place, windows) == naive(arrivals, size, size, offset));
-  });
+  };
+  check_with_arrivals("for any events, size, offset and place", property);
 }
 
 TEST_CASE("each sliding window has the sum of the events between its start and its end",
           "[operators][window][property]") {
-  check_with_arrivals("for any events, size, slide and place", [](const Arrivals& arrivals, const Place& place) {
+  const auto property = [](const Arrivals& arrivals, const Place& place) {
     const int size = drawn(1, 60), slide = drawn(1, 40), offset = drawn(-50, 50);
     const auto windows =
         sliding(std::chrono::microseconds{size}, std::chrono::microseconds{slide}, std::chrono::microseconds{offset});
     RC_ASSERT(sums_of(arrivals, place, windows) == naive(arrivals, size, slide, offset));
-  });
+  };
+  check_with_arrivals("for any events, size, slide and place", property);
 }

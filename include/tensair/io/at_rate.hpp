@@ -65,11 +65,12 @@ class AtRate {
 ///
 /// @code
 /// struct Ping { std::uint64_t number; tensair::Time due; };
-/// pipeline.source(tensair::at_rate(10'000, [](std::uint64_t i, tensair::Time due) -> std::optional<Ping> {
-///           if (i == 100'000) return std::nullopt;
-///           return Ping{i, due};
-///         }))
-///     .sink([](const Ping& ping) { record_latency(std::chrono::steady_clock::now() - ping.due); });
+/// pipeline
+///     .source(tensair::at_rate(10'000, [](std::uint64_t i, tensair::Time due) -> std::optional<Ping> {
+///       if (i == 100'000) return std::nullopt;
+///       return Ping{i, due};
+///     }))
+///     .sink([](const Ping& ping) { print(std::chrono::steady_clock::now() - ping.due); });
 /// @endcode
 template <Scheduled F>
 auto at_rate(double records_per_second, F make) -> AtRate<F> {

@@ -106,10 +106,10 @@ class Csv {
 ///                    closed, a row over `max_row`; names file, line and column. `on_error` can go on behind it.
 ///
 /// @code
-/// pipeline.source(tensair::csv<Reading>("readings.csv", {{"sensor", &Reading::sensor}, {"celsius",
-/// &Reading::celsius}}))
-///     .filter([](const Reading& reading) { return reading.celsius > 40; })
-///     .sink(alarm);
+/// pipeline
+///     .source(tensair::csv<Reading>("readings.csv", {{"sensor", &Reading::sensor}, {"celsius", &Reading::celsius}}))
+///     .filter([](const Reading& one) { return one.celsius > 40; })
+///     .sink(print);
 /// @endcode
 template <class Row>
 auto csv(FileList files, std::vector<CsvColumn<Row>> columns, CsvOptions options = {}) -> Csv<Row> {

@@ -13,8 +13,8 @@ namespace tensair {
 /// A column of CSV and the member of `Row` that it is bound to.
 ///
 /// @code
-/// const std::vector<tensair::CsvColumn<Reading>> columns{{"sensor", &Reading::sensor}, {"celsius",
-/// &Reading::celsius}};
+/// const std::vector<tensair::CsvColumn<Reading>> columns{{"sensor", &Reading::sensor},
+///                                                        {"celsius", &Reading::celsius}};
 /// @endcode
 template <class Row>
 class CsvColumn {

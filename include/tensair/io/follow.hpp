@@ -77,7 +77,7 @@ class Follow {
 /// @throws BadRecord  a line is longer than `max_line`
 ///
 /// @code
-/// pipeline.source(tensair::follow("/var/log/access.log", {.from_end = true})).filter(is_error).sink(alarm);
+/// pipeline.source(tensair::follow("/var/log/access.log", {.from_end = true})).filter(is_error).sink(print);
 /// @endcode
 inline auto follow(std::filesystem::path path, FollowOptions options = {}) -> Follow {
   return {std::move(path), options};

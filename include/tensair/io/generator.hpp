@@ -40,10 +40,15 @@ concept Generating = is_optional<detail::Generated<F>>;
 /// the run ends only when the lambda has returned.
 ///
 /// @code
-/// pipeline.source([&](std::stop_token stop) -> std::optional<Job> {
+/// std::mutex mutex;
+/// std::condition_variable_any changed;
+/// std::deque<std::string> jobs;
+/// pipeline.source([&](std::stop_token stop) -> std::optional<std::string> {
 ///   std::unique_lock lock{mutex};
-///   if (!changed.wait(lock, stop, [&] { return !jobs.empty(); })) return std::nullopt;  // std::condition_variable_any
-///   …
+///   if (!changed.wait(lock, stop, [&] { return !jobs.empty(); })) return std::nullopt;
+///   auto job = std::move(jobs.front());
+///   jobs.pop_front();
+///   return job;
 /// });
 /// @endcode
 template <Generating F>

@@ -59,10 +59,12 @@ class Json {
 /// @throws BadRecord  a line is no JSON, or none that makes a `T`, or longer than `max_line`; names file, line and byte
 ///
 /// @code
-/// struct Reading { std::string sensor; double celsius = 0; };
-/// NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Reading, sensor, celsius)
+/// struct Sample { std::string sensor; double celsius = 0; };
+/// NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Sample, sensor, celsius)
 ///
-/// pipeline.source(tensair::json<Reading>("readings.jsonl")).sink(alarm);
+/// void build(tensair::Pipeline& pipeline) {
+///   pipeline.source(tensair::json<Sample>("readings.jsonl")).sink(print);
+/// }
 /// @endcode
 template <class T>
 auto json(FileList files, TextOptions options = {}) -> Json<T> {

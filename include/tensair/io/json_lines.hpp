@@ -46,9 +46,12 @@ class JsonLines {
 /// @param to_json  from a record to an `nlohmann::json`, or to a `std::string` that is JSON on one line
 ///
 /// @code
-/// stream.sink(tensair::json_lines("words.jsonl", [](const Word& word) {
-///   return nlohmann::json{{"word", word.text}, {"count", word.count}};
-/// }, {.bytes = 64 << 20, .interval = std::chrono::minutes{10}}));
+/// #include <nlohmann/json.hpp>
+///
+/// const auto json = [](const Reading& one) {
+///   return nlohmann::json{{"sensor", one.sensor}, {"celsius", one.celsius}};
+/// };
+/// readings.sink(tensair::json_lines("readings.jsonl", json, {.bytes = 64 << 20, .interval = 10min}));
 /// @endcode
 /// @throws Error  (stops the pipeline) the file cannot be made or written, the disk is full
 template <class ToJson>

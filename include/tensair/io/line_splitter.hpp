@@ -16,13 +16,14 @@ namespace tensair {
 /// no UTF-8 and a carriage return before the end included.
 ///
 /// @code
-/// while (const auto n = read(splitter.room())) {
-///   splitter.filled(n);
+/// tensair::LineSplitter splitter{1 << 20};
+/// while (const auto bytes = std::fread(splitter.room().data(), 1, splitter.room().size(), stdin)) {
+///   splitter.filled(bytes);
 ///   while (splitter.pending()) {
-///     if (auto line = splitter.next()) use(*line);
+///     if (const auto line = splitter.next()) print(*line);
 ///   }
 /// }
-/// if (auto last = splitter.rest()) use(*last);
+/// if (const auto last = splitter.rest()) print(*last);
 /// @endcode
 class LineSplitter {
  public:

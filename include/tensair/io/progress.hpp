@@ -20,7 +20,7 @@ struct ProgressOptions {
 /// terminal it is a bar that stays on its line, else a line every 5 s.
 ///
 /// @code
-/// images.model(net).train().sink(tensair::progress({.total = 150'000}));
+/// examples_of_flowers.batch(32).model(net).train().sink(tensair::progress({.total = 150'000, .unit = "flowers"}));
 /// @endcode
 class Progress {
  public:

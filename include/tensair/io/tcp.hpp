@@ -59,7 +59,7 @@ class TcpLines {
 /// @throws UsageError  in a simulated cluster, which has no network
 ///
 /// @code
-/// pipeline.source(tensair::tcp_lines("feed.example.org", 9000, {.reconnect = true})).map(parse).sink(store);
+/// pipeline.source(tensair::tcp_lines("feed.example.org", 9000, {.reconnect = true})).map(parse).sink(print);
 /// @endcode
 inline auto tcp_lines(std::string host, std::uint16_t port, TcpLinesOptions options = {}) -> TcpLines {
   return {std::move(host), port, options};
@@ -125,7 +125,7 @@ class ToTcp {
 /// @throws UsageError  in a simulated cluster, which has no network
 ///
 /// @code
-/// alarms.sink(tensair::to_tcp("10.0.0.9", 9000));
+/// log_lines.filter(is_error).sink(tensair::to_tcp("10.0.0.9", 9000));
 /// @endcode
 inline auto to_tcp(std::string host, std::uint16_t port, Duration connect_within = std::chrono::seconds{30}) {
   const auto as_it_is = [](std::string_view text) { return text; };

@@ -43,7 +43,7 @@ class ToLines {
 ///
 /// @code
 /// words.sink(tensair::to_lines("words.txt"));
-/// counts.sink(tensair::to_lines("counts.txt", [](long n) { return std::to_string(n); }, {.bytes = 64 << 20}));
+/// readings.sink(tensair::to_lines("sensors.txt", [](const Reading& one) { return one.sensor; }, {.bytes = 64 << 20}));
 /// @endcode
 inline auto to_lines(std::filesystem::path path, Roll roll = {}) {
   const auto as_it_is = [](std::string_view text) { return text; };

@@ -14,6 +14,12 @@
 namespace tensair {
 
 /// A model in a pipeline: what `pipeline.model(…)` returns and `stream.model(…)` takes. Copies are the same model.
+///
+/// @code
+/// auto net = pipeline.model("flowers", [] { return torch::nn::Linear(4, 3); },
+///                           {.optimizer = tensair::adam({.lr = 1e-3}), .save = "flowers.pt"});
+/// examples_of_flowers.batch(32).model(net).train();
+/// @endcode
 class ModelHandle {
  public:
   explicit ModelHandle(std::shared_ptr<ModelRuntime> runtime) : runtime_(std::move(runtime)) {}
@@ -141,6 +147,12 @@ class CollatedModelStream {
       : stream_(std::move(stream)), net_(std::move(net)), collate_(std::move(collate)) {}
 
   /// Trains the model on every batch, once, on whichever replica has room.
+  ///
+  /// @code
+  /// examples_of_flowers.batch(32).model(net).train().sink([](const tensair::TrainStep& step) {
+  ///   std::printf("loss %.3f\n", step.score.loss);
+  /// });
+  /// @endcode
   /// @return a stream of the steps, on each replica's node; it need not be used
   auto train() && -> Results<TrainStep> {
     return learn<TrainStep>("train", detail::ModelUse::Kind::train, &detail::ModelUse::train_steps);
@@ -148,6 +160,12 @@ class CollatedModelStream {
 
   /// Scores every batch as a prediction, then trains on it (prequential, test-then-train evaluation: Gama et al.,
   /// Machine Learning 90, 2013).
+  ///
+  /// @code
+  /// examples_of_flowers.batch(1).model(net).evaluate().sink([right = 0UL](const tensair::Evaluation& one) mutable {
+  ///   right += one.score.correct;
+  /// });
+  /// @endcode
   /// @return a stream of the scores, on each replica's node; it need not be used
   auto evaluate() && -> Results<Evaluation> {
     return learn<Evaluation>("evaluate", detail::ModelUse::Kind::evaluate, &detail::ModelUse::evaluations);
@@ -156,6 +174,12 @@ class CollatedModelStream {
   /// Keeps the stream's batches, which must fit in memory, at the first replica, and scores them each time the model
   /// has been trained on `every` examples more, and once more when training has ended and every delta has arrived. They
   /// are never trained on.
+  ///
+  /// @code
+  /// held_out.batch(256).model(net).validate({.every = 10'000}).sink([](const tensair::Validation& one) {
+  ///   std::printf("after %lu examples: accuracy %.3f\n", one.examples_seen, one.score.accuracy());
+  /// });
+  /// @endcode
   auto validate(ValidateOptions options = {}) && -> Results<Validation> {
     return learn<Validation>("validate", detail::ModelUse::Kind::validate, &detail::ModelUse::validations,
                              options.every);
@@ -163,6 +187,12 @@ class CollatedModelStream {
 
   /// Asks the model about every record. Single records are batched by size or deadline and come back one by one,
   /// batches come back as batches; in order on each node.
+  ///
+  /// @code
+  /// queries.model(net).predict({.max_batch = 32}).sink([](const tensair::Prediction<at::Tensor>& one) {
+  ///   std::printf("class %ld\n", one.output.argmax().item<long>());
+  /// });
+  /// @endcode
   /// @throws UserError  (stops the pipeline) when `collate` throws
   auto predict(PredictOptions options = {}) && {
     constexpr bool fits = is_collatable();

@@ -16,6 +16,19 @@ namespace tensair {
 /// How records of type T become one value: `init()` is a value with nothing in it, `add(value, record)` adds a record,
 /// `merge(value, other)` adds what another value holds, `result(value)` is what is emitted. `merge` must agree with
 /// `add`: records added to two values which are then merged are as if added to one.
+///
+/// @code
+/// /// How far apart the temperatures of a sensor are.
+/// struct Spread {
+///   auto init() const { return std::pair(1e9, -1e9); }
+///   void add(std::pair<double, double>& value, const Reading& one) const { merge(value, {one.celsius, one.celsius}); }
+///   void merge(std::pair<double, double>& value, std::pair<double, double> other) const {
+///     value = {std::min(value.first, other.first), std::max(value.second, other.second)};
+///   }
+///   auto result(const std::pair<double, double>& value) const { return value.second - value.first; }
+/// };
+/// readings.key_by(&Reading::sensor).window(tensair::tumbling(1h)).aggregate(Spread{}).sink(print);
+/// @endcode
 template <class A, class T>
 concept Aggregate = std::move_constructible<A> && requires(A aggregate, decltype(std::declval<A&>().init()) value,
                                                            decltype(std::declval<A&>().init()) other, const T& record) {

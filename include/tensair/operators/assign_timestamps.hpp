@@ -25,6 +25,10 @@ struct WatermarkStrategy {
   /// When nothing has come for `timeout` (of the node's clock), the stream is idle: operators with several inputs do
   /// not wait for this one until it has records again. Noticed between two turns of the source's task, so not while a
   /// source blocks in `next()`.
+  ///
+  /// @code
+  /// clicks.assign_timestamps(&Click::when, tensair::monotonous().idle_after(10s));
+  /// @endcode
   auto idle_after(Duration timeout) && -> WatermarkStrategy {
     idle_timeout = timeout;
     return std::move(*this);
@@ -32,6 +36,10 @@ struct WatermarkStrategy {
 
   /// A record whose time is more than `bound` after all before it (a broken clock) moves the watermark by at most
   /// `bound`, and is counted in the run's figures. The record itself keeps its time.
+  ///
+  /// @code
+  /// clicks.assign_timestamps(&Click::when, tensair::monotonous().at_most_ahead(1h));
+  /// @endcode
   template <class Rep, class Period>
   auto at_most_ahead(std::chrono::duration<Rep, Period> bound) && -> WatermarkStrategy {
     ahead = std::chrono::duration_cast<std::chrono::microseconds>(bound);
@@ -69,11 +77,19 @@ struct Punctuated {
 
 /// Times never go back in one instance of the stream: the watermark is the latest time. What `assign_timestamps(f)`
 /// takes.
+///
+/// @code
+/// readings.assign_timestamps(&Reading::when, tensair::monotonous());
+/// @endcode
 inline auto monotonous() -> WatermarkStrategy<operators::Monotonous> {
   return {};
 }
 
 /// A record may be up to `bound` older than the latest before it.
+///
+/// @code
+/// clicks.assign_timestamps(&Click::when, tensair::bounded_out_of_orderness(5s));
+/// @endcode
 template <class Rep, class Period>
 auto bounded_out_of_orderness(std::chrono::duration<Rep, Period> bound)
     -> WatermarkStrategy<operators::BoundedOutOfOrderness> {
@@ -81,6 +97,13 @@ auto bounded_out_of_orderness(std::chrono::duration<Rep, Period> bound)
 }
 
 /// Records say themselves: `f(record, time)` returns a watermark (`std::optional<EventTime>`), or nothing.
+///
+/// @code
+/// const auto each_hundredth = [](const Order& order, tensair::EventTime time) {
+///   return order.id % 100 == 0 ? std::optional(time) : std::nullopt;
+/// };
+/// orders.assign_timestamps(&Order::when, tensair::punctuated(each_hundredth));
+/// @endcode
 template <class F>
 auto punctuated(F f) -> WatermarkStrategy<operators::Punctuated<F>> {
   return {{std::move(f)}};

@@ -32,18 +32,23 @@ struct CountWindows {
 
 /// Windows of `size` records of a key each. What the last one has got is emitted when the stream ends.
 ///
-/// Results are `KeyValue<K, V>`, with the event time of the window's last record if there is event time. Then records
-/// are counted in the order of their times (those of the same time as they come), whatever the order they come in; with
+/// Results are `KeyValue<K, V>`, with the event time of the window's last record if there is event time; what the end
+/// of the stream emits has at least that of the watermark, so that it is not late. Records are then counted in the
+/// order of their times (those of the same time as they come), whatever the order they come in; with
 /// `processing_time(tumbling_count(n))`, and on streams without event time, they are counted as they come.
 ///
 /// @code
-/// trades.key_by(&Trade::symbol).window(tensair::tumbling_count(100)).mean(&Trade::price);
+/// readings.key_by(&Reading::sensor).window(tensair::tumbling_count(100)).mean(&Reading::celsius);
 /// @endcode
 /// @throws UsageError  the size is 0
 auto tumbling_count(std::uint64_t size) -> CountWindows;
 
 /// The last `size` records of a key (fewer at the beginning), whenever `slide` more have come. Else like
 /// `tumbling_count`.
+///
+/// @code
+/// readings.key_by(&Reading::sensor).window(tensair::sliding_count(100, 10)).mean(&Reading::celsius);
+/// @endcode
 /// @throws UsageError  the size or the slide is 0, or the slide is greater than the size
 auto sliding_count(std::uint64_t size, std::uint64_t slide) -> CountWindows;
 
@@ -175,7 +180,7 @@ class CountWindowStage : public StageBase<Next> {
     if constexpr (Parts::processing_time) {
       this->next_(std::forward<Out>(out), Untimed{});
     } else {
-      this->next_(std::forward<Out>(out), entry.value.last);
+      this->next_(std::forward<Out>(out), std::max(entry.value.last, passed_on_));
     }
   }
 

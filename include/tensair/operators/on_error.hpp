@@ -25,6 +25,10 @@ struct Stop {};
 inline constexpr Stop stop{};
 
 /// `on_error(skip)`: a record that fails is left out and counted: `--json` has the number under `counts`.
+///
+/// @code
+/// log_lines.map(parse).on_error(tensair::skip).sink(print);
+/// @endcode
 struct Skip {};
 inline constexpr Skip skip{};
 
@@ -54,6 +58,14 @@ struct DeadLetters {
 /// `on_error(dead_letter<T>(sink))`: a record that fails goes to `sink` as a `DeadLetter<T>`, on node 0, and is
 /// counted.
 /// @tparam T  the records that the operator takes; behind a source `std::string`: the text that was read
+///
+/// @code
+/// log_lines.map(parse)
+///     .on_error(tensair::dead_letter<std::string>([](const tensair::DeadLetter<std::string>& letter) {
+///       std::fprintf(stderr, "%s: %s\n", letter.error.c_str(), letter.record.c_str());
+///     }))
+///     .sink(print);
+/// @endcode
 template <class T, class K>
 auto dead_letter(K sink) -> DeadLetters<T, K> {
   constexpr bool fits = DeadLetters<T, K>::fits;

@@ -60,6 +60,18 @@ class ProcessContext {
 
 /// A process function: `State` is what it keeps for each key, `Output` what it emits, and it is called with each
 /// record. It may have `on_event_time(EventTime, State&, context)` and `on_processing_time(Time, State&, context)`.
+///
+/// @code
+/// /// Emits the reading at which a sensor has become warm.
+/// struct Warm {
+///   using State = bool;
+///   using Output = Reading;
+///   void operator()(const Reading& one, State& warm, tensair::ProcessContext<std::string, Output>& context) {
+///     if (!std::exchange(warm, one.celsius > -18) && warm) context.emit(one);
+///   }
+/// };
+/// readings.key_by(&Reading::sensor).process(Warm{}).sink(print);
+/// @endcode
 template <class P, class K, class T>
 concept ProcessFunction = std::move_constructible<P> && std::default_initializable<typename P::State> &&
     requires(P process, const T& record, typename P::State& state, ProcessContext<K, typename P::Output>& context) {

@@ -80,12 +80,20 @@ auto tumbling(std::chrono::microseconds size, std::chrono::microseconds offset =
 
 /// Windows of `size`, one beginning every `slide`: a time is in several if they overlap, and may be in none if the
 /// slide is longer.
+///
+/// @code
+/// clicks.key_by(&Click::page).window(tensair::sliding(1min, 1s)).count();
+/// @endcode
 /// @throws UsageError  the size or the slide is not positive
 auto sliding(std::chrono::microseconds size, std::chrono::microseconds slide, std::chrono::microseconds offset = {})
     -> SlidingWindows;
 
 /// Sessions: a key's records that lie less than `gap` apart are in one window, which ends `gap` after the last. A
 /// record that comes between two sessions makes them one.
+///
+/// @code
+/// clicks.key_by(&Click::user).window(tensair::session(30min)).count();
+/// @endcode
 /// @throws UsageError  the gap is not positive
 auto session(std::chrono::microseconds gap) -> SessionWindows;
 

@@ -1,0 +1,52 @@
+# COMPILER FLAGS FILE UNIT, and NUMBER or FIXTURE: succeeds if examples in FILE compile.
+#
+#   NUMBER    which ```cpp … ``` of the Markdown file FILE: a unit as it stands
+#   FIXTURE   a header for every @code … @endcode of the header FILE: the body of a function behind both, or what stands
+#             around functions if there is a function build or main; its #include lines stand in front of all
+#
+# Errors have FILE's lines. UNIT is where the unit goes.
+cmake_policy(VERSION 3.25)
+include("${CMAKE_CURRENT_LIST_DIR}/blocks.cmake")
+file(READ "${FILE}" REST)
+set(LINE_OF_REST 1)
+
+if(DEFINED FIXTURE)
+  set(includes "#include \"${FILE}\"\n#include \"${FIXTURE}\"")
+  set(unit "\nusing namespace examples;\n")
+  set(number 0)
+  while(TRUE)
+    take_block("/// @code\n" "/// @endcode" block line)
+    if(line EQUAL 0)
+      break()
+    endif()
+    math(EXPR number "${number} + 1")
+    string(REGEX REPLACE "\n */// ?" "\n" block "\n${block}")
+    string(REGEX MATCHALL "\n#include [^\n]+" own_includes "${block}")
+    list(JOIN own_includes "" own_includes)
+    string(APPEND includes "${own_includes}")
+    string(REGEX REPLACE "\n#include [^\n]+" "\n" block "${block}")
+    if(block MATCHES "\n(int main|void build)\\(")
+      set(around "namespace example_${number}")
+    else()
+      set(around "auto example_${number}()")
+    endif()
+    string(APPEND unit "${around} {\n#line ${line} \"${FILE}\"${block}}\n")
+  endwhile()
+  string(PREPEND unit "${includes}")
+else()
+  foreach(i RANGE 1 ${NUMBER})
+    take_block("\n```cpp\n" "\n```" block line)
+  endforeach()
+  set(unit "#line ${line} \"${FILE}\"\n${block}\n")
+endif()
+file(WRITE "${UNIT}" "${unit}")
+
+execute_process(
+  COMMAND "${COMPILER}" "${FLAGS}" -Wall -Wextra -Werror -Wno-unused -fsyntax-only "${UNIT}"
+  RESULT_VARIABLE result
+  OUTPUT_VARIABLE output
+  ERROR_VARIABLE output)
+if(NOT result EQUAL 0)
+  message(NOTICE "${output}") # as it is: an error would be wrapped
+  message(FATAL_ERROR "an example in ${FILE} does not compile")
+endif()

@@ -1,0 +1,17 @@
+#pragma once
+
+#include <torch/torch.h>
+
+#include <tensair/tensair.hpp>
+
+#include "fixture.hpp"
+
+// The same for examples of models: they tell flowers apart.
+
+namespace examples {
+
+extern tensair::ModelHandle net;
+extern decltype(pipeline.source(std::vector<tensair::Example>{})) examples_of_flowers, held_out;
+extern decltype(pipeline.source(std::vector<at::Tensor>{})) queries;
+
+}  // namespace examples
