@@ -3,9 +3,11 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
+#include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <random>
@@ -13,9 +15,10 @@
 
 // Runs a fuzzer without libFuzzer, the same way each time: on files, or on its examples and random changes of them.
 //
-//   fuzz_NAME [--runs N] [--seed N] [FILE...]
+//   fuzz_NAME [--runs N] [--seed N] [--corpus FOLDER] [FILE...]
 //
-// An input that fails is left in the file fuzz_failed.bin, to be given as FILE.
+// The files of a folder are examples, too. An input that fails is left in the file fuzz_failed.bin, to be given as
+// FILE. With TENSAIR_LIBFUZZER only what fuzzers use is here; libFuzzer does the rest.
 
 namespace fuzz {
 
@@ -50,6 +53,8 @@ void File::fill(std::string_view content) {
     throw std::runtime_error("a file in memory cannot be written");
   }
 }
+
+#ifndef TENSAIR_LIBFUZZER
 
 namespace {
 
@@ -106,26 +111,36 @@ void run(const std::string& input) {
   running = nullptr;
 }
 
+auto content(const std::filesystem::path& file) -> std::string {
+  std::ifstream in{file, std::ios::binary};
+  if (!in) throw std::runtime_error("cannot read " + file.string());
+  return {std::istreambuf_iterator<char>(in), {}};
+}
+
 auto main(const std::vector<std::string>& arguments) -> int {
   std::uint64_t runs = 20'000, seed = 1;
-  std::vector<std::string> files;
+  std::vector<std::string> files, folders;
   for (std::size_t i = 0; i < arguments.size(); ++i) {
     if (arguments[i] == "--runs" && i + 1 < arguments.size()) {
       runs = std::stoull(arguments[++i]);
     } else if (arguments[i] == "--seed" && i + 1 < arguments.size()) {
       seed = std::stoull(arguments[++i]);
+    } else if (arguments[i] == "--corpus" && i + 1 < arguments.size()) {
+      folders.push_back(arguments[++i]);
     } else {
       files.push_back(arguments[i]);
     }
   }
-  for (const auto& file : files) {
-    std::ifstream in{file, std::ios::binary};
-    if (!in) throw std::runtime_error("cannot read " + file);
-    run({std::istreambuf_iterator<char>(in), {}});
-  }
+  for (const auto& file : files) run(content(file));
   if (!files.empty()) return 0;
 
-  const auto corpus = examples();
+  auto corpus = examples();
+  for (const auto& folder : folders) {
+    std::vector<std::filesystem::path> found;
+    for (const auto& entry : std::filesystem::directory_iterator{folder}) found.push_back(entry.path());
+    std::sort(found.begin(), found.end());  // else the same seed would not do the same everywhere
+    for (const auto& file : found) corpus.push_back(content(file));
+  }
   for (const auto& input : corpus) run(input);
   run({});
   Random random{seed};
@@ -139,7 +154,11 @@ auto main(const std::vector<std::string>& arguments) -> int {
 }
 
 }  // namespace
+
+#endif
 }  // namespace fuzz
+
+#ifndef TENSAIR_LIBFUZZER
 
 auto main(int argc, char** argv) -> int {
   try {
@@ -150,3 +169,5 @@ auto main(int argc, char** argv) -> int {
     return 1;
   }
 }
+
+#endif
