@@ -93,6 +93,11 @@ class Pipeline {
   /// Replicas live on all nodes and exchange what they learn without waiting for each other.
   /// @param name     for reports and errors
   /// @param factory  makes one replica's module: returns a `torch::nn` module holder or `std::shared_ptr` of a module with `Tensor forward(Tensor)`
+  ///
+  /// @code
+  /// auto net = pipeline.model("flowers", [] { return torch::nn::Linear(4, 3); });
+  /// examples_of_flowers.batch(32).model(net).train();
+  /// @endcode
   template <class Factory>
   auto model(std::string name, Factory factory) -> ModelHandle;
   template <class Factory>

@@ -581,6 +581,10 @@ class Stream {
 
   /// Sends the stream to a model: `.train()`, `.predict()`, `.evaluate()` or `.validate(…)` says what for.
   /// (`<tensair/model/model.hpp>`)
+  ///
+  /// @code
+  /// examples_of_flowers.batch(32).model(net).train();
+  /// @endcode
   template <class Handle>
   auto model(const Handle& net) && -> ModelStream<T, SomeChain> {
     return {std::move(*this), net};
@@ -592,6 +596,17 @@ class Stream {
   /// The same, with the function that makes tensors of records: `collate(std::span<const Record>)` returns a
   /// `TensorBatch`, a pair of input and target, or an input alone. Without it, a function of that name is looked for in
   /// the record's namespace.
+  ///
+  /// @code
+  /// readings
+  ///     .model(net, [](std::span<const Reading> some) {
+  ///       std::vector<float> input;
+  ///       for (const auto& one : some) input.push_back(static_cast<float>(one.celsius));
+  ///       return torch::tensor(input).unsqueeze(1);
+  ///     })
+  ///     .predict()
+  ///     .sink(print);
+  /// @endcode
   template <class Handle, class Collate>
   auto model(const Handle& net, Collate collate) && -> CollatedModelStream<T, SomeChain, Collate> {
     return {std::move(*this), net, std::move(collate)};

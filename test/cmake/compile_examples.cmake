@@ -2,7 +2,8 @@
 #
 #   NUMBER    which ```cpp … ``` of the Markdown file FILE: a unit as it stands
 #   FIXTURE   a header for every @code … @endcode of the header FILE: the body of a function behind both, or what stands
-#             around functions if there is a function build or main; its #include lines stand in front of all
+#             around functions if there is a function build or main; its #include lines stand in front of all.
+#             Without MODEL those that speak of a model are left out
 #
 # Errors have FILE's lines. UNIT is where the unit goes.
 cmake_policy(VERSION 3.25)
@@ -18,6 +19,9 @@ if(DEFINED FIXTURE)
     take_block("/// @code\n" "/// @endcode" block line)
     if(line EQUAL 0)
       break()
+    endif()
+    if(NOT MODEL AND block MATCHES "[.]model\\(")
+      continue()
     endif()
     math(EXPR number "${number} + 1")
     string(REGEX REPLACE "\n */// ?" "\n" block "\n${block}")

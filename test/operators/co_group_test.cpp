@@ -1,12 +1,10 @@
 #include <algorithm>
 #include <map>
 #include <string>
-#include <tensair/error.hpp>
 #include <tuple>
 
 #include "catch.hpp"
 #include "support/co_groups.hpp"
-#include "support/dealt.hpp"
 #include "support/streams.hpp"
 
 using namespace tensair;

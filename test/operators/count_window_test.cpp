@@ -1,10 +1,8 @@
-#include <algorithm>
-#include <map>
+#include <span>
 #include <tensair/error.hpp>
-#include <tuple>
+#include <vector>
 
 #include "catch.hpp"
-#include "support/dealt.hpp"
 #include "support/events.hpp"
 
 using namespace tensair;

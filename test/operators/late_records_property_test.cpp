@@ -19,13 +19,17 @@ TEST_CASE("each event is in the last results of its windows, from one of them on
 
     std::map<std::pair<int, std::int64_t>, std::vector<int>> last;  // numbers of events by key and start
     std::multiset<int> late;
+    bool wrong_time = false;
     run(place.topology(), [&](Pipeline& pipeline) {
       timed(pipeline, events, place, std::chrono::microseconds{bound})
           .key_by(&Event::key)
           .parallel(place.workers)
           .window(sliding(std::chrono::microseconds{size}, std::chrono::microseconds{slide}))
           .allowed_lateness(std::chrono::microseconds{lateness})
-          .late([&](const Event& event) { late.insert(event.value); })
+          .late([&](const Event& event, EventTime time) {
+            late.insert(event.value);
+            wrong_time = wrong_time || time != at(event.time);
+          })
           .process<std::vector<int>>([](int key, const Window& window, std::span<const Event> records, auto emit) {
             std::vector<int> all{key, static_cast<int>(window.start.time_since_epoch().count())};
             for (const auto& event : records) all.push_back(event.value);
@@ -36,6 +40,7 @@ TEST_CASE("each event is in the last results of its windows, from one of them on
           });
     });
 
+    RC_ASSERT(!wrong_time);
     std::map<int, std::multiset<std::int64_t>> starts;  // of the windows that each event is in
     for (const auto& [where, numbers] : last) {
       for (const int number : numbers) {
