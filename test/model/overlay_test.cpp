@@ -53,7 +53,7 @@ class Wires {
       : receivers_(static_cast<std::size_t>(nodes)), sent_(receivers_.size()), random_(seed) {}
 
   struct Wire final : net::Link {
-    Wire(Wires& wires, net::Rank from, net::Rank to) : wires(wires), from(from), to(to) {}
+    Wire(Wires& of, net::Rank sender, net::Rank receiver) : wires(of), from(sender), to(receiver) {}
     void send(net::Lane, net::Message) override { FAIL("deltas go through outboxes"); }
     void ready(net::Lane lane, std::shared_ptr<net::Outbox> outbox) override {
       CHECK(lane == net::Lane::delta);
