@@ -331,7 +331,7 @@ class Stream {
   /// from here on are tasks of their own. Two costly operators, otherwise one loop, then run on two cores.
   ///
   /// @code
-  /// pipeline.source(pages).map(parse).forward().map(rank).sink(print);
+  /// words.map(analyse).forward().map(translate).sink(print);
   /// @endcode
   auto forward() && { return over<T>("forward", operators::ToOwnTask{}, op_->parallel); }
   auto forward() & { return use().forward(); }
@@ -479,7 +479,7 @@ class Stream {
   /// runs there, whatever it says.
   ///
   /// @code
-  /// pipeline.source(tensair::follow("/var/log/access.log")).on("web").map(parse).key_by(&Request::page).count().sink(print);
+  /// pipeline.source(tensair::lines("readings.txt")).on("cold store").map(parse).batch(100).sink(print);
   /// @endcode
   /// @throws UsageError  before anything starts: there is no such node
   auto on(net::Rank node) && { return placed(Where{node}); }
