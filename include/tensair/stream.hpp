@@ -331,7 +331,7 @@ class Stream {
   /// from here on are tasks of their own. Two costly operators, otherwise one loop, then run on two cores.
   ///
   /// @code
-  /// words.map(analyse).forward().map(translate).sink(print);
+  /// log_lines.map(parse).forward().filter([](const Reading& one) { return one.celsius > 40; }).sink(print);
   /// @endcode
   auto forward() && { return over<T>("forward", operators::ToOwnTask{}, op_->parallel); }
   auto forward() & { return use().forward(); }
