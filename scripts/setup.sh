@@ -25,12 +25,8 @@ packages=(
   catch2 librapidcheck-dev
 )
 python_packages=(python3 python3-venv)
-<<<<<<< HEAD
 test_packages=(openmpi-bin iproute2)
-optional_packages=(clang clang-format-14 clang-tidy doxygen)
-=======
 optional_packages=(clang libclang-rt-dev clang-format-14 clang-tidy doxygen)
->>>>>>> net
 
 say() { printf 'setup: %s\n' "$*"; }
 die() { printf 'setup: %s\n' "$*" >&2; exit 1; }
