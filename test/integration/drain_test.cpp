@@ -36,7 +36,7 @@ TEST_CASE("a drained run loses nothing of what its sources have given", "[integr
       auto given = std::make_shared<std::atomic<long>>(0);
       long counted = 0;
       testing::Cluster cluster{{.nodes = nodes, .seed = seed}};
-      cluster.drain(5ms);
+      cluster.drain(200us);
       cluster.run([&](Pipeline& pipeline) {
         pipeline.source(Endless{given})
             .parallel(2)
