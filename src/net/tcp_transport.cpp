@@ -223,7 +223,8 @@ void TcpTransport::Cluster::disconnect() {
 void TcpTransport::Cluster::abort(const std::string& reason) {
   {
     const std::lock_guard lock{mutex_};
-    // Also of one that is not connected yet: a `connect` that comes a moment later must not wait, nor think all is well.
+    // Also of one that is not connected yet: a `connect` that comes a moment later must not wait, nor think all is
+    // well.
     if ((life_ == Life::fresh || life_ == Life::connecting) && !failure_) {
       failure_ = std::make_exception_ptr(Error("this node gave up while the nodes were coming together: " + reason));
       changed_.notify_all();
