@@ -3,15 +3,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
-#include <fstream>
-#include <iterator>
 #include <nlohmann/json.hpp>
 #include <tensair/error.hpp>
 #include <utility>
 
 #include "placement.hpp"
+#include "read_file.hpp"
 
 namespace tensair::detail {
 namespace {
@@ -44,11 +41,7 @@ class ClusterFileReader {
   }
 
   auto parse() const -> json {
-    errno = 0;
-    std::ifstream in{file_, std::ios::binary};
-    const std::string text{std::istreambuf_iterator<char>{in}, {}};
-    if (!in.is_open() || in.bad())
-      throw UsageError{fmt::format("the cluster file cannot be read: {}", std::strerror(errno)), file_, form};
+    const auto text = read_file(file_, "the cluster file", form);
     try {
       return json::parse(text);
     } catch (const json::parse_error& error) {

@@ -1,11 +1,9 @@
 #include "profile_file.hpp"
 
-#include <cerrno>
-#include <cstring>
-#include <fstream>
-#include <iterator>
 #include <nlohmann/json.hpp>
 #include <tensair/error.hpp>
+
+#include "read_file.hpp"
 
 namespace tensair::detail {
 namespace {
@@ -29,12 +27,8 @@ auto profile_of(const std::vector<std::string>& reports, double seconds) -> std:
 }
 
 auto read_profile(const std::filesystem::path& file) -> plan::Profile {
-  errno = 0;
-  std::ifstream in{file, std::ios::binary};
-  const std::string text{std::istreambuf_iterator<char>{in}, {}};
-  if (!in.is_open() || in.bad())
-    throw UsageError("the profile cannot be read: " + std::string(std::strerror(errno)), file.string(),
-                     "Make one with --profile.");
+  const std::string remedy = "Make one with --profile.";
+  const auto text = read_file(file, "the profile", remedy);
   try {
     const auto document = json::parse(text);
     plan::Profile profile;
@@ -43,7 +37,7 @@ auto read_profile(const std::filesystem::path& file) -> plan::Profile {
     document.at("bytes").get_to(profile.bytes);
     return profile;
   } catch (const json::exception&) {
-    throw UsageError("this is no profile", file.string(), "Make one with --profile.");
+    throw UsageError("this is no profile", file.string(), remedy);
   }
 }
 

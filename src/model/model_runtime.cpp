@@ -21,6 +21,14 @@ auto replica_channel(const plan::Operator& op, int replica) -> net::ChannelId {
   return operators::channel_of(op) | (static_cast<net::ChannelId>(replica) + 1) << replica_shift;
 }
 
+auto nodes_with(const runtime::Sites& sites) -> std::vector<net::Rank> {
+  std::vector<net::Rank> nodes;
+  for (net::Rank rank = 0; rank < sites.nodes(); ++rank) {
+    if (sites.on(rank) > 0) nodes.push_back(rank);
+  }
+  return nodes;
+}
+
 }  // namespace
 
 struct ModelRuntime::State {
@@ -75,11 +83,7 @@ auto ModelRuntime::add_use(detail::ModelUse use) -> std::size_t {
 }
 
 auto ModelRuntime::owners() const -> std::vector<net::Rank> {
-  std::vector<net::Rank> owners;
-  for (net::Rank rank = 0; rank < op_->sites.nodes(); ++rank) {
-    if (op_->sites.on(rank) > 0) owners.push_back(rank);
-  }
-  return owners;
+  return nodes_with(op_->sites);
 }
 
 void ModelRuntime::build(runtime::Node& node) {
@@ -177,10 +181,7 @@ auto ModelRuntime::make_input(runtime::Node& node, std::size_t use, int replica)
   using Kind = detail::ModelUse::Kind;
   const auto& one = uses_[use];
   const auto channel = replica_channel(*one.op, replica);
-  std::vector<net::Rank> senders;
-  for (net::Rank rank = 0; rank < node.count(); ++rank) {
-    if (one.from->sites.on(rank) > 0) senders.push_back(rank);
-  }
+  const auto senders = nodes_with(one.from->sites);
   detail::ReplicaInput input;
   if (one.kind == Kind::predict) {
     input.requests = runtime::Inlet<PredictRequest>(node, channel, senders.size(), runtime::Granting::prefer_local);
@@ -197,8 +198,7 @@ auto ModelRuntime::reply_outlets(runtime::Node& node, std::size_t use)
   constexpr auto unlimited = std::numeric_limits<std::size_t>::max() / 2;  // the requests bound the replies
   std::vector<std::optional<runtime::Outlet<PredictReply>>> outlets(static_cast<std::size_t>(node.count()));
   const auto& one = uses_[use];
-  for (net::Rank to = 0; to < node.count(); ++to) {
-    if (one.from->sites.on(to) == 0) continue;
+  for (const net::Rank to : nodes_with(one.from->sites)) {
     auto& outlet = outlets[static_cast<std::size_t>(to)];
     if (to == node.rank()) {
       outlet.emplace(state_->replies.at(use), unlimited);

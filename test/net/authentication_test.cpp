@@ -7,9 +7,10 @@
 #include <vector>
 
 #include "catch.hpp"
+#include "net/read_in_steps.hpp"
 
 using namespace tensair::net;
-using Bytes = std::vector<std::byte>;
+using namespace tensair::net::test;
 
 namespace {
 
@@ -35,20 +36,8 @@ auto listener() -> Opening {
   return {.kind = ProofKind::hmac_sha256, .rank = 0, .nonce = filled(0x22)};
 }
 
-auto read(const Bytes& bytes, std::size_t step = 1'000'000, std::size_t* taken = nullptr) -> std::optional<Opening> {
-  OpeningReader reader;
-  std::optional<Opening> result;
-  std::size_t at = 0;
-  while (!result && at < bytes.size()) {
-    const auto room = reader.room();
-    REQUIRE(!room.empty());
-    const auto count = std::min({room.size(), bytes.size() - at, step});
-    std::copy_n(bytes.begin() + static_cast<std::ptrdiff_t>(at), count, room.begin());
-    at += count;
-    result = reader.advance(count);
-  }
-  if (taken != nullptr) *taken = at;
-  return result;
+auto read(const Bytes& bytes, std::size_t step = 1'000'000, std::size_t* taken = nullptr) {
+  return read_in_steps<OpeningReader>(bytes, step, taken);
 }
 
 }  // namespace

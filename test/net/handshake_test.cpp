@@ -6,29 +6,12 @@
 #include <vector>
 
 #include "catch.hpp"
+#include "net/read_in_steps.hpp"
 
 using namespace tensair::net;
-using Bytes = std::vector<std::byte>;
+using namespace tensair::net::test;
 
 namespace {
-
-// Gives a reader the bytes, at most `step` at a time, and counts those it took.
-template <class Reader>
-auto read(const Bytes& bytes, std::size_t step = 1'000'000, std::size_t* taken = nullptr) {
-  Reader reader;
-  decltype(reader.advance(0)) result;
-  std::size_t at = 0;
-  while (!result && at < bytes.size()) {
-    const auto room = reader.room();
-    REQUIRE(!room.empty());
-    const auto count = std::min({room.size(), bytes.size() - at, step});
-    std::copy_n(bytes.begin() + static_cast<std::ptrdiff_t>(at), count, room.begin());
-    at += count;
-    result = reader.advance(count);
-  }
-  if (taken != nullptr) *taken = at;
-  return result;
-}
 
 void put(Bytes& bytes, std::size_t at, std::uint32_t value) {
   for (std::size_t i = 0; i < 4; ++i) bytes[at + i] = static_cast<std::byte>(value >> (8 * i));
@@ -45,7 +28,7 @@ TEST_CASE("a hello is read as it was written, and no byte beyond it", "[net][han
       const auto size = bytes.size();
       bytes.resize(size + 100);
       std::size_t taken = 0;
-      const auto hello = read<HelloReader>(bytes, step, &taken);
+      const auto hello = read_in_steps<HelloReader>(bytes, step, &taken);
       REQUIRE(hello);
       CHECK(taken == size);
       CHECK(hello->rank == 2);
@@ -66,7 +49,7 @@ TEST_CASE("a verdict is read as it was written, and no byte beyond it", "[net][h
       const auto size = bytes.size();
       bytes.resize(size + 100);
       std::size_t taken = 0;
-      const auto verdict = read<VerdictReader>(bytes, step, &taken);
+      const auto verdict = read_in_steps<VerdictReader>(bytes, step, &taken);
       REQUIRE(verdict);
       CHECK(taken == size);
       CHECK(!verdict->accepted);
@@ -96,9 +79,9 @@ TEST_CASE("a malformed hello is rejected as soon as it is known to be one", "[ne
     INFO(says);
     auto bytes = good;
     put(bytes, at, value);
-    CHECK_THROWS_WITH(read<HelloReader>(bytes), Catch::Matchers::ContainsSubstring(says));
+    CHECK_THROWS_WITH(read_in_steps<HelloReader>(bytes), Catch::Matchers::ContainsSubstring(says));
     bytes.resize(after - 1);
-    CHECK_NOTHROW(read<HelloReader>(bytes));
+    CHECK_NOTHROW(read_in_steps<HelloReader>(bytes));
   }
 }
 
@@ -108,7 +91,7 @@ TEST_CASE("a malformed verdict is rejected", "[net][handshake][bad-input]") {
     auto bytes = good;
     bytes.resize(8);
     put(bytes, at, value);
-    CHECK_THROWS_AS(read<VerdictReader>(bytes), Malformed);
+    CHECK_THROWS_AS(read_in_steps<VerdictReader>(bytes), Malformed);
   }
 }
 

@@ -39,6 +39,18 @@ auto abort_reason(std::vector<std::byte> stream) -> std::string {
   return reason;
 }
 
+// Says how far the peer has read.
+void say_alive(HandMadePeer& peer, std::uint64_t received) {
+  const AliveBytes alive{.received = received, .reading = 1};
+  const std::string text{reinterpret_cast<const char*>(&alive), sizeof alive};
+  peer.send({.piece = sizeof alive,
+             .flags = 3,
+             .lane = link_lane,
+             .channel = static_cast<ChannelId>(LinkMessage::alive),
+             .message = sizeof alive},
+            text);
+}
+
 }  // namespace
 
 TEST_CASE("a peer that vanishes is reported at once", "[net][tcp][loss]") {
@@ -194,16 +206,9 @@ TEST_CASE("a peer that is silent for too long is lost", "[net][tcp][loss][bad-in
 TEST_CASE("a peer that is alive and reads nothing is lost", "[net][tcp][loss][bad-input]") {
   HalfMade half{TcpLimits{.beat = 10ms, .silence = 100ms, .outage = 0ms}};
   half.node.transport.link(1).send(Lane::data, message(1, "for nobody"));
-  const AliveBytes alive{.received = 0, .reading = 1};
-  const std::string text{reinterpret_cast<const char*>(&alive), sizeof alive};
   while (half.node.losses.size() == 0) {
     try {
-      half.peer.send({.piece = sizeof alive,
-                      .flags = 3,
-                      .lane = link_lane,
-                      .channel = static_cast<ChannelId>(LinkMessage::alive),
-                      .message = sizeof alive},
-                     text);
+      say_alive(half.peer, 0);
     } catch (const std::runtime_error&) {
       break;  // it has been sent away
     }
@@ -214,14 +219,7 @@ TEST_CASE("a peer that is alive and reads nothing is lost", "[net][tcp][loss][ba
 
 TEST_CASE("a peer that acknowledges what was not sent is lost", "[net][tcp][loss][bad-input]") {
   HalfMade half;
-  const AliveBytes alive{.received = 1'000'000, .reading = 1};
-  const std::string text{reinterpret_cast<const char*>(&alive), sizeof alive};
-  half.peer.send({.piece = sizeof alive,
-                  .flags = 3,
-                  .lane = link_lane,
-                  .channel = static_cast<ChannelId>(LinkMessage::alive),
-                  .message = sizeof alive},
-                 text);
+  say_alive(half.peer, 1'000'000);
   CHECK(half.node.losses.take() == "1: malformed frame: 1000000 bytes acknowledged of 0");
 }
 
