@@ -14,6 +14,25 @@ namespace {
 /// The numbers of a pair, and the time it came with.
 using Match = std::tuple<int, int, std::int64_t>;
 
+auto numbers_of(const JoinEvent& a, const JoinEvent& b) -> std::pair<int, int> {
+  return {a.number, b.number};
+}
+
+/// A sink that notes what it is given.
+auto into(std::vector<Match>& found) {
+  return [&found](const std::pair<int, int>& pair, EventTime time) {
+    found.emplace_back(pair.first, pair.second, time.time_since_epoch().count());
+  };
+}
+
+/// Whatever the order.
+template <class T>
+void assert_same(std::vector<T>& found, std::vector<T>& expected) {
+  std::sort(expected.begin(), expected.end());
+  std::sort(found.begin(), found.end());
+  RC_ASSERT(found == expected);
+}
+
 }  // namespace
 
 TEST_CASE("interval join gives the pairs of a nested loop", "[operators][join][property]") {
@@ -33,14 +52,10 @@ TEST_CASE("interval join gives the pairs of a nested loop", "[operators][join][p
       std::move(left_keyed)
           .join(std::move(right_keyed))
           .between(std::chrono::microseconds{lower}, std::chrono::microseconds{upper})
-          .with([](const JoinEvent& a, const JoinEvent& b) { return std::pair(a.number, b.number); })
-          .sink([&](const std::pair<int, int>& pair, EventTime time) {
-            found.emplace_back(pair.first, pair.second, time.time_since_epoch().count());
-          });
+          .with(numbers_of)
+          .sink(into(found));
     });
-    std::sort(expected.begin(), expected.end());
-    std::sort(found.begin(), found.end());
-    RC_ASSERT(found == expected);
+    assert_same(found, expected);
   };
   check_with_two("for any events, bounds and place", property);
 }
@@ -81,14 +96,10 @@ TEST_CASE("in an interval join a record behind the watermark has no partners, an
       side(left_is_quick)
           .join(side(!left_is_quick))
           .between(std::chrono::microseconds{lower}, std::chrono::microseconds{upper})
-          .with([](const JoinEvent& a, const JoinEvent& b) { return std::pair(a.number, b.number); })
-          .sink([&](const std::pair<int, int>& pair, EventTime time) {
-            found.emplace_back(pair.first, pair.second, time.time_since_epoch().count());
-          });
+          .with(numbers_of)
+          .sink(into(found));
     });
-    std::sort(expected.begin(), expected.end());
-    std::sort(found.begin(), found.end());
-    RC_ASSERT(found == expected);
+    assert_same(found, expected);
   };
   check_with_two("for any events, bounds, watermarks and place", property);
 }
@@ -109,9 +120,7 @@ TEST_CASE("a join without a window gives every pair of a key", "[operators][join
           .with([](const JoinEvent& a, const JoinEvent& b) { return std::pair(a.number, b.number); })
           .collect();
     });
-    std::sort(expected.begin(), expected.end());
-    std::sort(found.begin(), found.end());
-    RC_ASSERT(found == expected);
+    assert_same(found, expected);
   };
   check_with_two("for any events and place", property);
 }
