@@ -279,6 +279,33 @@ class Strangers(SampleTest):
             node.wait(60)
             self.assert_succeeded(node)
 
+    def start_first(self, addresses):
+        """Node 0 of an endless run."""
+        return self.start("--data", self.data, *ENDLESS, "--nodes", text_of(addresses), "--rank", 0)
+
+    def plan_of(self, nodes):
+        """What nodes of an endless run must agree on: a refused node is told what it should have said."""
+        addresses = free_addresses(nodes)
+        node = self.start_first(addresses)
+        with connect(addresses[0]) as connection:
+            connection.sendall(greeting(1, nodes, b""))
+            read_opening(connection)
+            plan = read_hello(connection)[2]
+        node.wait(10)
+        self.assert_failed(node, "pipelines differ", code=1)
+        return plan
+
+    def join_as_node_1(self, addresses, plan, then=b""):
+        """A false node that node 0 lets in; what it says `then` comes with its consent."""
+        connection = connect(addresses[0])
+        self.open.append(connection)
+        connection.sendall(greeting(1, len(addresses), plan))
+        read_opening(connection)
+        read_hello(connection)
+        self.assertEqual(read_verdict(connection)[0], 1)
+        connection.sendall(struct.pack("<HHHH", 1, 0, 0, 0) + then)
+        return connection
+
     def test_a_false_node_that_speaks_nonsense_once_it_was_let_in(self):
         nonsense = {
             "a piece of an oversized length": frame(0xFFFFFFFF, 3, 0, 0, 0xFFFFFFFF),
@@ -287,27 +314,23 @@ class Strangers(SampleTest):
             "a header with a wrong checksum": struct.pack("<IBBHIIQ", 8, 3, 0, 0, 0, 0, 8) + bytes(8),
             "a piece with a wrong checksum": frame(8, 3, 0, 0, 8, b"checksum")[:24] + b"checkout",
         }
-        plan = None
+        plan = self.plan_of(2)
         for what, data in nonsense.items():
             with self.subTest(what):
                 addresses = free_addresses(2)
-                node = self.start("--data", self.data, *ENDLESS, "--nodes", text_of(addresses), "--rank", 0)
-                if plan is None:  # a refused node is told what it should have said
-                    with connect(addresses[0]) as connection:
-                        connection.sendall(greeting(1, 2, b""))
-                        read_opening(connection)
-                        plan = read_hello(connection)[2]
+                node = self.start_first(addresses)
+                with self.join_as_node_1(addresses, plan, data):
                     node.wait(10)
-                    self.assert_failed(node, "pipelines differ", code=1)
-                    node = self.start("--data", self.data, *ENDLESS, "--nodes", text_of(addresses), "--rank", 0)
-                with connect(addresses[0]) as connection:
-                    connection.sendall(greeting(1, 2, plan))
-                    read_opening(connection)
-                    read_hello(connection)
-                    self.assertEqual(read_verdict(connection)[0], 1)
-                    connection.sendall(struct.pack("<HHHH", 1, 0, 0, 0) + data)
-                node.wait(10)
                 self.assert_failed(node, r"\bnode 1\b", re.escape(text_of(addresses[1:])), code=1)
+
+    def test_a_node_that_dies_while_the_others_still_come_together(self):
+        plan = self.plan_of(3)
+        addresses = free_addresses(3)
+        node = self.start_first(addresses)
+        self.join_as_node_1(addresses, plan).close()
+        # Far sooner than the deadline at which the third node would be missed.
+        node.wait(10)
+        self.assert_failed(node, r"\bnode 1\b", code=1)
 
 
 if __name__ == "__main__":
