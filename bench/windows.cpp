@@ -16,6 +16,7 @@
 #include <optional>
 #include <string>
 #include <tensair/pipeline.hpp>
+#include <thread>
 #include <vector>
 
 #include "report.hpp"
@@ -86,7 +87,7 @@ auto campaign_table() -> std::array<std::uint32_t, ads> {
 const auto campaign_of_ad = campaign_table();
 
 /// As one would write it for events in order: counters by campaign, emptied when a window is over.
-auto ysb_by_hand(std::uint64_t n) -> Sum {
+auto ysb_by_hand(Events events) -> Sum {
   Sum sum;
   std::array<std::uint64_t, campaigns> counts{};
   std::int64_t end = ten_seconds;
@@ -96,7 +97,6 @@ auto ysb_by_hand(std::uint64_t n) -> Sum {
     }
     counts.fill(0);
   };
-  Events events{n};
   while (const auto event = events.next()) {
     if (event->kind != Kind::view) continue;
     while (event->time >= end) {
@@ -107,6 +107,21 @@ auto ysb_by_hand(std::uint64_t n) -> Sum {
   }
   close();
   return sum;
+}
+
+/// By two threads, each of which makes half of the events; what is left to do, adding few counters, is left out.
+auto ysb_by_two_hands(std::uint64_t n) -> Sum {
+  Sum sums[2];
+  const auto run_half = [&](int half) {
+    Events events{n};
+    events.split(half, 2);
+    sums[half] = ysb_by_hand(events);
+  };
+  {
+    const std::jthread other{[&] { run_half(1); }};
+    run_half(0);
+  }
+  return {sums[0].results, sums[0].total + sums[1].total, 0};
 }
 
 auto pipeline_of(int threads) -> tensair::Pipeline {
@@ -195,18 +210,22 @@ auto verdict(bool met) -> const char* {
 }
 
 void compare_ysb(bench::Report& report, std::uint64_t events, int repetitions) {
-  std::vector<Side> sides = {{"limit", "loop by hand (the limit)", [&] { return ysb_by_hand(events); }},
-                             {"tensair", "tensair, one instance", [&] { return ysb(events, 1); }},
-                             {"tensair, parallel(2)", "tensair, parallel(2)", [&] { return ysb(events, 2); }}};
+  std::vector<Side> sides = {
+      {"limit", "loop by hand (the limit)", [&] { return ysb_by_hand(Events{events}); }},
+      {"tensair", "tensair, one instance", [&] { return ysb(events, 1); }},
+      {"tensair, parallel(2)", "tensair, parallel(2)", [&] { return ysb(events, 2); }},
+      {"limit, two threads", "loop by hand, two threads", [&] { return ysb_by_two_hands(events); }}};
   const auto sums = alternate(sides, events, repetitions);
   if (sums[1] != sums[0]) throw tensair::Error("the counts differ from those of the loop by hand");
   if (sums[2].results != sums[0].results) throw tensair::Error("two instances have other windows");
   table(report, fmt::format("Yahoo streaming benchmark, {} M events", events / 1'000'000), sides);
-  const double one = bench::median(sides[1].a_cpu_second), two = 2 * bench::median(sides[2].a_cpu_second);
+  const double one = bench::median(sides[1].a_cpu_second);
   report.note("required: at least 0.50 of the limit: {}", verdict(one >= 0.5 * bench::median(sides[0].a_cpu_second)));
-  report.note("required: parallel(2) at least 1.80 times one instance: {:.2f} by time, {:.2f} with two quiet cores: {}",
-              bench::median(sides[2].a_second) / bench::median(sides[1].a_second), two / one,
-              verdict(two >= 1.8 * one));
+  const double ratio = bench::median(sides[2].a_second) / bench::median(sides[1].a_second);
+  report.note("required: parallel(2) at least 1.80 times one instance by time: {:.2f}: {}", ratio,
+              verdict(ratio >= 1.8));
+  report.note("a loop by hand gains {:.2f} by a second thread",
+              bench::median(sides[3].a_second) / bench::median(sides[0].a_second));
   report.end_of_section();
 }
 

@@ -22,6 +22,7 @@
 #include <string>
 #include <string_view>
 #include <tensair/pipeline.hpp>
+#include <thread>
 
 #include "report.hpp"
 #include "seconds.hpp"
@@ -132,6 +133,43 @@ auto by_hand(const Text& text) -> Counted {
   return counted;
 }
 
+/// As `by_hand`, by two threads: each counts half of the lines, and the counts of one go to the other in the end.
+auto by_two_hands(const Text& text) -> Counted {
+  boost::unordered_flat_map<std::string, std::uint64_t, TextHash, std::equal_to<>> counts[2];
+  const auto count_half = [&](int half) {
+    auto& mine = counts[half];
+    Lines lines{text};
+    lines.split(half, 2);
+    while (const auto line = lines.next()) {
+      split_words(*line, [&](std::string_view word) {
+        if (const auto found = mine.find(word); found != mine.end()) {
+          ++found->second;
+        } else {
+          mine.emplace(word, 1);
+        }
+      });
+    }
+  };
+  {
+    const std::jthread other{[&] { count_half(1); }};
+    count_half(0);
+  }
+  for (auto& [word, count] : counts[1]) counts[0][word] += count;
+  Counted counted;
+  for (const auto& [word, count] : counts[0]) counted.add(count);
+  return counted;
+}
+
+/// Two loops by hand beside each other, each over all of the text: what the machine's second core is worth.
+auto by_hand_twice(const Text& text) -> Counted {
+  Counted counted;
+  {
+    const std::jthread other{[&] { by_hand(text); }};
+    counted = by_hand(text);
+  }
+  return counted;
+}
+
 auto by_hand_with_our_map(const Text& text) -> Counted {
   tensair::operators::StateMap<std::string, std::uint64_t> counts;
   Lines lines{text};
@@ -181,22 +219,27 @@ auto running(const Text& text) -> Counted {
 struct Side {
   std::string system, label;
   std::function<Counted()> count;
+  int texts = 1;  // counted in one run
   std::vector<double> a_cpu_second{}, a_second{};
 };
 
 void run(const Text& text, int repetitions, const std::filesystem::path& json) {
   const auto expected = by_hand(text);
-  Side sides[] = {{"limit", "loop by hand, boost::unordered_flat_map (the limit)", [&] { return by_hand(text); }},
-                  {"tensair", "tensair, one instance", [&] { return with_tensair(text, 1); }},
-                  {"tensair, running counts", "tensair, a result a word", [&] { return running(text); }},
-                  {"tensair, map alone", "loop by hand, tensair's map", [&] { return by_hand_with_our_map(text); }},
-                  {"tensair, parallel(2)", "tensair, parallel(2)", [&] { return with_tensair(text, 2); }}};
+  Side sides[] = {
+      {"limit", "loop by hand, boost::unordered_flat_map (the limit)", [&] { return by_hand(text); }},
+      {"tensair", "tensair, one instance", [&] { return with_tensair(text, 1); }},
+      {"tensair, running counts", "tensair, a result a word", [&] { return running(text); }},
+      {"tensair, map alone", "loop by hand, tensair's map", [&] { return by_hand_with_our_map(text); }},
+      {"tensair, parallel(2)", "tensair, parallel(2)", [&] { return with_tensair(text, 2); }},
+      {"limit, two threads", "loop by hand, two threads, merged", [&] { return by_two_hands(text); }},
+      {"limit, twice", "two loops by hand beside each other, two texts", [&] { return by_hand_twice(text); }, 2}};
   for (int i = 0; i < repetitions; ++i) {
     for (auto& side : sides) {
       const double cpu = bench::cpu_seconds(), wall = bench::wall_seconds();
       const auto counted = side.count();
-      side.a_cpu_second.push_back(static_cast<double>(expected.words) / (bench::cpu_seconds() - cpu));
-      side.a_second.push_back(static_cast<double>(expected.words) / (bench::wall_seconds() - wall));
+      const double words = static_cast<double>(expected.words) * side.texts;
+      side.a_cpu_second.push_back(words / (bench::cpu_seconds() - cpu));
+      side.a_second.push_back(words / (bench::wall_seconds() - wall));
       if (counted != expected) throw tensair::Error("the counts differ", side.label);
     }
   }
@@ -215,11 +258,13 @@ void run(const Text& text, int repetitions, const std::filesystem::path& json) {
   table("", "words/s", &Side::a_second);
   table(", processor time", "words/CPU s", &Side::a_cpu_second);
   const double hand = bench::median(sides[0].a_cpu_second), one = bench::median(sides[1].a_cpu_second);
-  const double two = 2 * bench::median(sides[4].a_cpu_second);
   report.note("required: at least 0.80 of the limit by processor time: {}", one >= 0.8 * hand ? "met" : "not met");
-  report.note("required: parallel(2) at least 1.80 times one instance: {:.2f} by time, {:.2f} with two quiet cores: {}",
-              bench::median(sides[4].a_second) / bench::median(sides[1].a_second), two / one,
-              two >= 1.8 * one ? "met" : "not met");
+  const double ratio = bench::median(sides[4].a_second) / bench::median(sides[1].a_second);
+  report.note("required: parallel(2) at least 1.80 times one instance: {:.2f}: {}", ratio,
+              ratio >= 1.8 ? "met" : "not met");
+  report.note("a loop by hand gains {:.2f} by a second thread, and two of them beside each other {:.2f}",
+              bench::median(sides[5].a_second) / bench::median(sides[0].a_second),
+              bench::median(sides[6].a_second) / bench::median(sides[0].a_second));
   if (!json.empty()) report.write(json);
 }
 
