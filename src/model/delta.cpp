@@ -1,7 +1,83 @@
 #include <algorithm>
 #include <tensair/model/delta.hpp>
+#include <tensair/net/malformed.hpp>
 
 namespace tensair {
+namespace {
+
+// A sparse sum with more values than this share of the model becomes a dense one: adding to that is quicker.
+constexpr std::size_t densest = 4;
+
+/// Values of some segments, being made.
+struct Sparse {
+  std::vector<Segment> segments;
+  std::vector<float> values;
+
+  // Values for the parameters from `first` on, which are behind all that are there.
+  void append(std::uint32_t first, std::span<const float> more) {
+    if (more.empty()) return;
+    if (!segments.empty() && segments.back().end() == first) {
+      segments.back().count += static_cast<std::uint32_t>(more.size());
+    } else {
+      segments.push_back({first, static_cast<std::uint32_t>(more.size())});
+    }
+    values.insert(values.end(), more.begin(), more.end());
+  }
+};
+
+/// Walks through the segments of a sparse delta.
+class Walk {
+ public:
+  Walk(std::span<const Segment> segments, std::span<const float> values) : segments_(segments), values_(values) {}
+
+  auto ended() const -> bool { return segments_.empty(); }
+  /// The parameter that comes next.
+  auto at() const -> std::uint64_t { return std::uint64_t{segments_.front().first} + into_; }
+  /// Where the values that follow without a gap end.
+  auto end() const -> std::uint64_t { return segments_.front().end(); }
+  /// The values up to the parameter `to`, which is not behind `end()`.
+  auto take(std::uint64_t to) -> std::span<const float> {
+    const auto count = static_cast<std::size_t>(to - at());
+    const auto taken = values_.first(count);
+    values_ = values_.subspan(count);
+    into_ += static_cast<std::uint32_t>(count);
+    if (into_ == segments_.front().count) {
+      segments_ = segments_.subspan(1);
+      into_ = 0;
+    }
+    return taken;
+  }
+
+ private:
+  std::span<const Segment> segments_;
+  std::span<const float> values_;
+  std::uint32_t into_ = 0;  // the first segment
+};
+
+auto sum_of(Walk a, Walk b) -> Sparse {
+  Sparse sum;
+  while (!a.ended() && !b.ended()) {
+    if (b.at() < a.at()) std::swap(a, b);
+    const auto first = static_cast<std::uint32_t>(a.at());
+    if (a.at() < b.at()) {
+      sum.append(first, a.take(std::min(a.end(), b.at())));
+      continue;
+    }
+    const auto to = std::min(a.end(), b.end());
+    sum.append(first, a.take(to));
+    const auto more = b.take(to);
+    add(std::span(sum.values).last(more.size()), more);
+  }
+  for (auto* rest : {&a, &b}) {
+    while (!rest->ended()) {
+      const auto first = static_cast<std::uint32_t>(rest->at());
+      sum.append(first, rest->take(rest->end()));
+    }
+  }
+  return sum;
+}
+
+}  // namespace
 
 void add(std::span<float> to, std::span<const float> from) {
   const float* __restrict source = from.data();
@@ -10,15 +86,41 @@ void add(std::span<float> to, std::span<const float> from) {
   for (std::size_t i = 0; i < count; ++i) target[i] += source[i];
 }
 
+void add(std::span<float> to, const Delta& delta) {
+  if (!delta.is_sparse()) {
+    add(to, delta.values);
+    return;
+  }
+  auto values = delta.values;
+  for (const auto& segment : delta.segments) {
+    add(to.subspan(segment.first, segment.count), values.first(segment.count));
+    values = values.subspan(segment.count);
+  }
+}
+
+void check_segments(std::span<const Segment> segments, std::size_t parameters, std::size_t values) {
+  std::uint64_t end = 0, count = 0;
+  for (const auto& segment : segments) {
+    if (segment.count == 0 || segment.first < end || segment.end() > parameters)
+      throw net::Malformed("a delta's segments are not a model's parameters in order");
+    end = segment.end();
+    count += segment.count;
+  }
+  if (count != values) throw net::Malformed("a delta has not as many values as its segments");
+}
+
 struct Accumulator::Sum {
-  std::vector<float> values;
+  Sparse sparse;  // where there are segments; else `values` are dense
+  std::size_t parameters;
   std::vector<Contribution> contributions;
 
-  explicit Sum(const Delta& first)
-      : values(first.values.begin(), first.values.end()), contributions(first.contributions) {}
+  Sum(const Delta& first, std::size_t size)
+      : sparse{{first.segments.begin(), first.segments.end()}, {first.values.begin(), first.values.end()}},
+        parameters(size),
+        contributions(first.contributions) {}
 
   void add(const Delta& delta) {
-    tensair::add(values, delta.values);
+    add_values(delta);
     for (const auto& more : delta.contributions) {
       const auto same = std::find_if(contributions.begin(), contributions.end(),
                                      [&](const auto& one) { return one.replica == more.replica; });
@@ -33,6 +135,29 @@ struct Accumulator::Sum {
       }
     }
   }
+
+ private:
+  void add_values(const Delta& delta) {
+    if (delta.values.empty()) return;
+    if (sparse.values.empty()) {
+      sparse = {{delta.segments.begin(), delta.segments.end()}, {delta.values.begin(), delta.values.end()}};
+      return;
+    }
+    const bool is_sparse = !sparse.segments.empty();
+    if (is_sparse && delta.is_sparse()) {
+      sparse = sum_of({sparse.segments, sparse.values}, {delta.segments, delta.values});
+      if (sparse.values.size() > parameters / densest) make_dense();
+    } else {
+      if (is_sparse) make_dense();
+      tensair::add(sparse.values, delta);
+    }
+  }
+
+  void make_dense() {
+    std::vector<float> dense(parameters);
+    tensair::add(dense, Delta{sparse.values, sparse.segments, {}, {}});
+    sparse = {{}, std::move(dense)};
+  }
 };
 
 void Accumulator::add(const SharedDelta& delta) {
@@ -40,7 +165,7 @@ void Accumulator::add(const SharedDelta& delta) {
   if (sum_) {
     sum_->add(*delta);
   } else if (single_) {
-    sum_ = std::make_shared<Sum>(*single_);
+    sum_ = std::make_shared<Sum>(*single_, parameters_);
     single_.reset();
     sum_->add(*delta);
   } else {
@@ -57,7 +182,8 @@ auto Accumulator::take() -> SharedDelta {
   }
   if (!sum) return nullptr;
   auto delta = std::make_shared<Delta>();
-  delta->values = sum->values;
+  delta->values = sum->sparse.values;
+  delta->segments = sum->sparse.segments;
   delta->contributions = std::move(sum->contributions);
   delta->owner = std::move(sum);
   return delta;

@@ -8,29 +8,42 @@
 namespace tensair {
 namespace {
 
-enum class Kind : std::uint8_t { delta = 0, end = 1 };
+enum class Kind : std::uint8_t { delta = 0, end = 1, compressed = 2, sketches = 3 };
+
+auto has_compression(const ModelOptions& options) -> bool {
+  return static_cast<bool>(options.compression.make);
+}
 
 }  // namespace
 
-// What waits for one link: a sum of deltas, then the news that a node's replicas have finished.
+// What waits for one link: a sum of deltas, sketches, then the news that a node's replicas have finished.
 class Exchange::LinkOutbox final : public net::Outbox {
  public:
-  LinkOutbox(net::ChannelId channel, std::shared_ptr<std::atomic<std::uint64_t>> sent)
-      : channel_(channel), sent_(std::move(sent)) {}
+  LinkOutbox(net::ChannelId channel, std::size_t parameters, const ModelOptions& options,
+             std::shared_ptr<std::atomic<std::uint64_t>> sent)
+      : channel_(channel), sent_(std::move(sent)), deltas_(parameters) {
+    if (has_compression(options)) compressor_ = options.compression.make(parameters);
+    // To an optimiser the rest of a gradient would be a step of its own.
+    keeps_rest_ = options.exchange == exchange::gradients;
+  }
 
   auto next() -> std::unique_ptr<net::Message> override {
     // Counted before the deltas are taken: what was added before an end is sent before it.
     const std::size_t ends = count_ends();
-    if (auto delta = deltas_.take()) {
-      net::Writer writer{channel_};
-      writer.write(Kind::delta);
-      writer.write(delta->contributions);
-      writer.write(static_cast<std::uint64_t>(delta->values.size()));
-      writer.refer(std::as_bytes(delta->values));
+    if (const auto delta = deltas_.take()) {
       sent_->fetch_add(1, std::memory_order_relaxed);
-      return writer.finish(std::move(delta));
+      return compressor_ ? compressed(*delta) : plain(delta);
+    }
+    if (const auto sketches = take_sketches(); !sketches.empty()) {
+      net::Writer writer{channel_};
+      writer.write(Kind::sketches);
+      writer.write(sketches);
+      return writer.finish();
     }
     if (ends == 0) return nullptr;
+    if (compressor_ && !keeps_rest_) {
+      if (const auto rest = compressor_->rest()) return plain(rest);
+    }
     net::Writer writer{channel_};
     writer.write(Kind::end);
     writer.write(take_ends(ends));
@@ -42,8 +55,29 @@ class Exchange::LinkOutbox final : public net::Outbox {
     const std::lock_guard lock{mutex_};
     ended_.push_back(node);
   }
+  void tell(Sketch sketch) {
+    const std::lock_guard lock{mutex_};
+    sketches_.push_back(std::move(sketch));
+  }
 
  private:
+  auto plain(const SharedDelta& delta) const -> std::unique_ptr<net::Message> {
+    net::Writer writer{channel_};
+    writer.write(Kind::delta);
+    writer.write(delta->contributions);
+    writer.write(static_cast<std::uint64_t>(delta->segments.size()));
+    writer.write(static_cast<std::uint64_t>(delta->values.size()));
+    writer.refer(std::as_bytes(delta->segments));
+    writer.refer(std::as_bytes(delta->values));
+    return writer.finish(delta);
+  }
+  auto compressed(const Delta& delta) -> std::unique_ptr<net::Message> {
+    net::Writer writer{channel_};
+    writer.write(Kind::compressed);
+    writer.write(delta.contributions);
+    compressor_->encode(delta, writer);
+    return writer.finish();
+  }
   auto count_ends() const -> std::size_t {
     const std::lock_guard lock{mutex_};
     return ended_.size();
@@ -56,26 +90,37 @@ class Exchange::LinkOutbox final : public net::Outbox {
     return ends;
   }
 
+  auto take_sketches() -> std::vector<Sketch> {
+    const std::lock_guard lock{mutex_};
+    return std::exchange(sketches_, {});
+  }
+
   net::ChannelId channel_;
   std::shared_ptr<std::atomic<std::uint64_t>> sent_;
   Accumulator deltas_;
+  std::unique_ptr<Compressor> compressor_;
+  bool keeps_rest_ = false;
+  std::vector<Sketch> sketches_;
   mutable std::mutex mutex_;
   std::vector<net::Rank> ended_;  // nodes; not told yet
 };
 
-Exchange::Exchange(runtime::Node& node, net::ChannelId channel, Overlay overlay, int replicas, std::size_t parameters)
+Exchange::Exchange(runtime::Node& node, net::ChannelId channel, Overlay overlay, int replicas, std::size_t parameters,
+                   const ModelOptions& options)
     : node_(node),
       channel_(channel),
       overlay_(std::move(overlay)),
       replicas_(replicas),
       parameters_(parameters),
-      arrivals_(static_cast<std::size_t>(replicas)) {
+      arrivals_(static_cast<std::size_t>(replicas)),
+      divergence_(replicas) {
+  if (has_compression(options)) decompressor_ = options.compression.make(parameters);
   const auto& members = overlay_.members();
   for (std::size_t i = 0; i < static_cast<std::size_t>(replicas); ++i) {
-    if (members[i % members.size()] == node.rank()) locals_.push_back(std::make_unique<Local>());
+    if (members[i % members.size()] == node.rank()) locals_.push_back(std::make_unique<Local>(parameters));
   }
   for (const net::Rank peer : overlay_.neighbours(node.rank()))
-    outboxes_.emplace_back(peer, std::make_shared<LinkOutbox>(channel, deltas_sent_));
+    outboxes_.emplace_back(peer, std::make_shared<LinkOutbox>(channel, parameters, options, deltas_sent_));
   locals_unfinished_ = locals_.size();
   unfinished_ = locals_.size() + members.size() - 1;
   if (!outboxes_.empty()) {
@@ -133,33 +178,82 @@ auto Exchange::finished() const -> bool {
 void Exchange::arrive(net::Rank from, net::Payload payload) {
   auto shared = std::make_shared<const net::Payload>(std::move(payload));
   net::Reader reader{*shared};
-  if (reader.read<Kind>() == Kind::end) {
+  const auto kind = reader.read<Kind>();
+  if (kind == Kind::end) {
     for (const net::Rank node : reader.read<std::vector<net::Rank>>()) {
       if (overlay_.passes_on()) end(node, from);
       count_finished();
     }
     return;
   }
-  auto delta = std::make_shared<Delta>();
-  delta->contributions = reader.read<std::vector<Contribution>>();
-  for (const auto& one : delta->contributions) {
+  if (kind == Kind::sketches) {
+    for (auto& sketch : reader.read<std::vector<Sketch>>()) {
+      if (sketch.replica >= static_cast<std::uint32_t>(replicas_) || sketch.values.size() != sketch_size)
+        throw net::Malformed("a sketch of no replica of the model");
+      if (overlay_.passes_on()) pass_on(sketch, from);
+      compare(std::move(sketch));
+    }
+    return;
+  }
+  const SharedDelta arrived = read_delta(reader, kind == Kind::compressed, std::move(shared));
+  for (auto& local : locals_) local->inbox.add(arrived);
+  note_arrival(*arrived);
+  wake_locals(nullptr);
+  if (overlay_.passes_on()) pass_on(arrived, from);
+}
+
+auto Exchange::read_delta(net::Reader& reader, bool compressed, std::shared_ptr<const net::Payload> payload) const
+    -> SharedDelta {
+  auto contributions = reader.read<std::vector<Contribution>>();
+  for (const auto& one : contributions) {
     const std::size_t told = tells_seen() ? static_cast<std::size_t>(replicas_) : 0;
     if (one.replica >= static_cast<std::uint32_t>(replicas_) || one.seen.size() != told) {
       throw net::Malformed(fmt::format("a delta of replica {}, of a model that has {}", one.replica, replicas_));
     }
   }
+  auto delta = std::make_shared<Delta>();
+  if (compressed) {
+    if (!decompressor_) throw net::Malformed("a compressed delta, of a model whose deltas are not");
+    *delta = decompressor_->decode(reader);
+    delta->contributions = std::move(contributions);
+    return delta;
+  }
+  delta->contributions = std::move(contributions);
+  const auto segments = reader.read<std::uint64_t>();
   const auto size = reader.read<std::uint64_t>();
-  if (size != parameters_)
-    throw net::Malformed(fmt::format("a delta of {} values for a model of {} parameters", size, parameters_));
+  const bool fits = segments == 0 ? size == parameters_ || size == 0 : size <= parameters_ && segments <= size;
+  if (!fits) throw net::Malformed(fmt::format("a delta of {} values for a model of {} parameters", size, parameters_));
+  const auto stretches = reader.bulk(segments * sizeof(Segment));
   const auto bytes = reader.bulk(size * sizeof(float));
-  // Messages are aligned to 16 bytes, and so is the bulk within them.
+  // Messages are aligned to 16 bytes, and so is the bulk within them; a segment has eight.
+  delta->segments = {reinterpret_cast<const Segment*>(stretches.data()), segments};
   delta->values = {reinterpret_cast<const float*>(bytes.data()), size};
-  delta->owner = std::move(shared);
-  const SharedDelta arrived = std::move(delta);
-  for (auto& local : locals_) local->inbox.add(arrived);
-  note_arrival(*arrived);
-  wake_locals(nullptr);
-  if (overlay_.passes_on()) pass_on(arrived, from);
+  if (segments > 0) check_segments(delta->segments, parameters_, size);
+  delta->owner = std::move(payload);
+  return delta;
+}
+
+void Exchange::tell(Sketch sketch) {
+  pass_on(sketch, node_.rank());
+  compare(std::move(sketch));
+}
+
+void Exchange::pass_on(const Sketch& sketch, net::Rank from) {
+  for (auto& [peer, outbox] : outboxes_) {
+    if (peer == from) continue;
+    outbox->tell(sketch);
+    node_.transport().link(peer).ready(net::Lane::delta, outbox);
+  }
+}
+
+void Exchange::compare(Sketch sketch) {
+  const std::lock_guard lock{divergence_mutex_};
+  divergence_.add(std::move(sketch));
+}
+
+auto Exchange::divergence() const -> Divergence {
+  const std::lock_guard lock{divergence_mutex_};
+  return {divergence_.last(), divergence_.largest(), divergence_.measured()};
 }
 
 auto Exchange::arrivals() const -> std::vector<Arrival> {

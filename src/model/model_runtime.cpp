@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <cmath>
 #include <limits>
 #include <tensair/model/model_runtime.hpp>
 #include <tensair/model/replica.hpp>
@@ -50,6 +51,15 @@ auto ModelRuntime::create(std::string name, plan::Graph& graph, std::uint64_t se
     throw UsageError(fmt::format("model «{}» has a patience of {}", name, options.patience), "ModelOptions::patience",
                      "It must be a share of a step: 0 to 1.");
   }
+  if (options.every.steps == 0 || options.every.time < std::chrono::milliseconds{0}) {
+    throw UsageError(fmt::format("model «{}» exchanges every {} steps or {} ms", name, options.every.steps,
+                                 options.every.time.count()),
+                     "ModelOptions::every", "Give at least one step, and a time that is not negative.");
+  }
+  if (!(options.staleness.compensation >= 0 && std::isfinite(options.staleness.compensation))) {
+    throw UsageError(fmt::format("model «{}» has a delay compensation of {}", name, options.staleness.compensation),
+                     "StalenessOptions::compensation", "It must be a number from 0.");
+  }
   if (options.replicas < 0 || options.replicas > most_replicas) {
     throw UsageError(fmt::format("model «{}» is to have {} replicas", name, options.replicas), "ModelOptions::replicas",
                      fmt::format("Give a number from 1 to {}, or 0 for one on each node.", most_replicas));
@@ -61,6 +71,9 @@ auto ModelRuntime::create(std::string name, plan::Graph& graph, std::uint64_t se
   op->where = options.on;
   op->detail =
       fmt::format("exchange of {}, seed {}", options.exchange == exchange::updates ? "updates" : "gradients", seed);
+  if (options.every.steps != 1 || options.every.time.count() != 0)
+    op->detail += fmt::format(", every {} steps or {} ms", options.every.steps, options.every.time.count());
+  if (options.compression.make) op->detail += ", compressed to " + options.compression.name;
   if (options.overlay != overlay::automatic)
     op->detail += options.overlay == overlay::mesh ? ", over a mesh" : ", over a tree";
   const std::shared_ptr<ModelRuntime> model{
@@ -97,7 +110,7 @@ void ModelRuntime::build(runtime::Node& node) {
     if (!options_.load.empty()) learner->load(options_.load);
     if (!state.exchange) {
       state.exchange = std::make_shared<Exchange>(node, operators::channel_of(*op_), Overlay{owners, options_.overlay},
-                                                  replicas(), learner->parameters().size());
+                                                  replicas(), learner->parameters().size(), options_);
     }
     auto replica = std::make_shared<Replica>(node, *this, i, std::move(learner), state.exchange);
     state.replicas.push_back(replica);
@@ -108,22 +121,35 @@ void ModelRuntime::build(runtime::Node& node) {
   }
   if (state.replicas.empty()) return;
   node.report(name_, [this] {
-    Replica::Figures sum;
-    for (const auto& replica : state_->replicas) {
-      const auto& figures = replica->figures();
-      sum.steps += figures.steps;
-      sum.examples += figures.examples;
-      sum.staleness_counts.resize(figures.staleness_counts.size());
-      for (std::size_t v = 0; v < figures.staleness_counts.size(); ++v)
-        sum.staleness_counts[v] += figures.staleness_counts[v];
-    }
-    return fmt::format(R"({{"replicas":{},"steps":{},"examples":{},"deltas_sent":{},"staleness_counts":[{}]}})",
-                       state_->replicas.size(), sum.steps, sum.examples, state_->exchange->deltas_sent(),
-                       fmt::join(sum.staleness_counts, ","));
+    const auto all = figures();
+    return fmt::format(R"({{"replicas":{},"steps":{},"examples":{},"dropped":{},"deltas_sent":{},)"
+                       R"("divergence":{{"last":{},"largest":{},"measured":{}}},"staleness_counts":[{}]}})",
+                       all.replicas, all.steps, all.examples, all.dropped, all.deltas_sent, all.divergence,
+                       all.largest_divergence, all.divergences, fmt::join(all.staleness_counts, ","));
   });
   if (node.rank() == owners.front() && !options_.save.empty()) {
     node.at_end([this] { state_->replicas.front()->learner().save(options_.save); });
   }
+}
+
+auto ModelRuntime::figures() const -> ModelFigures {
+  ModelFigures all;
+  all.replicas = state_->replicas.size();
+  for (const auto& replica : state_->replicas) {
+    const auto& one = replica->figures();
+    all.steps += one.steps;
+    all.examples += one.examples;
+    all.dropped += one.dropped;
+    all.staleness_counts.resize(one.staleness_counts.size());
+    for (std::size_t v = 0; v < one.staleness_counts.size(); ++v) all.staleness_counts[v] += one.staleness_counts[v];
+  }
+  if (!state_->exchange) return all;
+  const auto apart = state_->exchange->divergence();
+  all.deltas_sent = state_->exchange->deltas_sent();
+  all.divergence = apart.last;
+  all.largest_divergence = apart.largest;
+  all.divergences = apart.measured;
+  return all;
 }
 
 template <class T>

@@ -25,6 +25,10 @@ auto all_finite(std::span<const float> values) -> bool {
   return found == 0;
 }
 
+auto tells_every_step(const ModelOptions& options) -> bool {
+  return options.every.steps == 1;
+}
+
 // LibTorch's messages go on for pages of addresses after the first line.
 auto first_line(const std::string& text) -> std::string {
   return text.substr(0, text.find('\n'));
@@ -42,7 +46,9 @@ Replica::Replica(runtime::Node& node, ModelRuntime& model, int number, std::uniq
       optimizer_(model.options().optimizer(learner_->parameters().size())),
       exchange_(std::move(exchange)),
       buffers_(std::make_shared<DeltaBuffers>(learner_->parameters().size())),
-      pace_(model.replicas(), number, model.options().patience),
+      pace_(model.replicas(), number, tells_every_step(model.options()) ? model.options().patience : 0),
+      compensation_(model.options().staleness),
+      held_(learner_->parameters().size()),
       clock_(static_cast<std::size_t>(model.replicas())),
       examples_(clock_.size()) {
   figures_.staleness_counts.resize(staleness_limit + 1);
@@ -91,8 +97,10 @@ auto Replica::run() -> runtime::Turn {
   return work();
 }
 
-// One turn: what the others did, one answer, and one batch unless others are about to end a step.
+// One turn: the end of a step, what the others did, one answer, and the begin of a step unless others are about to end
+// theirs.
 auto Replica::work() -> runtime::Turn {
+  if (begun_) finish_step();
   for_each_sender([](auto& sender) { sender.flush(); });
   bool blocked = false;
   for_each_sender([&](auto& sender) { blocked = blocked || sender.blocked(); });
@@ -102,6 +110,7 @@ auto Replica::work() -> runtime::Turn {
   const bool complete = training_ended_ && exchange_->finished();
   bool busy = apply_deltas();
   busy = answer() || busy;
+  if (held_until() <= node_.clock().now()) publish_held();
   Time resume = never;
   if (!blocked) {
     resume = wait_for_peers();
@@ -110,6 +119,7 @@ auto Replica::work() -> runtime::Turn {
       busy = learn() || busy;
     }
   }
+  tell_sketch_if_due();
   finish_training_if_ended();
   for (auto& use : uses_) validate_if_due(use, complete);
 
@@ -119,7 +129,7 @@ auto Replica::work() -> runtime::Turn {
     busy = true;
   }
   for_each_sender([](auto& sender) { sender.flush(); });
-  return busy ? runtime::Turn::again() : runtime::Turn::wait(resume);
+  return busy ? runtime::Turn::again() : runtime::Turn::wait(std::min(resume, held_until()));
 }
 
 // Until when to let others finish their step; `never` when there is nobody to wait for.
@@ -150,9 +160,13 @@ auto Replica::unseen_by(const Contribution& one) const -> std::uint64_t {
 
 void Replica::apply(const Delta& delta) {
   if (model_.options().exchange == exchange::updates) {
-    add(learner_->parameters(), delta.values);
+    add(learner_->parameters(), delta);
+  } else if (!delta.is_sparse()) {
+    if (!delta.values.empty()) optimizer_->step(learner_->parameters(), delta.values);
   } else {
-    optimizer_->step(learner_->parameters(), delta.values);
+    kept_.assign(learner_->parameters().size(), 0);
+    add(kept_, delta);
+    optimizer_->step(learner_->parameters(), kept_);
   }
   for (const auto& one : delta.contributions) {
     const std::uint64_t unseen = unseen_by(one);
@@ -175,7 +189,7 @@ auto Replica::learn() -> bool {
       use.held_out.push_back(std::move(*batch));
     } else {
       if (use.kind == Kind::evaluate) evaluate(*batch, use);
-      step(*batch, use);
+      begin_step(*std::move(batch), (turn_ + k) % uses_.size());
     }
     ++turn_;
     return true;
@@ -216,71 +230,140 @@ auto Replica::is_late(const Delta& delta) const -> bool {
 // did during the last step: so it is taken where the parameters will be then (Hakimi et al., "Taming momentum in a
 // distributed asynchronous environment", 2019, predict it from momentum).
 auto Replica::compute(const TensorBatch& batch) -> Score {
-  if (!late_ || !model_.options().anticipate || model_.options().exchange != exchange::updates)
-    return on_batch(batch, [&] { return learner_->compute(batch); });
   const auto parameters = learner_->parameters();
-  kept_.assign(parameters.begin(), parameters.end());
-  add(parameters, late_->values);
+  const bool elsewhere = late_ && model_.options().anticipate && model_.options().exchange == exchange::updates;
+  if (elsewhere) {
+    kept_.assign(parameters.begin(), parameters.end());
+    add(parameters, *late_);
+  }
+  if (compensation_.is_on()) compensation_.taken_at(parameters);
   const auto score = on_batch(batch, [&] { return learner_->compute(batch); });
-  std::copy(kept_.begin(), kept_.end(), parameters.begin());
+  if (elsewhere) std::copy(kept_.begin(), kept_.end(), parameters.begin());
   return score;
 }
 
-void Replica::step(const TensorBatch& batch, Use& use) {
+void Replica::begin_step(TensorBatch batch, std::size_t use) {
   const Time began = node_.clock().now();
   const auto core_before = node_.clock().core_time();
   const auto score = compute(batch);
+  auto contribution = contribution_of(batch);  // says what this gradient has seen, so before anything is applied
+  begun_.emplace(Begun{std::move(batch), use, score, std::move(contribution), began, core_before});
+}
+
+void Replica::finish_step() {
+  const auto [batch, use_number, score, contribution, began, core_before] = *std::exchange(begun_, std::nullopt);
+  auto& use = uses_[use_number];
+  const auto& staleness = model_.options().staleness;
   // What came while this was computed is too late for it, and is what to expect during the next step.
-  const auto in_midst = exchange_->collect(number_);
+  auto in_midst = exchange_->collect(number_);
   late_ = in_midst && is_late(*in_midst) ? in_midst : nullptr;
   if (!std::isfinite(score.loss))
     fail("has a loss that is not finite", batch, "Look for NaN in the input, or lower the learning rate.");
-  auto changed = change();
-  if (!all_finite(learner_->parameters()))
-    fail("has parameters that are not finite", batch, "Lower the learning rate, or look for NaN in the gradient.");
-  publish(batch, std::move(changed));
+  std::uint64_t unseen = 0;
+  if (in_midst) {
+    for (const auto& one : in_midst->contributions) unseen += one.steps;
+  }
+  const bool dropped = unseen > staleness.most;
+  if (dropped) {
+    ++figures_.dropped;
+  } else {
+    auto gradient = learner_->gradient();
+    if (compensation_.is_on()) {
+      if (in_midst) apply(*std::exchange(in_midst, nullptr));
+      gradient = compensation_.corrected(gradient, learner_->parameters());
+    }
+    auto changed = change(gradient, staleness.scale && unseen > 1 ? 1 / static_cast<float>(unseen) : 1);
+    if (!all_finite(learner_->parameters()))
+      fail("has parameters that are not finite", batch, "Lower the learning rate, or look for NaN in the gradient.");
+    publish(contribution, std::move(changed));
+  }
   if (in_midst) apply(*in_midst);
   const Time ended = node_.clock().now();
   const auto core = node_.clock().core_time() - core_before;
   pace_.stepped(began, ended, ended > began ? std::min(1.0, Seconds(core) / Seconds(ended - began)) : 1);
-  if (use.train_steps) {
+  if (use.train_steps && !dropped) {
     use.train_steps->push(
         {number_, node_.rank(), figures_.steps, examples_seen(), std::exchange(last_staleness_, 0), score});
   }
 }
 
-// Steps; returns what the others are to know of it.
-auto Replica::change() -> std::shared_ptr<std::vector<float>> {
+// Steps, by so large a share of what the optimiser would; returns what the others are to know of it.
+auto Replica::change(std::span<const float> gradient, float share) -> std::shared_ptr<std::vector<float>> {
+  const auto parameters = learner_->parameters();
   if (exchange_->alone()) {
-    optimizer_->step(learner_->parameters(), learner_->gradient());
+    optimizer_->step(parameters, gradient);
     return nullptr;
   }
   auto buffer = buffers_->get();
   if (model_.options().exchange == exchange::updates) {
-    optimizer_->tracked_step(learner_->parameters(), learner_->gradient(), *buffer);
+    optimizer_->tracked_step(parameters, gradient, *buffer);
+    if (share < 1) {
+      for (std::size_t i = 0; i < parameters.size(); ++i) {
+        const float less = (1 - share) * (*buffer)[i];
+        parameters[i] -= less;
+        (*buffer)[i] -= less;
+      }
+    }
   } else {
-    optimizer_->step(learner_->parameters(), learner_->gradient());
-    std::copy(learner_->gradient().begin(), learner_->gradient().end(), buffer->begin());
+    std::transform(gradient.begin(), gradient.end(), buffer->begin(), [share](float g) { return share * g; });
+    optimizer_->step(parameters, *buffer);
   }
   return buffer;
 }
 
-void Replica::publish(const TensorBatch& batch, std::shared_ptr<std::vector<float>> change) {
-  const auto examples = static_cast<std::uint64_t>(batch.examples());
+// Of the step that is being made.
+auto Replica::contribution_of(const TensorBatch& batch) const -> Contribution {
+  const auto others =
+      std::accumulate(clock_.begin(), clock_.end(), std::uint64_t{0}) - clock_[static_cast<std::size_t>(number_)];
+  return {static_cast<std::uint32_t>(number_),
+          1,
+          static_cast<std::uint64_t>(batch.examples()),
+          exchange_->tells_seen() && !exchange_->alone() ? clock_ : VersionVector{},
+          others,
+          pace_.round()};
+}
+
+void Replica::publish(Contribution contribution, std::shared_ptr<std::vector<float>> change) {
   const auto own = static_cast<std::size_t>(number_);
-  if (change) {
-    auto delta = std::make_shared<Delta>();
-    delta->values = *change;
-    delta->owner = std::move(change);
-    const auto others = std::accumulate(clock_.begin(), clock_.end(), std::uint64_t{0}) - clock_[own];
-    delta->contributions.push_back({static_cast<std::uint32_t>(number_), 1, examples,
-                                    exchange_->tells_seen() ? clock_ : VersionVector{}, others, pace_.round()});
-    exchange_->publish(number_, std::move(delta));
-  }
   ++clock_[own];
-  examples_[own] += examples;
+  examples_[own] += contribution.examples;
   ++figures_.steps;
-  figures_.examples += examples;
+  figures_.examples += contribution.examples;
+  if (!change) return;
+  auto delta = std::make_shared<Delta>();
+  delta->values = *change;
+  delta->owner = std::move(change);
+  delta->contributions.push_back(std::move(contribution));
+  if (tells_every_step(model_.options())) {
+    exchange_->publish(number_, std::move(delta));
+  } else {
+    hold(std::move(delta));
+  }
+}
+
+void Replica::hold(SharedDelta delta) {
+  if (held_steps_++ == 0) held_since_ = node_.clock().now();
+  held_.add(delta);
+  if (held_steps_ >= model_.options().every.steps) publish_held();
+}
+
+auto Replica::held_until() const -> Time {
+  const auto time = model_.options().every.time;
+  return held_steps_ == 0 || time == time.zero() ? never : held_since_ + time;
+}
+
+void Replica::publish_held() {
+  held_steps_ = 0;
+  if (auto delta = held_.take()) exchange_->publish(number_, std::move(delta));
+}
+
+void Replica::tell_sketch_if_due() {
+  const auto every = model_.options().measure_divergence;
+  if (every == 0 || exchange_->alone()) return;
+  const auto mark = version() / every;
+  if (mark == mark_) return;
+  mark_ = mark;
+  exchange_->tell({static_cast<std::uint32_t>(number_), mark, sketch_of(learner_->parameters())});
 }
 
 auto Replica::answer() -> bool {
@@ -305,11 +388,12 @@ auto Replica::answer() -> bool {
 }
 
 void Replica::finish_training_if_ended() {
-  if (training_ended_) return;
+  if (training_ended_ || begun_) return;
   for (const auto& use : uses_) {
     if (use.input.batches && use.kind != Kind::validate && !use.input.batches.ended()) return;
   }
   training_ended_ = true;
+  publish_held();
   exchange_->finish(number_);
   wake();  // whether all others have finished before us is asked at the beginning of a turn
 }

@@ -219,7 +219,7 @@ TEST_CASE("an accumulator holds the sum of what was added, and who added it", "[
     delta->contributions = {{replica, 1, 10, {replica, 0}}};
     return SharedDelta(delta);
   };
-  Accumulator accumulator;
+  Accumulator accumulator{2};
   CHECK(accumulator.take() == nullptr);
   const auto first = delta_of({1, 2}, 0);
   accumulator.add(first);

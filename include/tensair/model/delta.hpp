@@ -36,22 +36,44 @@ struct Contribution {
   }
 };
 
+/// A stretch of a model's parameters.
+struct Segment {
+  std::uint32_t first = 0, count = 0;
+
+  auto end() const -> std::uint64_t { return std::uint64_t{first} + count; }
+  friend auto operator==(const Segment&, const Segment&) -> bool = default;
+};
+
 /// A change for a model's parameters (or a gradient), and who made it. Immutable once it is shared.
+///
+/// It is dense: a value for each parameter; or sparse: values for those of some segments, one segment after the other,
+/// which is what an embedding's touched rows are. Without values it says who stepped, and changes nothing.
 struct Delta {
   std::span<const float> values;
-  std::shared_ptr<const void> owner;  ///< keeps the values: a buffer, or the message they came in
+  std::span<const Segment> segments{};  ///< ascending and apart; empty: dense
+  std::shared_ptr<const void> owner;    ///< keeps values and segments: a buffer, or the message they came in
   std::vector<Contribution> contributions;
+
+  auto is_sparse() const -> bool { return !segments.empty(); }
 };
 
 using SharedDelta = std::shared_ptr<const Delta>;
 
 /// Adds `from` to `to`, element by element.
 void add(std::span<float> to, std::span<const float> from);
+/// Adds a delta to all of a model's parameters.
+void add(std::span<float> to, const Delta& delta);
+
+/// @throws net::Malformed  unless they are ascending, apart, not empty, within the parameters, and of so many values
+void check_segments(std::span<const Segment> segments, std::size_t parameters, std::size_t values);
 
 /// The place where deltas wait. Any thread may add and take.
 class Accumulator {
  public:
-  /// A lone delta is only referred to; a second one makes a sum.
+  explicit Accumulator(std::size_t parameters) : parameters_(parameters) {}
+
+  /// A lone delta is only referred to; a second one makes a sum. The sum of sparse ones is sparse as long as that is
+  /// less to keep.
   void add(const SharedDelta& delta);
   /// All that was added since the last time, or null.
   auto take() -> SharedDelta;
@@ -59,6 +81,7 @@ class Accumulator {
 
  private:
   struct Sum;
+  std::size_t parameters_;
   mutable std::mutex mutex_;
   SharedDelta single_;
   std::shared_ptr<Sum> sum_;

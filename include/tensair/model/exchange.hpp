@@ -3,6 +3,8 @@
 #include <atomic>
 #include <memory>
 #include <tensair/model/delta.hpp>
+#include <tensair/model/divergence.hpp>
+#include <tensair/model/options.hpp>
 #include <tensair/model/pace.hpp>
 #include <tensair/overlay.hpp>
 #include <tensair/runtime/node.hpp>
@@ -18,7 +20,9 @@ class Exchange {
   /// @param overlay     of the nodes that have replicas: number i is on the i-th of them, round and round
   /// @param replicas    on all nodes
   /// @param parameters  of the model
-  Exchange(runtime::Node& node, net::ChannelId channel, Overlay overlay, int replicas, std::size_t parameters);
+  /// @param options     the model's: what is exchanged, and how links compress it
+  Exchange(runtime::Node& node, net::ChannelId channel, Overlay overlay, int replicas, std::size_t parameters,
+           const ModelOptions& options = {});
   ~Exchange();
 
   /// The task of one of this node's replicas: woken when something arrives for it.
@@ -29,6 +33,15 @@ class Exchange {
 
   /// What has arrived for a replica of this node since the last time; null when nothing has.
   auto collect(int replica) -> SharedDelta;
+
+  /// A replica of this node has reached a mark; told to all others, to be compared.
+  void tell(Sketch sketch);
+  struct Divergence {
+    double last = 0, largest = 0;
+    std::uint64_t measured = 0;
+  };
+  /// As far as this node has seen.
+  auto divergence() const -> Divergence;
 
   /// When each replica's last delta arrived on this node (its own: when it was published), by replica.
   auto arrivals() const -> std::vector<Arrival>;
@@ -47,11 +60,16 @@ class Exchange {
  private:
   class LinkOutbox;
   struct Local {
+    explicit Local(std::size_t parameters) : inbox(parameters) {}
     Accumulator inbox;
     std::atomic<runtime::Task*> task{nullptr};
   };
 
   void arrive(net::Rank from, net::Payload payload);
+  auto read_delta(net::Reader& reader, bool compressed, std::shared_ptr<const net::Payload> payload) const
+      -> SharedDelta;
+  void pass_on(const Sketch& sketch, net::Rank from);
+  void compare(Sketch sketch);
   void pass_on(const SharedDelta& delta, net::Rank from);
   void end(net::Rank node, net::Rank from);
   void count_finished();
@@ -64,10 +82,13 @@ class Exchange {
   Overlay overlay_;
   int replicas_;
   std::size_t parameters_;
+  std::unique_ptr<const Compressor> decompressor_;  // null: deltas are not compressed
   std::vector<std::unique_ptr<Local>> locals_;
   std::vector<std::pair<net::Rank, std::shared_ptr<LinkOutbox>>> outboxes_;
   mutable std::mutex arrivals_mutex_;
   std::vector<Arrival> arrivals_;
+  mutable std::mutex divergence_mutex_;
+  DivergenceMeter divergence_;
   std::atomic<std::size_t> locals_unfinished_;
   std::atomic<std::size_t> unfinished_;  // this node's replicas, and other nodes
   std::shared_ptr<std::atomic<std::uint64_t>> deltas_sent_ = std::make_shared<std::atomic<std::uint64_t>>(0);

@@ -74,6 +74,17 @@ inline constexpr std::size_t batch_credits = 2;
 
 }  // namespace detail
 
+/// What the replicas of one node have done; part of the figures of a run.
+struct ModelFigures {
+  std::size_t replicas = 0;
+  std::uint64_t steps = 0, examples = 0;
+  std::uint64_t dropped = 0;      ///< steps not made, because they were too stale
+  std::uint64_t deltas_sent = 0;  ///< over links
+  double divergence = 0, largest_divergence = 0;
+  std::uint64_t divergences = 0;                  ///< how often it was measured
+  std::vector<std::uint64_t> staleness_counts{};  ///< [v]: steps of others applied with staleness v (the last: or more)
+};
+
 /// A model of the graph, and once the graph is built the replicas of it that live on this node.
 class ModelRuntime {
  public:
@@ -109,6 +120,8 @@ class ModelRuntime {
 
   /// The learners of this node's replicas, in order; for tests, after the run.
   auto learners() const -> std::vector<Learner*>;
+  /// Of this node, after the run.
+  auto figures() const -> ModelFigures;
 
  private:
   friend class Replica;

@@ -1,8 +1,12 @@
 #pragma once
 
+#include <chrono>
+#include <cstdint>
 #include <filesystem>
+#include <tensair/model/compression.hpp>
 #include <tensair/model/loss.hpp>
 #include <tensair/model/optimizer.hpp>
+#include <tensair/model/staleness.hpp>
 #include <tensair/overlay.hpp>
 #include <tensair/where.hpp>
 
@@ -16,6 +20,14 @@ enum class exchange {
   updates,
   /// The gradient; every replica applies it with its own optimiser. The TensAIR paper's protocol.
   gradients,
+};
+
+/// How often a replica tells the others what it did: the sum of its steps since the last time. Between nodes this is
+/// local SGD (Stich, "Local SGD converges fast and communicates little", 2019). Unless it is every step, replicas do
+/// not keep pace (`ModelOptions::patience`).
+struct ExchangePeriod {
+  std::uint64_t steps = 1;            ///< after so many steps,
+  std::chrono::milliseconds time{0};  ///< or so long after the first of them, if that is sooner; 0: only by steps
 };
 
 /// How a model learns. Every field has a default.
@@ -35,6 +47,11 @@ struct ModelOptions {
       load{};  ///< a file with the parameters to start from, on every node (see `save`); empty: the factory's
   std::filesystem::path save{};  ///< node 0 writes the final parameters here: a dictionary that Python's `torch.load`
                                  ///< reads; empty: nothing
+  ExchangePeriod every{};        ///< how often replicas tell each other
+  Compression compression{};     ///< of deltas between nodes: `fp16()`, `bf16()`, `top_k()`; none: float32
+  StalenessOptions staleness{};  ///< what a replica does about steps that its gradient has not seen
+  std::uint64_t measure_divergence = 1'000;  ///< how far replicas are apart is measured after so many steps of all of
+                                             ///< them (`divergence` in the figures); 0: never
 };
 
 }  // namespace tensair

@@ -2,6 +2,7 @@
 
 #include <deque>
 #include <memory>
+#include <tensair/model/delay_compensation.hpp>
 #include <tensair/model/exchange.hpp>
 #include <tensair/model/model_runtime.hpp>
 #include <tensair/model/pace.hpp>
@@ -13,6 +14,9 @@ namespace tensair {
 ///
 /// It is a task with a thread of its own, and nothing else ever touches its learner: between two steps it takes what
 /// the exchange has summed up for it, adds that to its parameters, then steps, then publishes a copy of its own change.
+///
+/// A step begins at the end of a turn, with the gradient, and is finished at the beginning of the next: so in a
+/// simulation, too, in which a turn takes time and nothing within it, others are heard of while a gradient is computed.
 class Replica final : public runtime::Task {
  public:
   Replica(runtime::Node& node, ModelRuntime& model, int number, std::unique_ptr<Learner> learner,
@@ -28,6 +32,7 @@ class Replica final : public runtime::Task {
 
   struct Figures {
     std::uint64_t steps = 0, examples = 0;
+    std::uint64_t dropped = 0;  // steps not made, because they were too stale
     std::vector<std::uint64_t>
         staleness_counts;  // [v]: how many steps of others were applied here with staleness v (the last: or more)
   };
@@ -46,6 +51,16 @@ class Replica final : public runtime::Task {
     bool validated_last = false;
   };
 
+  /// A step whose gradient has been computed.
+  struct Begun {
+    TensorBatch batch;
+    std::size_t use;
+    Score score;
+    Contribution contribution;
+    Time began{};
+    Duration core_before{};
+  };
+
   auto work() -> runtime::Turn;
   auto apply_deltas() -> bool;
   void apply(const Delta& delta);
@@ -54,10 +69,16 @@ class Replica final : public runtime::Task {
   auto answer() -> bool;
   auto is_late(const Delta& delta) const -> bool;
   auto compute(const TensorBatch& batch) -> Score;
-  void step(const TensorBatch& batch, Use& use);
+  void begin_step(TensorBatch batch, std::size_t use);
+  void finish_step();
   void evaluate(const TensorBatch& batch, Use& use);
-  auto change() -> std::shared_ptr<std::vector<float>>;
-  void publish(const TensorBatch& batch, std::shared_ptr<std::vector<float>> change);
+  auto change(std::span<const float> gradient, float share) -> std::shared_ptr<std::vector<float>>;
+  auto contribution_of(const TensorBatch& batch) const -> Contribution;
+  void publish(Contribution contribution, std::shared_ptr<std::vector<float>> change);
+  void hold(SharedDelta delta);
+  auto held_until() const -> Time;
+  void publish_held();
+  void tell_sketch_if_due();
   void validate_if_due(Use& use, bool final);
   void finish_training_if_ended();
   auto requests_ended() const -> bool;
@@ -82,6 +103,12 @@ class Replica final : public runtime::Task {
   std::shared_ptr<DeltaBuffers> buffers_;
   std::vector<float> kept_;  // the parameters, while a gradient is taken elsewhere
   Pace pace_;
+  std::optional<Begun> begun_;
+  DelayCompensation compensation_;
+  Accumulator held_;  // steps that the others have not been told of yet
+  std::uint64_t held_steps_ = 0;
+  Time held_since_{};
+  std::uint64_t mark_ = 0;               // the last at which a sketch was made
   SharedDelta late_;                     // what came too late for the last gradient
   VersionVector clock_;                  // steps of each replica that the parameters contain
   std::vector<std::uint64_t> examples_;  // and examples
