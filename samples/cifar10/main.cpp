@@ -33,6 +33,8 @@ struct Arguments {
   std::string optimizer = "adam";
   double lr = 0;
   std::string exchange = "updates";
+  int every = 1;
+  std::string compress = "none";
   double patience = 0.25;
   bool anticipate = true;
   std::filesystem::path load, save;
@@ -50,6 +52,8 @@ auto flags_for(Arguments& arguments) -> tensair::Flags {
       .add("--optimizer", arguments.optimizer, {"adam", "sgd"}, "how a replica learns")
       .add("--lr", arguments.lr, "learning rate; 0: 0.001 for adam, 0.01 (momentum 0.9) for sgd")
       .add("--exchange", arguments.exchange, {"updates", "gradients"}, "what replicas tell each other")
+      .add("--every", arguments.every, "steps after which a replica tells the others what they came to")
+      .add("--compress", arguments.compress, {"none", "fp16", "bf16", "top_k"}, "what deltas are made smaller by")
       .add("--patience", arguments.patience,
            "how long a replica waits for another on average, as a share of a step; 0: never")
       .add("--anticipate", arguments.anticipate,
@@ -89,6 +93,13 @@ auto optimizer_for(const Arguments& arguments) -> tensair::OptimizerFactory {
 
 auto exchange_for(const Arguments& arguments) -> tensair::exchange {
   return arguments.exchange == "updates" ? tensair::exchange::updates : tensair::exchange::gradients;
+}
+
+auto compression_for(const Arguments& arguments) -> tensair::Compression {
+  if (arguments.compress == "fp16") return tensair::fp16();
+  if (arguments.compress == "bf16") return tensair::bf16();
+  if (arguments.compress == "top_k") return tensair::top_k();
+  return {};
 }
 
 /// How the run went, as the sample tells it: lines on standard output, and figures for `--json`.
@@ -156,6 +167,7 @@ void check(const Arguments& arguments) {
           "a whole number from 1 to 1000000");
   require(arguments.replicas >= 0 && arguments.replicas <= 1024, "--replicas", arguments.replicas,
           "a whole number from 0 to 1024");
+  require(arguments.every >= 1, "--every", arguments.every, "a whole number from 1");
   require(arguments.patience >= 0 && arguments.patience <= 1, "--patience", arguments.patience, "a number from 0 to 1");
   require(arguments.lr >= 0, "--lr", arguments.lr, "a number from 0");
 }
@@ -182,7 +194,9 @@ int main(int argc, char** argv) {
                                .patience = arguments.patience,
                                .anticipate = arguments.anticipate,
                                .load = arguments.load,
-                               .save = arguments.save});
+                               .save = arguments.save,
+                               .every = {.steps = static_cast<std::uint64_t>(arguments.every)},
+                               .compression = compression_for(arguments)});
 
     auto steps =
         pipeline.source(cifar10::ShuffledImages(data.train, options.seed, arguments.epochs))

@@ -52,13 +52,14 @@ auto divergence_of(std::span<const std::vector<float>> sketches) -> double {
 }
 
 auto DivergenceMeter::add(Sketch sketch) -> std::optional<double> {
-  const auto mark = sketch.mark;
-  latest_.at(sketch.replica) = std::move(sketch);
-  const auto all_there = std::all_of(latest_.begin(), latest_.end(),
-                                     [&](const Sketch& one) { return !one.values.empty() && one.mark == mark; });
-  if (!all_there || latest_.size() < 2) return std::nullopt;
+  std::erase_if(marks_,
+                [&](const auto& mark) { return mark.first < sketch.mark && !mark.second.contains(sketch.replica); });
+  auto& reached = marks_[sketch.mark];
+  reached[sketch.replica] = std::move(sketch.values);
+  if (reached.size() < replicas_ || replicas_ < 2) return std::nullopt;
   std::vector<std::vector<float>> sketches;
-  for (auto& one : latest_) sketches.push_back(std::exchange(one.values, {}));
+  for (auto& [replica, values] : reached) sketches.push_back(std::move(values));
+  marks_.erase(sketch.mark);
   last_ = divergence_of(sketches);
   largest_ = std::max(largest_, last_);
   ++measured_;

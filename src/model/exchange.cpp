@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <optional>
 
 #include <tensair/model/exchange.hpp>
 #include <utility>
@@ -8,7 +9,7 @@
 namespace tensair {
 namespace {
 
-enum class Kind : std::uint8_t { delta = 0, end = 1, compressed = 2, sketches = 3 };
+enum class Kind : std::uint8_t { delta = 0, end = 1, compressed = 2, sketches = 3, average = 4 };
 
 auto has_compression(const ModelOptions& options) -> bool {
   return static_cast<bool>(options.compression.make);
@@ -40,6 +41,12 @@ class Exchange::LinkOutbox final : public net::Outbox {
       writer.write(sketches);
       return writer.finish();
     }
+    if (auto part = take_average()) {
+      net::Writer writer{channel_};
+      writer.write(Kind::average);
+      writer.write(*part);
+      return writer.finish();
+    }
     if (ends == 0) return nullptr;
     if (compressor_ && !keeps_rest_) {
       if (const auto rest = compressor_->rest()) return plain(rest);
@@ -58,6 +65,10 @@ class Exchange::LinkOutbox final : public net::Outbox {
   void tell(Sketch sketch) {
     const std::lock_guard lock{mutex_};
     sketches_.push_back(std::move(sketch));
+  }
+  void average(PartOfAverage part) {
+    const std::lock_guard lock{mutex_};
+    averages_.add(std::move(part));
   }
 
  private:
@@ -94,6 +105,10 @@ class Exchange::LinkOutbox final : public net::Outbox {
     const std::lock_guard lock{mutex_};
     return std::exchange(sketches_, {});
   }
+  auto take_average() -> std::optional<PartOfAverage> {
+    const std::lock_guard lock{mutex_};
+    return averages_.take_first();
+  }
 
   net::ChannelId channel_;
   std::shared_ptr<std::atomic<std::uint64_t>> sent_;
@@ -101,6 +116,7 @@ class Exchange::LinkOutbox final : public net::Outbox {
   std::unique_ptr<Compressor> compressor_;
   bool keeps_rest_ = false;
   std::vector<Sketch> sketches_;
+  OpenAverages averages_;
   mutable std::mutex mutex_;
   std::vector<net::Rank> ended_;  // nodes; not told yet
 };
@@ -113,7 +129,8 @@ Exchange::Exchange(runtime::Node& node, net::ChannelId channel, Overlay overlay,
       replicas_(replicas),
       parameters_(parameters),
       arrivals_(static_cast<std::size_t>(replicas)),
-      divergence_(replicas) {
+      divergence_(replicas),
+      bound_(options.averaging.above) {
   if (has_compression(options)) decompressor_ = options.compression.make(parameters);
   const auto& members = overlay_.members();
   for (std::size_t i = 0; i < static_cast<std::size_t>(replicas); ++i) {
@@ -195,6 +212,14 @@ void Exchange::arrive(net::Rank from, net::Payload payload) {
     }
     return;
   }
+  if (kind == Kind::average) {
+    auto part = reader.read<PartOfAverage>();
+    if (part.sum.size() != parameters_ || part.replicas == 0 || part.replicas >= static_cast<std::uint64_t>(replicas_))
+      throw net::Malformed("a part of an average that is not the model's");
+    if (overlay_.passes_on()) pass_on(part, from);
+    take_part(std::move(part));
+    return;
+  }
   const SharedDelta arrived = read_delta(reader, kind == Kind::compressed, std::move(shared));
   for (auto& local : locals_) local->inbox.add(arrived);
   note_arrival(*arrived);
@@ -247,8 +272,54 @@ void Exchange::pass_on(const Sketch& sketch, net::Rank from) {
 }
 
 void Exchange::compare(Sketch sketch) {
+  {
+    const std::lock_guard lock{divergence_mutex_};
+    const auto mark = sketch.mark;
+    const auto apart = divergence_.add(std::move(sketch));
+    if (!apart || bound_ <= 0 || *apart <= bound_) return;
+    diverged_.push_back(mark);
+  }
+  wake_locals(nullptr);
+}
+
+auto Exchange::diverged(std::size_t first) const -> std::vector<std::uint64_t> {
   const std::lock_guard lock{divergence_mutex_};
-  divergence_.add(std::move(sketch));
+  return {diverged_.begin() + static_cast<std::ptrdiff_t>(first), diverged_.end()};
+}
+
+void Exchange::average(int, const PartOfAverage& part) {
+  pass_on(part, node_.rank());
+  take_part(part);
+}
+
+void Exchange::pass_on(const PartOfAverage& part, net::Rank from) {
+  for (auto& [peer, outbox] : outboxes_) {
+    if (peer == from) continue;
+    outbox->average(part);
+    node_.transport().link(peer).ready(net::Lane::delta, outbox);
+  }
+}
+
+void Exchange::take_part(PartOfAverage part) {
+  const auto round = part.round;
+  auto mean = std::make_shared<std::vector<float>>();
+  {
+    const std::lock_guard lock{averages_mutex_};
+    if (averages_.add(std::move(part)).replicas < static_cast<std::uint64_t>(replicas_)) return;
+    *mean = std::move(averages_.take(round).sum);
+  }
+  for (float& value : *mean) value /= static_cast<float>(replicas_);
+  for (auto& local : locals_) {
+    const std::lock_guard lock{local->means_mutex};
+    local->means.push_back({round, mean});
+  }
+  wake_locals(nullptr);
+}
+
+auto Exchange::means(int replica) -> std::vector<Mean> {
+  auto& one = local(replica);
+  const std::lock_guard lock{one.means_mutex};
+  return std::exchange(one.means, {});
 }
 
 auto Exchange::divergence() const -> Divergence {

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <limits>
 #include <numeric>
 #include <tensair/model/replica.hpp>
 
@@ -15,6 +16,9 @@ using Seconds = std::chrono::duration<double>;
 
 // Larger staleness is counted as this: a replica thousands of steps behind has other troubles than a histogram's end.
 constexpr std::size_t staleness_limit = 4096;
+
+// Of averaging, when training has ended. Other rounds are even by steps and odd by divergence.
+constexpr std::uint64_t last_round = std::numeric_limits<std::uint64_t>::max();
 
 // Infinities and NaN have all exponent bits set. Integers, because a float reduction would not be vectorised.
 auto all_finite(std::span<const float> values) -> bool {
@@ -120,10 +124,11 @@ auto Replica::work() -> runtime::Turn {
     }
   }
   tell_sketch_if_due();
+  busy = average_if_due(complete) || busy;
   finish_training_if_ended();
-  for (auto& use : uses_) validate_if_due(use, complete);
+  for (auto& use : uses_) validate_if_due(use, complete && averaged_for_good());
 
-  if (complete && requests_ended() && validated()) {
+  if (complete && averaged_for_good() && requests_ended() && validated()) {
     results_finished_ = true;
     for_each_sender([](auto& sender) { sender.finish(); });
     busy = true;
@@ -364,6 +369,43 @@ void Replica::tell_sketch_if_due() {
   if (mark == mark_) return;
   mark_ = mark;
   exchange_->tell({static_cast<std::uint32_t>(number_), mark, sketch_of(learner_->parameters())});
+}
+
+auto Replica::averages() const -> bool {
+  return model_.options().exchange == exchange::gradients && !exchange_->alone();
+}
+
+// Begins rounds, and ends those of which the mean is there. In the end, when nobody steps any more, the mean of one
+// last round is what every replica ends with: rounds that are still open then count for nothing.
+auto Replica::average_if_due(bool complete) -> bool {
+  if (!averages() || averaged_last_) return false;
+  bool busy = false;
+  const auto parameters = learner_->parameters();
+  const auto begin = [&](std::uint64_t round) {
+    exchange_->average(number_, averaged_.begin(round, parameters));
+    busy = true;
+  };
+  for (const auto& mean : exchange_->means(number_)) {
+    busy = true;
+    if (mean.round == last_round) {
+      std::copy(mean.values->begin(), mean.values->end(), parameters.begin());
+      averaged_last_ = true;
+    } else if (!averaging_last_) {
+      averaged_.finish(mean.round, *mean.values, parameters);
+    }
+  }
+  if (averaging_last_) return busy;
+  const auto every = model_.options().averaging.every;
+  while (every > 0 && version() / every > averaged_marks_) begin(2 * ++averaged_marks_);
+  for (const auto mark : exchange_->diverged(diverged_marks_)) {
+    ++diverged_marks_;
+    begin(2 * mark + 1);
+  }
+  if (complete) {
+    averaging_last_ = true;
+    begin(last_round);
+  }
+  return busy;
 }
 
 auto Replica::answer() -> bool {

@@ -110,6 +110,16 @@ class Runs(Training):
                     self.assertTrue(0 < figures["time_to_accuracy"] <= figures["run_seconds"], run)
                     self.assertEqual(figures["images"], 12 * IMAGES, run)
 
+    def test_it_learns_from_deltas_that_are_compressed_or_rare(self):
+        plain = None
+        for flags, share in ([], 1), (["--compress", "fp16"], 0.55), (["--compress", "bf16"], 0.55), (["--compress", "top_k"], 0.1), (["--every", 8], 0.2):
+            with self.subTest(flags=flags):
+                run, figures = self.train("--epochs", 12, "--local", 2, *flags)
+                self.assertGreater(figures["test_accuracy"][-1], 0.6, run)
+                sent = sum(node["bytes_sent_delta"] for node in figures["per_node"])
+                plain = plain or sent
+                self.assertLess(sent, 1.1 * share * plain, run)
+
     def test_an_accuracy_that_was_not_reached_took_no_time(self):
         _, figures = self.train("--epochs", 1, "--optimizer", "sgd", "--lr", 1e-6)
         self.assertLess(figures["test_accuracy"][0], 0.6)

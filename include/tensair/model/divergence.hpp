@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <span>
 #include <vector>
@@ -36,13 +37,13 @@ auto sketch_of(std::span<const float> parameters) -> std::vector<float>;
 /// relative to the mean's length. An estimate, right to about a tenth. 0 when all are alike, and for fewer than two.
 auto divergence_of(std::span<const std::vector<float>> sketches) -> double;
 
-/// Compares replicas as their sketches come.
+/// Compares replicas as their sketches come: those of one replica in order of their marks, else in any order.
 class DivergenceMeter {
  public:
-  explicit DivergenceMeter(int replicas) : latest_(static_cast<std::size_t>(replicas)) {}
+  explicit DivergenceMeter(int replicas) : replicas_(static_cast<std::size_t>(replicas)) {}
 
-  /// The divergence at the sketch's mark, once all replicas have reached it; each mark at most once. A replica that
-  /// skips a mark, because a delta brought many steps, makes that mark count for nothing.
+  /// The divergence at the sketch's mark, once all replicas have reached it. A mark that a replica skips, because a
+  /// delta brought many steps, counts for nothing: so it does for everybody, whatever came first.
   auto add(Sketch sketch) -> std::optional<double>;
 
   /// The last measured, and the largest; 0 before there is one.
@@ -51,7 +52,10 @@ class DivergenceMeter {
   auto measured() const -> std::uint64_t { return measured_; }
 
  private:
-  std::vector<Sketch> latest_;
+  using ByReplica = std::map<std::uint32_t, std::vector<float>>;  // in one order everywhere: sums are then the same
+
+  std::size_t replicas_;
+  std::map<std::uint64_t, ByReplica> marks_;  // that not all replicas have reached
   double last_ = 0, largest_ = 0;
   std::uint64_t measured_ = 0;
 };

@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <memory>
+#include <tensair/model/averaging.hpp>
 #include <tensair/model/delta.hpp>
 #include <tensair/model/divergence.hpp>
 #include <tensair/model/options.hpp>
@@ -43,6 +44,19 @@ class Exchange {
   /// As far as this node has seen.
   auto divergence() const -> Divergence;
 
+  /// Marks at which the divergence was above the model's bound, in the order in which that was found; all nodes find
+  /// the same. From number `first` on.
+  auto diverged(std::size_t first) const -> std::vector<std::uint64_t>;
+
+  /// What one of this node's replicas has to say in a round of averaging; told to all others.
+  void average(int replica, const PartOfAverage& part);
+  struct Mean {
+    std::uint64_t round = 0;
+    std::shared_ptr<const std::vector<float>> values;
+  };
+  /// The means of rounds in which all replicas have said their part, for a replica of this node; each once.
+  auto means(int replica) -> std::vector<Mean>;
+
   /// When each replica's last delta arrived on this node (its own: when it was published), by replica.
   auto arrivals() const -> std::vector<Arrival>;
 
@@ -62,6 +76,8 @@ class Exchange {
   struct Local {
     explicit Local(std::size_t parameters) : inbox(parameters) {}
     Accumulator inbox;
+    std::mutex means_mutex;
+    std::vector<Mean> means;  // not collected yet
     std::atomic<runtime::Task*> task{nullptr};
   };
 
@@ -70,6 +86,8 @@ class Exchange {
       -> SharedDelta;
   void pass_on(const Sketch& sketch, net::Rank from);
   void compare(Sketch sketch);
+  void pass_on(const PartOfAverage& part, net::Rank from);
+  void take_part(PartOfAverage part);
   void pass_on(const SharedDelta& delta, net::Rank from);
   void end(net::Rank node, net::Rank from);
   void count_finished();
@@ -89,6 +107,10 @@ class Exchange {
   std::vector<Arrival> arrivals_;
   mutable std::mutex divergence_mutex_;
   DivergenceMeter divergence_;
+  double bound_ = 0;
+  std::vector<std::uint64_t> diverged_;  // marks
+  std::mutex averages_mutex_;
+  OpenAverages averages_;
   std::atomic<std::size_t> locals_unfinished_;
   std::atomic<std::size_t> unfinished_;  // this node's replicas, and other nodes
   std::shared_ptr<std::atomic<std::uint64_t>> deltas_sent_ = std::make_shared<std::atomic<std::uint64_t>>(0);

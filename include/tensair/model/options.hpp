@@ -30,6 +30,20 @@ struct ExchangePeriod {
   std::chrono::milliseconds time{0};  ///< or so long after the first of them, if that is sooner; 0: only by steps
 };
 
+/// How replicas that apply each other's gradients, each with its own optimiser, are brought back together: to the mean
+/// of their parameters, without waiting for each other (see averaging.hpp). When training has ended it is done once
+/// more, so that all replicas end with the same parameters. `exchange::updates` needs none of it.
+///
+/// @code
+/// auto net = pipeline.model("net", make_net, {.exchange = tensair::exchange::gradients, .averaging = {.above =
+/// 0.05}});
+/// @endcode
+struct AveragingOptions {
+  std::uint64_t every = 1'000;  ///< after so many steps of all replicas together; 0: only by `above`, and in the end
+  double above = 0;  ///< also whenever their divergence, measured every `measure_divergence` steps, is above this; 0:
+                     ///< only by `every`
+};
+
 /// How a model learns. Every field has a default.
 struct ModelOptions {
   Loss loss = cross_entropy;
@@ -50,6 +64,7 @@ struct ModelOptions {
   ExchangePeriod every{};        ///< how often replicas tell each other
   Compression compression{};     ///< of deltas between nodes: `fp16()`, `bf16()`, `top_k()`; none: float32
   StalenessOptions staleness{};  ///< what a replica does about steps that its gradient has not seen
+  AveragingOptions averaging{};  ///< how replicas that exchange gradients are brought back together
   std::uint64_t measure_divergence = 1'000;  ///< how far replicas are apart is measured after so many steps of all of
                                              ///< them (`divergence` in the figures); 0: never
 };

@@ -2,6 +2,7 @@
 
 #include <deque>
 #include <memory>
+#include <tensair/model/averaging.hpp>
 #include <tensair/model/delay_compensation.hpp>
 #include <tensair/model/exchange.hpp>
 #include <tensair/model/model_runtime.hpp>
@@ -79,6 +80,9 @@ class Replica final : public runtime::Task {
   auto held_until() const -> Time;
   void publish_held();
   void tell_sketch_if_due();
+  auto averages() const -> bool;
+  auto average_if_due(bool complete) -> bool;
+  auto averaged_for_good() const -> bool { return !averages() || averaged_last_; }
   void validate_if_due(Use& use, bool final);
   void finish_training_if_ended();
   auto requests_ended() const -> bool;
@@ -108,10 +112,14 @@ class Replica final : public runtime::Task {
   Accumulator held_;  // steps that the others have not been told of yet
   std::uint64_t held_steps_ = 0;
   Time held_since_{};
-  std::uint64_t mark_ = 0;               // the last at which a sketch was made
-  SharedDelta late_;                     // what came too late for the last gradient
-  VersionVector clock_;                  // steps of each replica that the parameters contain
-  std::vector<std::uint64_t> examples_;  // and examples
+  AveragedValues averaged_;
+  std::uint64_t averaged_marks_ = 0;                     // rounds by steps that this replica has begun
+  std::size_t diverged_marks_ = 0;                       // and rounds by divergence
+  bool averaging_last_ = false, averaged_last_ = false;  // the round at the end
+  std::uint64_t mark_ = 0;                               // the last at which a sketch was made
+  SharedDelta late_;                                     // what came too late for the last gradient
+  VersionVector clock_;                                  // steps of each replica that the parameters contain
+  std::vector<std::uint64_t> examples_;                  // and examples
   std::uint64_t last_staleness_ = 0;
   std::vector<Use> uses_;
   std::size_t turn_ = 0;  // which use is served first
