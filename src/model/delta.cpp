@@ -8,6 +8,9 @@ namespace {
 // A sparse sum with more values than this share of the model becomes a dense one: adding to that is quicker.
 constexpr std::size_t densest = 4;
 
+// So many values may wait to be added up: 4 MiB.
+constexpr std::size_t most_waiting = std::size_t{1} << 20;
+
 /// Values of some segments, being made.
 struct Sparse {
   std::vector<Segment> segments;
@@ -109,10 +112,21 @@ void check_segments(std::span<const Segment> segments, std::size_t parameters, s
   if (count != values) throw net::Malformed("a delta has not as many values as its segments");
 }
 
-struct Accumulator::Sum {
+class Accumulator::Sum {
+ public:
   Sparse sparse;  // where there are segments; else `values` are dense
   std::size_t parameters;
   std::vector<Contribution> contributions;
+
+  static void add_all(std::shared_ptr<Sum>& to, const std::vector<SharedDelta>& deltas, std::size_t parameters) {
+    for (const auto& one : deltas) {
+      if (to) {
+        to->add(*one);
+      } else {
+        to = std::make_shared<Sum>(*one, parameters);
+      }
+    }
+  }
 
   Sum(const Delta& first, std::size_t size)
       : sparse{{first.segments.begin(), first.segments.end()}, {first.values.begin(), first.values.end()}},
@@ -162,25 +176,27 @@ struct Accumulator::Sum {
 
 void Accumulator::add(const SharedDelta& delta) {
   const std::lock_guard lock{mutex_};
-  if (sum_) {
-    sum_->add(*delta);
-  } else if (single_) {
-    sum_ = std::make_shared<Sum>(*single_, parameters_);
-    single_.reset();
-    sum_->add(*delta);
-  } else {
-    single_ = delta;
-  }
+  waiting_.push_back(delta);
+  waiting_values_ += delta->values.size();
+  if (waiting_values_ <= most_waiting || (waiting_.size() == 1 && !sum_)) return;
+  Sum::add_all(sum_, waiting_, parameters_);
+  waiting_.clear();
+  waiting_values_ = 0;
 }
 
 auto Accumulator::take() -> SharedDelta {
   std::shared_ptr<Sum> sum;
+  std::vector<SharedDelta> waiting;
   {
     const std::lock_guard lock{mutex_};
-    if (single_) return std::exchange(single_, nullptr);
     sum = std::exchange(sum_, nullptr);
+    waiting.swap(waiting_);
+    waiting_values_ = 0;
   }
-  if (!sum) return nullptr;
+  // Without the lock: nobody who adds waits for sums.
+  if (!sum && waiting.empty()) return nullptr;
+  if (!sum && waiting.size() == 1) return waiting.front();
+  Sum::add_all(sum, waiting, parameters_);
   auto delta = std::make_shared<Delta>();
   delta->values = sum->sparse.values;
   delta->segments = sum->sparse.segments;
@@ -191,7 +207,7 @@ auto Accumulator::take() -> SharedDelta {
 
 auto Accumulator::empty() const -> bool {
   const std::lock_guard lock{mutex_};
-  return !single_ && !sum_;
+  return waiting_.empty() && !sum_;
 }
 
 auto DeltaBuffers::get() -> std::shared_ptr<std::vector<float>> {

@@ -12,7 +12,7 @@
 // A delta is additive, so the order of addition does not matter and two deltas can be one. Wherever a delta has to wait
 // (for a replica in the middle of a step, for a link that is writing) there is an Accumulator, and what arrives
 // meanwhile is added to what waits. So however slow a peer is, never more than one delta of the model's size waits for
-// it, a step's cost does not depend on the number of replicas, and nobody waits for anybody.
+// it (or 4 MiB of smaller ones), a step's cost does not depend on the number of replicas, and nobody waits for anybody.
 
 namespace tensair {
 
@@ -68,23 +68,27 @@ void add(std::span<float> to, const Delta& delta);
 void check_segments(std::span<const Segment> segments, std::size_t parameters, std::size_t values);
 
 /// The place where deltas wait. Any thread may add and take.
+///
+/// Small deltas are only referred to until there are some megabytes of them; it is `take` that adds them up, in the
+/// thread that wants the sum: a replica that publishes to many links adds nothing up itself, unless a link is far
+/// behind.
 class Accumulator {
  public:
   explicit Accumulator(std::size_t parameters) : parameters_(parameters) {}
 
-  /// A lone delta is only referred to; a second one makes a sum. The sum of sparse ones is sparse as long as that is
-  /// less to keep.
+  /// A lone delta is not copied. The sum of sparse ones is sparse as long as that is less to keep.
   void add(const SharedDelta& delta);
   /// All that was added since the last time, or null.
   auto take() -> SharedDelta;
   auto empty() const -> bool;
 
  private:
-  struct Sum;
+  class Sum;
   std::size_t parameters_;
   mutable std::mutex mutex_;
-  SharedDelta single_;
-  std::shared_ptr<Sum> sum_;
+  std::shared_ptr<Sum> sum_;          // of what came first
+  std::vector<SharedDelta> waiting_;  // came since
+  std::size_t waiting_values_ = 0;
 };
 
 /// Buffers for deltas, used again when everybody has let go of them, so that a step allocates nothing.
