@@ -152,10 +152,10 @@ void Simulation::wake_all(int rank) {
   }
 }
 
-auto Simulation::draw(Duration average) -> Duration {
+auto Simulation::draw(Duration average, double spread) -> Duration {
   // Own arithmetic: the standard's distributions differ between libraries, and a seed must run the same way everywhere.
   const double unit = static_cast<double>(random_() >> 11) * 0x1.0p-53;
-  return Duration{static_cast<Duration::rep>(static_cast<double>(average.count()) * (0.5 + unit))};
+  return Duration{static_cast<Duration::rep>(static_cast<double>(average.count()) * (1 + spread * (2 * unit - 1)))};
 }
 
 void Simulation::turn(Entry& entry) {
@@ -167,7 +167,8 @@ void Simulation::turn(Entry& entry) {
   if (entry.task->occupies_thread()) {
     const auto rank = static_cast<std::size_t>(entry.rank);
     const double slowness = rank < options_.slowness.size() ? options_.slowness[rank] : 1.0;
-    length = Duration{static_cast<Duration::rep>(static_cast<double>(draw(options_.turn).count()) * slowness)};
+    length = Duration{
+        static_cast<Duration::rep>(static_cast<double>(draw(options_.turn, options_.turn_spread).count()) * slowness)};
   }
   switch (turn.state) {
     case runtime::Turn::State::done:

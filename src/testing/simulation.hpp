@@ -124,7 +124,7 @@ class Simulation {
   auto dead(int rank) const -> bool { return dead_.at(static_cast<std::size_t>(rank)); }
 
   /// Between half and one and a half of `average`.
-  auto draw(Duration average) -> Duration;
+  auto draw(Duration average, double spread = 0.5) -> Duration;
 
   /// @throws what a task throws; NodeError when a node dies; Error on a deadlock
   void run();

@@ -21,6 +21,7 @@ struct ClusterOptions {
   std::vector<NodeSpec> specs{};  ///< by node: labels and workers; missing ones have one worker and no label
   bool profiling = false;         ///< find out what the pipeline's parts cost
   std::optional<plan::Profile> use_profile{};  ///< place operators by it
+  double turn_spread = 0.5;                    ///< turns take from 1 − so much to 1 + so much of the average
   std::vector<double> slowness{};              ///< by node: its turns take so many times longer; missing ones are 1
 };
 
