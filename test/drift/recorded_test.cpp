@@ -74,8 +74,8 @@ TEST_CASE("recorded: HDDM_A is MOA's, and River's", "[drift]") {
 TEST_CASE("recorded: HDDM_W is MOA's, and River's", "[drift]") {
   must_agree<hddm_w>("MOA HDDM_W");
   must_agree("MOA HDDM_W two-sided", hddm_w{.two_sided = true});
-  // River's weighted mean begins anew whenever it is exactly 0, so that an error after nothing but right answers weighs
-  // as much as all of them: one of its warnings begins a value earlier.
+  // River's sum of squared weights shrinks from the first value on, MOA's from the second: its bound is one value
+  // ahead, and so may be the beginning of a warning.
   must_agree("River HDDM_W", hddm_w{}, false);
 }
 
