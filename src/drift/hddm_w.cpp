@@ -23,7 +23,7 @@ void HddmW::add(Sample& sample, double value) const {
 }
 
 auto HddmW::exceeds(const Sample& high, const Sample& low, double logarithm) const -> bool {
-  if (high.squares == 0 || low.squares == 0) return false;
+  if (high.squares == 0 || low.squares == 0 || high.mean <= low.mean) return false;
   return high.mean - low.mean > std::sqrt((high.squares + low.squares) * logarithm);
 }
 
@@ -46,10 +46,12 @@ auto HddmW::update(double value) -> DriftLevel {
     add(after_lowest_, value);
   }
   auto level = DriftLevel::none;
-  if (exceeds(after_lowest_, lowest_, log_drift_)) {
-    level = DriftLevel::drift;
-  } else if (exceeds(after_lowest_, lowest_, log_warning_)) {
-    level = DriftLevel::warning;
+  if (after_lowest_.mean > lowest_.mean) {
+    if (exceeds(after_lowest_, lowest_, log_drift_)) {
+      level = DriftLevel::drift;
+    } else if (exceeds(after_lowest_, lowest_, log_warning_)) {
+      level = DriftLevel::warning;
+    }
   }
   if (level != DriftLevel::none) statistic_ = after_lowest_.mean - lowest_.mean;
   if (level == DriftLevel::drift) begin_anew();

@@ -53,7 +53,7 @@ class HddmA {
 
   auto parameters() const -> const hddm_a& { return parameters_; }
   auto count() const -> std::uint64_t { return static_cast<std::uint64_t>(all_.count); }
-  auto estimate() const -> double { return all_.count == 0 ? 0 : all_.mean(); }
+  auto estimate() const -> double { return all_.count == 0 ? 0 : all_.sum / all_.count; }
   auto statistic() const -> double { return statistic_; }
 
   template <class Archive>
@@ -61,18 +61,19 @@ class HddmA {
     head_of_state(archive, 1, parameters_);
     for (auto* sample : {&all_, &lowest_, &highest_}) archive & sample->count & sample->sum & sample->bound;
     archive& statistic_;
+    for (auto* sample : {&lowest_, &highest_}) sample->mean = sample->count == 0 ? 0 : sample->sum / sample->count;
     logarithms();
   }
 
  private:
   // What came up to some place.
   struct Sample {
-    double count = 0, sum = 0;
+    double count = 0, sum = 0, mean = 0;
     double bound = 0;  // its mean, less or more Hoeffding's bound, when it is an extreme
-    auto mean() const -> double { return sum / count; }
   };
 
   void logarithms();
+  auto is_apart(double difference, const Sample& sample, double logarithm) const -> bool;
 
   hddm_a parameters_;
   double log_bound_ = 0, log_drift_ = 0, log_warning_ = 0;
