@@ -5,6 +5,8 @@
 #include <sstream>
 #include <tensair/drift/kswin.hpp>
 
+#include "drift/kolmogorov.hpp"
+
 // The draws are those of Python's random.Random(seed).sample, so that what it says is what River's says. That is the
 // Mersenne Twister, seeded by the key of one word as its authors' init_by_array does it (Matsumoto and Nishimura,
 // 1998).
@@ -47,18 +49,6 @@ struct SeedByArray {
     begin[0] = 0x8000'0000U;
   }
 };
-
-/// How likely the distribution functions of two samples of n values are h/n apart or more, if they are from one
-/// distribution (Gnedenko and Korolyuk, 1951): 2 Σ (-1)^(j-1) C(2n, n - jh) / C(2n, n), j = 1, 2, …
-auto tail_probability(int n, int h) -> double {
-  double sum = 0;
-  for (int j = 1; j * h <= n; ++j) {
-    double term = 1;
-    for (int i = 0; i < j * h; ++i) term *= static_cast<double>(n - i) / static_cast<double>(n + j * h - i);
-    sum += j % 2 == 1 ? term : -term;
-  }
-  return std::clamp(2 * sum, 0.0, 1.0);
-}
 
 /// The least distance, as a number of values, that is significant and more than a tenth.
 auto critical_distance(int n, double alpha) -> int {
