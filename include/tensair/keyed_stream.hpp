@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <tensair/drift/detect.hpp>
 #include <tensair/joined_streams.hpp>
 #include <tensair/key_value.hpp>
 #include <tensair/lookup_streams.hpp>
@@ -346,6 +347,43 @@ class KeyedStream {
   template <class P>
   auto process(P function) & {
     return use().process(std::move(function));
+  }
+
+  /// Watches `f(record)`, a number, or the records themselves, with a drift detector for each key, and emits a
+  /// `Drift<K>` when it signals: how many values the key has had, the time, the key and the test's statistic. What is
+  /// watched can be a loss, an error (1 or 0), an input, or a confidence where no labels come. Include the detector:
+  /// `<tensair/drift/adwin.hpp>`.
+  ///
+  /// @code
+  /// readings.key_by(&Reading::sensor).detect(tensair::adwin{.delta = 0.01}, &Reading::celsius).sink(print);
+  /// @endcode
+  /// @throws UsageError  a parameter of the detector is outside its range
+  /// @throws UserError   (stops the pipeline) when `f` throws, or the detector refuses the value: see its header
+  template <class P, class V = std::identity>
+  auto detect(P parameters, V f = {}, DetectOptions options = {}) && {
+    constexpr bool is_detector = drift::Parameters<P>;
+    static_assert(is_detector,
+                  "detect(d, f): d is a drift detector's parameters, such as adwin{} or optwin{.rho = 0.1}");
+    if constexpr (is_detector) {
+      constexpr bool fits = std::is_invocable_r_v<double, V&, const T&>;
+      static_assert(fits, "detect(d, f): f takes a record of this stream and returns a number");
+      if constexpr (fits) {
+        using Process = operators::Detect<K, T, P, V>;
+        auto process = Process{std::move(parameters), std::move(f), options};
+        return apply<typename Process::Output>("detect", [&](auto op, auto function) {
+          return operators::Process<K, T, Stamp, Function, Process>{std::move(op), std::move(function),
+                                                                    std::move(process)};
+        });
+      } else {
+        return detail::Mistake{};
+      }
+    } else {
+      return detail::Mistake{};
+    }
+  }
+  template <class P, class V = std::identity>
+  auto detect(P parameters, V f = {}, DetectOptions options = {}) & {
+    return use().detect(std::move(parameters), std::move(f), options);
   }
 
   /// Joins the records of this stream with those of another that have the same key. What is returned says which pairs:

@@ -249,6 +249,24 @@ class Stream {
     return use().window(windows);
   }
 
+  /// Watches the records of all nodes with one drift detector, in one instance: see `KeyedStream::detect`. The key of
+  /// the results is `AllKeys::all`.
+  ///
+  /// @code
+  /// readings.detect(tensair::optwin{.rho = 0.1}, &Reading::celsius, {.warnings = true}).sink(print);
+  /// @endcode
+  template <class P, class V = std::identity>
+  auto detect(P parameters, V f = {}, DetectOptions options = {}) && {
+    return std::move(*this)
+        .key_by(operators::ToAllKeys{})
+        .parallel(1)
+        .detect(std::move(parameters), std::move(f), options);
+  }
+  template <class P, class V = std::identity>
+  auto detect(P parameters, V f = {}, DetectOptions options = {}) & {
+    return use().detect(std::move(parameters), std::move(f), options);
+  }
+
   /// One stream of the records of this one and others of the same type: all of each in order, mixed as they come. The
   /// watermark is that of the slowest.
   ///

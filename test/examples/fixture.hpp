@@ -13,6 +13,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <tensair/drift/detectors.hpp>
 #include <tensair/io/discard.hpp>
 #include <tensair/io/files.hpp>
 #include <tensair/io/lines.hpp>
