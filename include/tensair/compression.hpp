@@ -7,8 +7,8 @@ namespace tensair {
 /// How records are made smaller on their way to another node: see `Stream::compress`.
 enum class compression {
   none,  ///< as they are
-  lz4,   ///< fast: about half of a text, at several hundred MB/s a core
-  zstd,  ///< smaller: about a third of a text, at half of that speed
+  lz4,   ///< fast: text becomes 0.6 to 0.75 of what it was, at 250 MB/s a core and more
+  zstd,  ///< smaller: text becomes 0.4 to 0.5 of what it was, at 150 MB/s a core and more
 };
 
 /// "none", "lz4", "zstd".

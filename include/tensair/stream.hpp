@@ -489,8 +489,8 @@ class Stream {
   auto on(std::string label) & { return use().on(std::move(label)); }
 
   /// From here on, records that go to another node are compressed on their way there; what stays on its node is not,
-  /// nor is what models exchange. Worth it where the network is slower than compressing: text becomes a third or a
-  /// half, and a core does some hundred megabytes a second. Without it `--compress` decides.
+  /// nor is what models exchange. Worth it where the network is slower than compressing: text becomes a half or so, at
+  /// 150 to 300 MB/s a core. Without it `--compress` decides.
   ///
   /// @code
   /// log_lines.compress(tensair::compression::zstd).rebalance().map(parse).sink(print);

@@ -101,9 +101,9 @@ auto in_one_piece(const Message& message) -> Payload {
 auto write_compressed(Writer& out, const Message& message, compression method) -> bool {
   if (message.size() < least_compressed) return false;
   const auto plain = in_one_piece(message);
-  // What it takes beside the compressed bytes must be gained, too.
-  const std::size_t beside = Writer::prefix + 16 + sizeof(std::uint64_t);
-  Payload packed(plain.size() - beside);
+  // The message around the compressed bytes has a head, which must be gained, too.
+  constexpr std::size_t head = 32;
+  Payload packed(plain.size() - head - 1);
   auto bytes = pack(method, plain, packed);
   if (bytes == 0) return false;
   const auto padded = std::max<std::uint64_t>(bytes, least_size(plain.size()));

@@ -93,6 +93,24 @@ TEST_CASE("what does not become smaller, and what is short, is not compressed", 
   }
 }
 
+TEST_CASE("a message is compressed only if it becomes smaller with all that is around it", "[net][compression]") {
+  // Noise that repeats itself a little: somewhere on the way compressing begins to pay.
+  for (const auto method : methods()) {
+    int smaller = 0;
+    for (std::size_t repeated = 0; repeated < 200; ++repeated) {
+      const auto text = noise(500) + noise(repeated);
+      const auto message = message_of(text);
+      const auto packed = compressed(message, method);
+      if (!packed) continue;
+      ++smaller;
+      CHECK(packed->size() < message.size());
+    }
+    INFO(to_string(method));
+    CHECK(smaller > 0);
+    CHECK(smaller < 200);
+  }
+}
+
 TEST_CASE("what becomes almost nothing is sent with so much behind it that a receiver may believe it",
           "[net][compression]") {
   const std::string zeros(10'000'000, '\0');
