@@ -43,7 +43,7 @@ for name in "${names[@]}"; do
   mkdir -p "$corpus" "$found"
   printf '=== fuzz %s\n' "$name"
   "build/fuzz/test/fuzz_$name" "$limit" -max_len=4096 -rss_limit_mb=1024 -malloc_limit_mb=64 -timeout=5 \
-    -verbosity=0 -print_final_stats=1 -artifact_prefix=build/fuzz/ "$found" "$corpus"
+    -verbosity=0 -print_funcs=0 -print_final_stats=1 -artifact_prefix=build/fuzz/ "$found" "$corpus"
   ((keep)) || continue
-  "build/fuzz/test/fuzz_$name" -merge=1 -max_len=4096 -verbosity=0 "$corpus" "$found"
+  "build/fuzz/test/fuzz_$name" -set_cover_merge=1 -max_len=4096 -verbosity=0 -print_funcs=0 "$corpus" "$found"
 done
