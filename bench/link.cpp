@@ -1,25 +1,30 @@
 // What a link between two nodes costs, and what it keeps apart.
 //
-//   link [--json FILE] [--quick] [--repetitions N]
+//   link [--json FILE] [--quick] [--repetitions N] [--text FILE]
 //
 // Two processes of this machine over loopback TCP, on one side tensair's nodes, on the other the same without:
 //
-//   throughput  records of 64 bytes, trivially copyable: encoded, sent, decoded and looked at; against plain sockets
+//   throughput  records of 64 bytes, trivially copyable: encoded, sent, and looked at where they lie; against plain
+//   sockets
 //               with writes of 64 KiB, looked at too
 //   ping-pong   a control message of 16 bytes and back, on an idle link; against as many bytes with bare Asio
 //   delays      of a control message each millisecond and a record each 0.1 ms, while deltas of 120 MB follow one
 //               another; against those without deltas
 //   idle        processor time of two nodes with nothing to do
+//   text        with --text and instead of the others: the lines of a file over an edge of a pipeline, as they are and
+//               compressed by all methods there are; bytes on the link, and the text's bytes a second
 
 #include <CLI/CLI.hpp>
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <string>
 #include <vector>
 
 #include "child.hpp"
 #include "link_nodes.hpp"
 #include "link_plain.hpp"
+#include "link_text.hpp"
 #include "listener.hpp"
 #include "report.hpp"
 #include "statistics.hpp"
@@ -32,7 +37,10 @@ struct Task {
   int node = -1, socket = -1;
   std::string addresses;
   double amount = 0;
+  std::filesystem::path text;
 };
+
+constexpr auto methods = {tensair::compression::none, tensair::compression::lz4, tensair::compression::zstd};
 
 /// In a process of its own: does its part, and says three numbers.
 void run_task(const Task& task) {
@@ -61,6 +69,12 @@ void run_task(const Task& task) {
     if (task.name == "idle") value = bench::link_idle(options, task.amount);
     if (task.name == "quiet") delays = bench::link_delays(options, task.amount, false);
     if (task.name == "deltas") delays = bench::link_delays(options, task.amount, true);
+    for (const auto method : methods) {
+      if (task.name != "text " + to_string(method)) continue;
+      const auto run = bench::text_over_edge(options, task.text, method);
+      value = run.seconds;
+      delays.control_median = run.bytes;
+    }
   }
   bench::say(fmt::format("{} {} {} {}", value, delays.control_median, delays.control_p99, delays.data_p99));
 }
@@ -71,15 +85,17 @@ struct Outcome {
 };
 
 /// Does a task on two nodes. @return  what node `whose` says
-auto measure(const std::string& name, double amount, int whose = 0) -> Outcome {
+auto measure(const std::string& name, double amount, int whose = 0, const std::filesystem::path& text = "-")
+    -> Outcome {
   const auto first = bench::listen_anywhere(), second = bench::listen_anywhere();
   std::vector<bench::Child> children;
   for (const int node : {0, 1}) {
     const int socket = node == 0 ? first.socket : second.socket;
-    children.emplace_back(std::vector<std::string>{"--task", name, "--node", std::to_string(node), "--addresses",
-                                                   first.address + "," + second.address, "--socket",
-                                                   std::to_string(socket), "--amount", fmt::format("{}", amount)},
-                          std::vector<int>{socket});
+    children.emplace_back(
+        std::vector<std::string>{"--task", name, "--node", std::to_string(node), "--addresses",
+                                 first.address + "," + second.address, "--socket", std::to_string(socket), "--amount",
+                                 fmt::format("{}", amount), "--text", text.string()},
+        std::vector<int>{socket});
   }
   ::close(first.socket);
   ::close(second.socket);
@@ -91,6 +107,30 @@ auto measure(const std::string& name, double amount, int whose = 0) -> Outcome {
   if (std::sscanf(line.c_str(), "%lf %lf %lf %lf", &outcome.value, &d.control_median, &d.control_p99, &d.data_p99) != 4)
     throw tensair::Error("a node says what it should not", line);
   return outcome;
+}
+
+void run_text(int repetitions, const std::filesystem::path& text, const std::filesystem::path& json) {
+  std::map<enum tensair::compression, std::vector<double>> seconds, bytes;
+  for (int i = 0; i < repetitions; ++i) {
+    for (const auto method : methods) {
+      if (!is_available(method)) continue;
+      const auto outcome = measure("text " + to_string(method), 0, 0, text);
+      seconds[method].push_back(outcome.value);
+      bytes[method].push_back(outcome.delays.control_median);
+    }
+  }
+  using bench::median;
+  const auto size = static_cast<double>(std::filesystem::file_size(text));
+  std::vector<bench::Row> sent, speed;
+  for (const auto& [method, each] : seconds) {
+    const auto system = "tensair, " + to_string(method);
+    sent.push_back({system, median(bytes[method]) / 1e6, median(bytes[method]) / size});
+    speed.push_back({system, size / 1e6 / median(each)});
+  }
+  bench::Report report;
+  report.table(fmt::format("text over an edge, {:.1f} MB", size / 1e6), "MB sent", sent);
+  report.table("the same", "MB of text/s", speed);
+  if (!json.empty()) report.write(json);
 }
 
 void run(int repetitions, bool quick, const std::filesystem::path& json) {
@@ -158,11 +198,14 @@ int main(int argc, char** argv) {
   app.add_option("--addresses", task.addresses)->group("");
   app.add_option("--socket", task.socket)->group("");
   app.add_option("--amount", task.amount)->group("");
+  app.add_option("--text", task.text, "a file whose lines are sent over an edge, and nothing else is measured");
   CLI11_PARSE(app, argc, argv);
   if (quick) repetitions = 1;
   try {
     if (task.node >= 0) {
       run_task(task);
+    } else if (!task.text.empty()) {
+      run_text(repetitions, task.text, json);
     } else {
       run(repetitions, quick, json);
     }

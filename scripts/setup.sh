@@ -22,6 +22,7 @@ torch_version=2.13.0
 packages=(
   g++ cmake ninja-build ccache git xz-utils ca-certificates
   libboost1.81-dev libboost-serialization1.81-dev libfmt-dev libssl-dev libcli11-dev nlohmann-json3-dev
+  liblz4-dev libzstd-dev
   catch2 librapidcheck-dev
 )
 python_packages=(python3 python3-venv)

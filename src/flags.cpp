@@ -9,6 +9,7 @@
 #include <limits>
 #include <map>
 #include <set>
+#include <tensair/compression.hpp>
 #include <tensair/error.hpp>
 #include <tensair/flags.hpp>
 #include <utility>
@@ -84,12 +85,26 @@ auto read_choice(const std::string& name, const std::vector<std::string>& choice
   return text;
 }
 
+auto read_compression(const std::string& name, const std::string& text) -> enum compression {
+  const auto choice = read_choice(name, {"none", "lz4", "zstd"}, text);
+  const auto method = choice == "lz4"    ? compression::lz4
+                      : choice == "zstd" ? compression::zstd
+                                         : compression::none;
+  require_available(method, name + " " + choice);
+  return method;
+}
+
 constexpr auto longest_deadline = 1e6;  // seconds: 11 days, and far from the end of any clock's arithmetic
 
-auto read_deadline(const std::string& name, const std::string& takes, const std::string& text) {
+auto read_seconds(const std::string& name, const std::string& takes, const std::string& text, bool may_be_zero) {
   const auto seconds = read_number<double>(name, takes, text);
-  if (seconds <= 0 || seconds > longest_deadline) throw detail::bad_value(name, takes, text);
+  if (seconds < 0 || (seconds == 0 && !may_be_zero) || seconds > longest_deadline)
+    throw detail::bad_value(name, takes, text);
   return std::chrono::ceil<std::chrono::milliseconds>(std::chrono::duration<double>{seconds});
+}
+
+auto seconds_text(std::chrono::milliseconds time) -> std::string {
+  return fmt::format("{}", std::chrono::duration<double>{time}.count());
 }
 
 /// The flags of every program. What they say goes to `options` and `given`, which must outlive the list.
@@ -101,7 +116,6 @@ auto common_flags(Options& options, detail::Given& given) -> std::vector<Flag> {
     return number_flag(name, takes, std::move(help), std::move(otherwise),
                        [=, &target](const auto& text) { target = detail::read_whole(name, text, low, high); });
   };
-  const std::string seconds = "a number of seconds, more than 0";
   const std::string seed = "a whole number from 0 on";
 
   auto flags = std::vector<Flag>{};
@@ -137,11 +151,26 @@ auto common_flags(Options& options, detail::Given& given) -> std::vector<Flag> {
                   [&, seed](const auto& text) { options.seed = read_number<std::uint64_t>("--seed", seed, text); }));
   flags.push_back({Kind::toggle, "--quiet", "", "", "no progress bar", "no",
                    [&](const auto& text) { options.quiet = read_switch("--quiet", text); }});
-  const auto deadline = std::chrono::duration<double>{options.connect_deadline}.count();
-  flags.push_back({Kind::value, "--connect-deadline", "SECONDS", seconds, "how long to wait for the other nodes",
-                   fmt::format("{}", deadline), [&, seconds](const auto& text) {
-                     options.connect_deadline = read_deadline("--connect-deadline", seconds, text);
-                   }});
+  flags.push_back({Kind::value, "--compress", "none|lz4|zstd", "one of none, lz4, zstd",
+                   "how records that go to another node are compressed, where the program does not say", "none",
+                   [&](const auto& text) { options.compression = read_compression("--compress", text); }});
+  const auto duration = [](std::string name, std::string help, std::chrono::milliseconds& target, bool may_be_zero) {
+    const std::string takes = may_be_zero ? "a number of seconds, from 0 on" : "a number of seconds, more than 0";
+    const auto otherwise = seconds_text(target);
+    return Flag{Kind::value, name, "SECONDS", takes, std::move(help), otherwise, [=, &target](const auto& text) {
+                  target = read_seconds(name, takes, text, may_be_zero);
+                }};
+  };
+  flags.push_back(
+      duration("--connect-deadline", "how long to wait for the other nodes", options.connect_deadline, false));
+  flags.push_back(duration(
+      "--heartbeat", "how often a node tells the others that it is alive; 0: never, and a silent one is not missed",
+      options.heartbeat, true));
+  flags.push_back(duration("--silence", "how long nothing may be heard of a node before it is taken for lost",
+                           options.silence, false));
+  flags.push_back(duration("--outage",
+                           "how long a connection that was cut may take to come back; 0: the run ends at once",
+                           options.outage, true));
   flags.push_back({Kind::value, "--token-file", "FILE", "a file", "has the secret that every node must prove to have",
                    "", [&](const auto& text) { options.token = detail::read_token(text); }});
   flags.push_back({Kind::value, "--help", "", "", "this text", "", {}});
@@ -386,6 +415,12 @@ auto Flags::parse(int argc, const char* const* argv, const Environment& environm
   if (!found.extras.empty()) refuse(found.extras.front(), flags);
   for (const auto* flag : flags) {
     if (const auto text = found.texts.find(flag->name); text != found.texts.end()) flag->assign(text->second);
+  }
+  if (options.silence < 2 * options.heartbeat) {
+    throw UsageError{
+        fmt::format("--silence {} is too short for --heartbeat {}: a node that is alive would be taken for lost",
+                    seconds_text(options.silence), seconds_text(options.heartbeat)),
+        "", "Let it be silent for two heartbeats at least."};
   }
   detail::place(options, given, environment);
   return options;

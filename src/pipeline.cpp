@@ -71,7 +71,8 @@ class Finally {
 
 auto make_transport(const Options& options) -> std::unique_ptr<net::Transport> {
   if (options.node_count() == 1) return std::make_unique<net::LoneTransport>();
-  return std::make_unique<net::TcpTransport>(options);
+  const net::TcpLimits limits{.beat = options.heartbeat, .silence = options.silence, .outage = options.outage};
+  return std::make_unique<net::TcpTransport>(options, limits);
 }
 
 // Without a cluster file all nodes are taken to be like this one; if they are not, their plans differ and say so.
@@ -94,7 +95,9 @@ auto lost(const Options& options, net::Rank peer, const std::string& reason) -> 
 
 }  // namespace
 
-Pipeline::Pipeline(Options options) : options_(std::move(options)), drain_(std::make_shared<detail::DrainSwitch>()) {}
+Pipeline::Pipeline(Options options) : options_(std::move(options)), drain_(std::make_shared<detail::DrainSwitch>()) {
+  graph_->compress(options_.compression);
+}
 
 Pipeline::Pipeline(int argc, const char* const* argv) {
   auto flags = Flags{argc > 0 ? std::filesystem::path(argv[0]).filename().string() : "tensair"};
@@ -105,6 +108,7 @@ Pipeline::Pipeline(int argc, const char* const* argv, Flags& flags) : Pipeline(O
   try {
     options_.program = flags.program();  // for errors of the flags themselves
     options_ = flags.parse(argc, argv);
+    graph_->compress(options_.compression);
   } catch (const Error& error) {
     problem_ = error;
   } catch (const HelpRequested& help) {

@@ -74,6 +74,10 @@ TEST_CASE("without flags a program is one node with the defaults", "[flags]") {
   CHECK(options.explain == tensair::Options::Explain::none);
   CHECK(options.json.empty());
   CHECK(options.connect_deadline == std::chrono::seconds{30});
+  CHECK(options.heartbeat == std::chrono::milliseconds{500});
+  CHECK(options.silence == std::chrono::seconds{5});
+  CHECK(options.outage == std::chrono::seconds{10});
+  CHECK(options.compression == tensair::compression::none);
   CHECK(options.listen_socket == -1);
 }
 
@@ -185,7 +189,8 @@ TEST_CASE("a program's own flags fill its variables", "[flags]") {
     CHECK(help.find("--data") < common);
     for (const char* flag :
          {"--local N", "--nodes HOST:PORT", "--cluster FILE", "--rank N", "--explain[=text|dot]", "--json FILE",
-          "--threads N", "--seed N", "--[no-]quiet", "--connect-deadline SECONDS", "--help"}) {
+          "--threads N", "--seed N", "--[no-]quiet", "--connect-deadline SECONDS", "--heartbeat SECONDS",
+          "--silence SECONDS", "--outage SECONDS", "--compress none|lz4|zstd", "--help"}) {
       INFO(flag);
       const auto at = help.find("\n  " + std::string{flag});
       REQUIRE(at != std::string::npos);
@@ -224,6 +229,39 @@ TEST_CASE("numbers outside their range are refused", "[flags]") {
   }
   CHECK(parse({"--local", "1024"}).local == 1024);
   CHECK(parse({"--connect-deadline", "0.0001"}).connect_deadline == std::chrono::milliseconds{1});
+  for (const char* bad : {"-2", "soon", "inf", "1e9", "nan"}) {
+    CHECK_THAT(error_of({"--heartbeat", bad}), ContainsSubstring("--heartbeat takes a number of seconds, from 0 on"));
+    CHECK_THAT(error_of({"--outage", bad}), ContainsSubstring("--outage takes a number of seconds, from 0 on"));
+    CHECK_THAT(error_of({"--silence", bad}), ContainsSubstring("--silence takes a number of seconds, more than 0"));
+  }
+  CHECK_THAT(error_of({"--silence", "0"}), ContainsSubstring("--silence takes a number of seconds, more than 0"));
+  CHECK_THAT(error_of({"--compress", "gzip"}),
+             ContainsSubstring("--compress takes one of none, lz4, zstd, not 'gzip'"));
+}
+
+TEST_CASE("flags say how soon a node is missed, and a connection given up", "[flags]") {
+  const auto options = parse({"--heartbeat", "0.1", "--silence=1.5", "--outage", "0"});
+  CHECK(options.heartbeat == std::chrono::milliseconds{100});
+  CHECK(options.silence == std::chrono::milliseconds{1500});
+  CHECK(options.outage == std::chrono::milliseconds{0});
+  CHECK(parse({"--heartbeat", "0", "--silence", "0.01"}).heartbeat == std::chrono::milliseconds{0});
+  CHECK(parse({"--silence", "1"}).silence == std::chrono::seconds{1});  // two heartbeats
+  CHECK_THAT(error_of({"--silence", "0.9"}),
+             ContainsSubstring("--silence 0.9 is too short for --heartbeat 0.5: a node that is alive"));
+  CHECK_THAT(error_of({"--heartbeat", "3"}), ContainsSubstring("--silence 5 is too short for --heartbeat 3"));
+}
+
+TEST_CASE("a flag says how records are compressed between nodes", "[flags][compression]") {
+  using tensair::compression;
+  CHECK(parse({"--compress", "none"}).compression == compression::none);
+  for (const auto method : {compression::lz4, compression::zstd}) {
+    const auto name = to_string(method);
+    if (tensair::is_available(method)) {
+      CHECK(parse({"--compress", name}).compression == method);
+    } else {
+      CHECK_THAT(error_of({"--compress", name}), ContainsSubstring("this build of tensair has no " + name));
+    }
+  }
 }
 
 TEST_CASE("flags that contradict each other, or say too little, are refused", "[flags]") {

@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <tensair/compression.hpp>
 #include <tensair/overlay.hpp>
 #include <vector>
 
@@ -35,7 +36,12 @@ struct Options {
   std::filesystem::path profile;      ///< where node 0 writes what the run's parts cost; empty: nowhere, not measured
   std::filesystem::path use_profile;  ///< such a file, to place operators by; empty: without
   enum overlay overlay = overlay::automatic;           ///< the links that models' deltas travel
+  enum compression compression = compression::none;    ///< of records that go to another node, unless a stream says
   std::chrono::milliseconds connect_deadline{30'000};  ///< how long to wait for the other nodes
+  std::chrono::milliseconds heartbeat{500};            ///< how often a node tells another that it is alive; 0: never
+  std::chrono::milliseconds silence{5'000};  ///< how long nothing may be heard of a node before it is taken for lost
+  std::chrono::milliseconds outage{
+      10'000};                         ///< how long a connection that was cut may take to come back; 0: it may not
   std::string token;                   ///< the cluster's secret, which every node must prove to have; empty: none
   int listen_socket = -1;              ///< an already listening socket, inherited from the launcher; -1: none
   std::vector<std::string> arguments;  ///< the command line as given, program first (the launcher starts nodes with it)

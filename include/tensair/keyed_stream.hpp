@@ -538,6 +538,7 @@ class KeyedStream {
     op->input = left_input.from->id;
     op->more_inputs = {right_input.from->id};
     op->edge = plan::Edge::key;
+    op->compression = left_input.from->compression;
     const bool by_workers = parallel_ == 0 || right.parallel_ == 0;
     op->parallel = by_workers ? 0 : std::max(parallel_, right.parallel_);
     op->where = std::holds_alternative<std::monostate>(where_) ? std::move(right.where_) : std::move(where_);
@@ -597,6 +598,7 @@ class KeyedStream {
     op->edge = plan::Edge::fused;
     op->parallel = parallel_;
     op->loop = key_op.loop;
+    op->compression = key_op.compression;
     return op;
   }
 

@@ -36,6 +36,7 @@ class Mistake {
   TENSAIR_ACCEPT(split)
   TENSAIR_ACCEPT(output)
   TENSAIR_ACCEPT(parallel)
+  TENSAIR_ACCEPT(compress)
   TENSAIR_ACCEPT(name)
   TENSAIR_ACCEPT(on_error)
   TENSAIR_ACCEPT(sink)

@@ -51,7 +51,7 @@ static_assert(std::has_unique_object_representations_v<OpeningBytes> &&
 
 auto fresh_nonce() -> Nonce {
   Nonce nonce;
-  detail::fill_with_entropy(nonce);
+  tensair::detail::fill_with_entropy(nonce);
   return nonce;
 }
 

@@ -20,7 +20,7 @@ void Writer::refer_copy(std::span<const std::byte> bytes) {
 
 auto Writer::finish(std::shared_ptr<const void> owner) -> std::unique_ptr<Message> {
   // Bulk starts on a multiple of 16, so that a receiver may use floats where they lie.
-  message_->head.resize((message_->head.size() + 15) / 16 * 16);
+  message_->head.resize((message_->head.size() + 15) / 16 * 16, std::byte{0});
   const auto size = static_cast<std::uint64_t>(message_->head.size());
   std::memcpy(message_->head.data(), &size, sizeof size);
   if (copies_.empty()) {

@@ -11,6 +11,8 @@ namespace {
 
 constexpr std::size_t short_batch = 32 * 1024;  // copying it takes a tenth of the time that writing it took
 constexpr std::size_t segment_bytes = 64 * 1024;
+// As many as the peer acknowledges at a time when the link is full.
+constexpr std::size_t most_spares = 2;
 
 }  // namespace
 
@@ -36,7 +38,12 @@ void ResendBuffer::keep(Batch& batch) {
   } else {
     segments_.push_back(std::make_unique<Segment>());
     segments_.back()->begin = end_;
-    segments_.back()->batch = std::exchange(batch, Batch{});
+    segments_.back()->batch = std::move(batch);
+    batch = Batch{};
+    if (!spares_.empty()) {
+      batch = std::move(spares_.back());
+      spares_.pop_back();
+    }
   }
   end_ += bytes;
   segments_.back()->end = end_;
@@ -50,7 +57,12 @@ void ResendBuffer::skip(std::uint64_t bytes) {
 auto ResendBuffer::acknowledge(std::uint64_t place) -> bool {
   if (place < begin_ || place > end_) return false;
   begin_ = place;
-  while (!segments_.empty() && segments_.front()->end <= place) segments_.pop_front();
+  for (; !segments_.empty() && segments_.front()->end <= place; segments_.pop_front()) {
+    auto& batch = segments_.front()->batch;
+    if (batch.empty() || spares_.size() == most_spares) continue;
+    batch.clear();
+    spares_.push_back(std::move(batch));
+  }
   return true;
 }
 

@@ -49,6 +49,7 @@ class ResendBuffer {
   };
 
   std::deque<std::unique_ptr<Segment>> segments_;
+  std::vector<Batch> spares_;  // with memory to be used again
   std::uint64_t begin_ = 0;
   std::uint64_t end_ = 0;
 };

@@ -9,7 +9,7 @@ void EdgeEnd::build(runtime::Node& node, const plan::Operator& numbered, const r
                     runtime::detail::ReadParcel read) {
   shape_ = shape;
   rank_ = node.rank();
-  channels_.emplace(node, channel_of(numbered), shape, chunk_credits, read);
+  channels_.emplace(node, channel_of(numbered), shape, chunk_credits, read, numbered.compression);
   if (!node.profiling()) return;
   for (const auto& inlet : channels_->inlets()) inlet->count_bytes(node.edge_counter(numbered.title()));
 }

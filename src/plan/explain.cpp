@@ -53,6 +53,25 @@ auto without_trailing_space(std::string text) -> std::string {
   return text;
 }
 
+auto goes_to_other_nodes(const Operator& from, const Operator& to) -> bool {
+  if (to.edge != Edge::gather && to.edge != Edge::key && to.edge != Edge::rebalance && to.edge != Edge::broadcast)
+    return false;
+  for (net::Rank a = 0; a < from.sites.nodes(); ++a) {
+    for (net::Rank b = 0; b < to.sites.nodes(); ++b) {
+      if (a != b && from.sites.on(a) > 0 && to.sites.on(b) > 0) return true;
+    }
+  }
+  return false;
+}
+
+// "key hash", "key hash, zstd": how the records of one of its inputs reach an operator.
+auto edge_text(const Operator& from, const Operator& to) -> std::string {
+  // The channels of an operator with two inputs are those of the operators in front of it.
+  const auto method = to.more_inputs.empty() ? to.compression : from.compression;
+  if (method == compression::none || !goes_to_other_nodes(from, to)) return to_string(to.edge);
+  return to_string(to.edge) + ", " + to_string(method);
+}
+
 // As a string of Graphviz.
 auto quoted(const std::string& text) -> std::string {
   std::string quoted = "\"";
@@ -102,9 +121,11 @@ auto Graph::explain() const -> std::string {
       const auto& op = *operators_[i];
       if (first) text += fmt::format("task {} on {}\n", t, sites_text(op));
       first = false;
-      auto from = op.input < 0 ? std::string{}
-                               : fmt::format("{} from {}", to_string(op.edge),
-                                             operators_[static_cast<std::size_t>(op.input)]->title());
+      std::string from;
+      if (op.input >= 0) {
+        const auto& input = *operators_[static_cast<std::size_t>(op.input)];
+        from = fmt::format("{} from {}", edge_text(input, op), input.title());
+      }
       for (const int input : op.more_inputs)
         from += fmt::format(", {}", operators_[static_cast<std::size_t>(input)]->title());
       const auto line = padded(padded("  " + op.title(), 30) + ' ' + from, 65) + ' ' + op.output;
@@ -127,9 +148,12 @@ auto Graph::explain_dot() const -> std::string {
   }
   for (const auto& [number, cluster] : clusters) text += cluster + "  }\n";
   for (const auto& op : operators_) {
-    if (op->input >= 0) text += fmt::format("  o{} -> o{} [label=\"{}\"];\n", op->input, op->id, to_string(op->edge));
-    for (const int input : op->more_inputs)
-      text += fmt::format("  o{} -> o{} [label=\"{}\"];\n", input, op->id, to_string(op->edge));
+    const auto draw = [&](int input) {
+      text += fmt::format("  o{} -> o{} [label=\"{}\"];\n", input, op->id,
+                          edge_text(*operators_[static_cast<std::size_t>(input)], *op));
+    };
+    if (op->input >= 0) draw(op->input);
+    for (const int input : op->more_inputs) draw(input);
   }
   return text + "}\n";
 }

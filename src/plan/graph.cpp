@@ -84,6 +84,7 @@ auto Graph::add(std::string kind, std::string output, Placement placement) -> st
   op->kind = std::move(kind);
   op->output = std::move(output);
   op->placement = placement;
+  op->compression = compression_;
   return operators_.emplace_back(std::move(op));
 }
 

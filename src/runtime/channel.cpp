@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <tensair/net/compressed.hpp>
 #include <tensair/runtime/channel.hpp>
 #include <utility>
 
@@ -124,13 +125,22 @@ auto AnyInlet::take_entry() -> std::optional<Entry> {
 
 void AnyInlet::arrive(net::Rank from, const net::Payload& payload) {
   net::Reader reader{payload};
-  if (reader.read<std::uint8_t>() == end_mark) {
-    end();
-    return;
+  const auto mark = reader.read<std::uint8_t>();
+  if (mark == end_mark) return end();
+  if (mark == compressed_mark) {
+    const auto plain = net::read_compressed(reader);
+    net::Reader inner{plain};
+    if (inner.read<std::uint8_t>() != item_mark) throw net::Malformed("a compressed message that holds no item");
+    return arrive(from, inner, plain.size());
   }
+  if (mark != item_mark) throw net::Malformed(fmt::format("a message of an unknown kind, {}", mark));
+  arrive(from, reader, payload.size());
+}
+
+void AnyInlet::arrive(net::Rank from, net::Reader& reader, std::size_t size) {
   const auto sender = reader.read<SenderId>();
   auto item = read_(reader);
-  if (bytes_) bytes_->add(payload.size());
+  if (bytes_) bytes_->add(size);
   {
     const std::lock_guard lock{mutex_};
     items_.push_back({std::move(item), from, sender, nullptr});
@@ -158,11 +168,13 @@ void AnyOutlet::Credits::give(std::size_t credits) {
 AnyOutlet::AnyOutlet(std::shared_ptr<AnyInlet> inlet, std::size_t credits)
     : inlet_(std::move(inlet)), credits_(std::make_shared<Credits>(credits)) {}
 
-AnyOutlet::AnyOutlet(Node& node, net::Rank to, net::ChannelId channel, std::size_t credits, SenderId sender)
+AnyOutlet::AnyOutlet(Node& node, net::Rank to, net::ChannelId channel, std::size_t credits, SenderId sender,
+                     enum compression method)
     : node_(&node),
       to_(to),
       channel_(channel),
       sender_(sender),
+      compression_(method),
       credits_(std::make_shared<Credits>(credits)),
       queue_(std::make_shared<MessageQueue>()) {}
 
@@ -177,7 +189,13 @@ void AnyOutlet::put(std::unique_ptr<Parcel> item) {
   writer.write(item_mark);
   writer.write(sender_);
   owned->write(writer);
-  post(writer.finish(owned));
+  auto message = writer.finish(owned);
+  if (compression_ != compression::none) {
+    net::Writer smaller{channel_};
+    smaller.write(compressed_mark);
+    if (net::write_compressed(smaller, *message, compression_)) message = smaller.finish();
+  }
+  post(std::move(message));
 }
 
 void AnyOutlet::end() {

@@ -21,8 +21,13 @@ auto channel_of_receiver(net::ChannelId first, int index) -> net::ChannelId {
 }
 
 EdgeChannels::EdgeChannels(Node& node, net::ChannelId first, const EdgeShape& shape, std::size_t credits,
-                           detail::ReadParcel read)
-    : node_(node), first_(first), shape_(shape), credits_(credits), may_leave_node_(read != nullptr) {
+                           detail::ReadParcel read, enum compression method)
+    : node_(node),
+      first_(first),
+      shape_(shape),
+      credits_(credits),
+      compression_(method),
+      may_leave_node_(read != nullptr) {
   for (int i = 0; i < shape.receivers.on(node.rank()); ++i) {
     inlets_.push_back(std::make_shared<detail::AnyInlet>(node, channel_of_receiver(first, i),
                                                          shape.senders_to(node.rank(), i), Granting::always, read));
@@ -49,7 +54,7 @@ auto EdgeChannels::connect() -> std::vector<std::vector<detail::AnyOutlet>> {
         // What cannot be encoded stays on its node: whoever makes the edge has checked that.
         leaves_node = true;
         outlet = detail::AnyOutlet(node_, target.rank, channel_of_receiver(first_, target.index), credits_,
-                                   static_cast<detail::SenderId>(sender));
+                                   static_cast<detail::SenderId>(sender), compression_);
         returns[index].resize(static_cast<std::size_t>(node_.count()) * senders);
         returns[index][static_cast<std::size_t>(target.rank) * senders + sender] = outlet.credit_return();
       }

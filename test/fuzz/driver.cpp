@@ -16,9 +16,11 @@
 // Runs a fuzzer without libFuzzer, the same way each time: on files, or on its examples and random changes of them.
 //
 //   fuzz_NAME [--runs N] [--seed N] [--corpus FOLDER] [FILE...]
+//   fuzz_NAME --examples FOLDER
 //
-// The files of a folder are examples, too. An input that fails is left in the file fuzz_failed.bin, to be given as
-// FILE. With TENSAIR_LIBFUZZER only what fuzzers use is here; libFuzzer does the rest.
+// The files of a folder are examples, too; the second form writes the examples there, for libFuzzer to begin with. An
+// input that fails is left in the file fuzz_failed.bin, to be given as FILE. With TENSAIR_LIBFUZZER only what fuzzers
+// use is here; libFuzzer does the rest.
 
 namespace fuzz {
 
@@ -117,6 +119,14 @@ auto content(const std::filesystem::path& file) -> std::string {
   return {std::istreambuf_iterator<char>(in), {}};
 }
 
+void write_examples(const std::filesystem::path& folder) {
+  const auto all = examples();
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    std::ofstream out{folder / ("example-" + std::to_string(i)), std::ios::binary};
+    if (!(out << all[i])) throw std::runtime_error("cannot write into " + folder.string());
+  }
+}
+
 auto main(const std::vector<std::string>& arguments) -> int {
   std::uint64_t runs = 20'000, seed = 1;
   std::vector<std::string> files, folders;
@@ -127,6 +137,9 @@ auto main(const std::vector<std::string>& arguments) -> int {
       seed = std::stoull(arguments[++i]);
     } else if (arguments[i] == "--corpus" && i + 1 < arguments.size()) {
       folders.push_back(arguments[++i]);
+    } else if (arguments[i] == "--examples" && i + 1 < arguments.size()) {
+      write_examples(arguments[++i]);
+      return 0;
     } else {
       files.push_back(arguments[i]);
     }

@@ -134,6 +134,30 @@ TEST_CASE("a vector of plain values is referred to, not copied, and lies at a mu
   CHECK(message->head.size() % 16 == 0);
 }
 
+TEST_CASE("a vector of plain elements can be looked at where it lies in the message", "[codec]") {
+  const std::vector<double> values{1.5, 2.5, 3.5};
+  const auto payload = encoded(values);
+  net::Reader reader{payload};
+  std::vector<double> copied;
+  const auto seen = net::view(reader, copied);
+  CHECK(std::vector<double>(seen.begin(), seen.end()) == values);
+  CHECK(copied.empty());
+  CHECK(static_cast<const void*>(seen.data()) == payload.data() + payload.size() - 3 * sizeof(double));
+  CHECK(net::Reader{payload}.read<std::vector<double>>() == values);
+}
+
+TEST_CASE("a vector that does not lie where its elements may is copied to be looked at", "[codec]") {
+  const std::pair<std::vector<char>, std::vector<double>> values{{'a', 'b', 'c'}, {1.5, 2.5}};
+  const auto payload = encoded(values);
+  net::Reader reader{payload};
+  std::vector<char> first;
+  std::vector<double> second;
+  CHECK(net::view(reader, first).size() == 3);
+  const auto seen = net::view(reader, second);
+  CHECK(std::vector<double>(seen.begin(), seen.end()) == values.second);
+  CHECK(seen.data() == second.data());
+}
+
 TEST_CASE("a message cut short anywhere is malformed, and reads nothing beyond its end", "[codec][error]") {
   const auto whole = encoded(std::pair<std::vector<std::string>, std::vector<double>>{{"abc", "defg"}, {1, 2, 3}});
   for (std::size_t size = 0; size < whole.size(); ++size) {
@@ -151,7 +175,7 @@ TEST_CASE("a length that is a lie allocates nothing and is malformed", "[codec][
   CHECK_THROWS_AS(net::Reader{payload}.read<std::vector<double>>(), net::Malformed);
   CHECK_THROWS_AS(net::Reader{payload}.read<std::string>(), net::Malformed);
   CHECK_THROWS_AS(net::Reader{payload}.read<std::vector<std::string>>(), net::Malformed);
-  net::Payload lying(16);
+  net::Payload lying(16, std::byte{0});
   const std::uint64_t head = 1'000;
   std::memcpy(lying.data(), &head, sizeof head);
   CHECK_THROWS_AS(net::Reader{lying}, net::Malformed);

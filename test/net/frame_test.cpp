@@ -13,7 +13,7 @@
 #include "catch.hpp"
 
 using namespace tensair::net;
-using Bytes = std::vector<std::byte>;
+using Bytes = Payload;
 
 namespace {
 

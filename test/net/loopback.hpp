@@ -325,7 +325,8 @@ inline auto to_text(std::span<const std::byte> bytes) -> std::string {
 inline auto message(ChannelId channel, const std::string& text = {}) -> Message {
   Message result;
   result.channel = channel;
-  result.head = to_bytes(text);
+  const auto bytes = std::as_bytes(std::span{text});
+  result.head.assign(bytes.begin(), bytes.end());
   return result;
 }
 

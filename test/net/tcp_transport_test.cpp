@@ -21,8 +21,8 @@ namespace {
 constexpr std::array all_lanes{Lane::control, Lane::delta, Lane::data};
 
 // Bytes that depend on their place, so that one that is missing or moved is seen.
-auto pattern(std::size_t size) -> std::vector<std::byte> {
-  std::vector<std::byte> bytes(size);
+auto pattern(std::size_t size) -> Payload {
+  Payload bytes(size);
   for (std::size_t i = 0; i < size; ++i) bytes[i] = static_cast<std::byte>(i * 2654435761U >> 13U);
   return bytes;
 }
@@ -132,7 +132,7 @@ TEST_CASE("messages of any size arrive intact, and in order on their lane", "[ne
   nodes.connect();
   const std::array<std::size_t, 6> sizes{0, 1, 10'000'000, 64 * 1024, 1, 300'000};
   for (const auto size : sizes) {
-    const auto content = std::make_shared<const std::vector<std::byte>>(pattern(size));
+    const auto content = std::make_shared<const Payload>(pattern(size));
     for (const auto lane : all_lanes) {
       // A head, then parts of uneven length, some of them too short to be worth a span of their own on the way.
       Message sent;
@@ -176,8 +176,8 @@ TEST_CASE("a message's owner is kept until it is written, and no longer", "[net]
   Cluster nodes{2};
   nodes[1].transport.receive(1, [&](Rank, Payload payload) { inbox.put(std::move(payload)); });
   nodes.connect();
-  auto content = std::make_shared<const std::vector<std::byte>>(pattern(5'000'000));
-  const std::weak_ptr<const std::vector<std::byte>> alive = content;
+  auto content = std::make_shared<const Payload>(pattern(5'000'000));
+  const std::weak_ptr<const Payload> alive = content;
   Message sent;
   sent.channel = 1;
   sent.bulk = {std::span{*content}};

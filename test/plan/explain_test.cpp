@@ -123,3 +123,34 @@ TEST_CASE("explain as a picture has the same tasks and edges", "[plan][explain]"
 }
 )");
 }
+
+TEST_CASE("explain says which edges compress, where records leave their node", "[plan][explain][compression]") {
+  if (!is_available(compression::lz4) || !is_available(compression::zstd)) return;
+  const auto build = [](Pipeline& p) {
+    p.source(SharedNumbers{3})
+        .name("numbers")
+        .compress(compression::zstd)
+        .map([](int n) { return n; })
+        .rebalance()
+        .key_by([](int n) { return n; })
+        .count()
+        .compress(compression::lz4)
+        .sink([](const auto&) {});
+  };
+  Pipeline pipeline, alone;
+  placed_on(std::vector<NodeSpec>(2), build, pipeline);
+  CHECK(pipeline.graph()->explain() == R"(task 0 on nodes 0–1
+  source «numbers»                                                Stream<int>
+  map #1                       fused from source «numbers»        Stream<int>
+task 1 on nodes 0–1
+  rebalance #2                 rebalance, zstd from map #1        Stream<int>
+task 2 on nodes 0–1
+  key_by #3                    key hash, zstd from rebalance #2   Stream<int>
+  count #4                     fused from key_by #3               Stream<KeyValue<int, unsigned lon…
+task 3 on node 0
+  sink #5                      gather, lz4 from count #4
+)");
+  CHECK_THAT(pipeline.graph()->explain_dot(), Catch::Matchers::ContainsSubstring("o4 -> o5 [label=\"gather, lz4\"]"));
+  placed_on(std::vector<NodeSpec>(1), build, alone);
+  CHECK_THAT(alone.graph()->explain(), !Catch::Matchers::ContainsSubstring("zstd"));
+}

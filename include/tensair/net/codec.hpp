@@ -18,6 +18,7 @@
 #include <type_traits>
 #include <unordered_map>
 #include <utility>
+#include <variant>
 #include <vector>
 
 // How values become messages.
@@ -27,14 +28,25 @@
 // values come from the head, bulk follows it. A reader never believes a length: whatever it is asked for must lie
 // inside the message it was given.
 
+// A type's own `serialize` runs on an archive of ours, not of Boost's, but as it would there (decision 007): hence the
+// names that Boost.Serialization looks for in an archive, and its class versions, which cost nothing where its headers
+// are not included.
+
+namespace boost::serialization {
+template <class T>
+struct version;
+}  // namespace boost::serialization
+
 namespace tensair::net {
 
 template <class T>
 struct Codec;
 
-/// A value that can cross from one node to another: trivially copyable, a standard container or tuple of such, or a
-/// type with the usual `template <class Archive> void serialize(Archive& ar, unsigned version)` whose body says `ar & a
-/// & b;`.
+/// A value that can cross from one node to another: trivially copyable, a standard container, tuple, optional or
+/// variant of such, or a type with the usual `template <class Archive> void serialize(Archive& ar, unsigned version)`
+/// whose body says `ar & a & b;`. What Boost.Serialization has for such a body may stand in it:
+/// `BOOST_SERIALIZATION_NVP`, `boost::serialization::base_object`, `BOOST_SERIALIZATION_SPLIT_MEMBER`;
+/// `BOOST_CLASS_VERSION` is what it gets. Not pointers, nor `serialize` functions beside a type.
 template <class T>
 concept Encodable = requires {
   sizeof(Codec<std::remove_cvref_t<T>>);
@@ -125,13 +137,28 @@ class Reader {
 
 namespace detail {
 
+/// A value with a name, as `BOOST_SERIALIZATION_NVP` makes it; only the value is written.
+template <class T>
+concept Named = requires(const T& named) {
+  { named.name() } -> std::convertible_to<const char*>;
+  named.value();
+  named.const_value();
+};
+
 /// What `serialize(archive, version)` gets on the way out and on the way in.
 class WriteArchive {
  public:
+  using is_saving = std::true_type;
+  using is_loading = std::false_type;
+
   explicit WriteArchive(Writer& writer) : writer_(writer) {}
   template <class T>
   auto operator&(const T& value) -> WriteArchive& {
-    writer_.write(value);
+    if constexpr (Named<T>) {
+      writer_.write(value.const_value());
+    } else {
+      writer_.write(value);
+    }
     return *this;
   }
   template <class T>
@@ -145,14 +172,21 @@ class WriteArchive {
 
 class ReadArchive {
  public:
+  using is_saving = std::false_type;
+  using is_loading = std::true_type;
+
   explicit ReadArchive(Reader& reader) : reader_(reader) {}
   template <class T>
   auto operator&(T& value) -> ReadArchive& {
     value = reader_.read<T>();
     return *this;
   }
+  template <Named T>
+  auto operator&(const T& named) -> ReadArchive& {
+    return *this & named.value();
+  }
   template <class T>
-  auto operator>>(T& value) -> ReadArchive& {
+  auto operator>>(T&& value) -> ReadArchive& {
     return *this & value;
   }
 
@@ -166,6 +200,15 @@ concept HasSerialize = std::default_initializable<T> && requires(T& value, Write
   value.serialize(in, 0U);
 };
 
+/// What a type's `serialize` gets as its version: both ends are one program, so it is always the present one.
+template <class T>
+inline constexpr unsigned version_of = 0;
+template <class T>
+requires requires {
+  boost::serialization::version<T>::value;
+}
+inline constexpr unsigned version_of<T> = static_cast<unsigned>(boost::serialization::version<T>::value);
+
 /// A type that says that its `serialize` names nothing but its own members, so that vectors among them need not be
 /// copied.
 template <class T>
@@ -173,10 +216,16 @@ inline constexpr bool serializes_members = requires {
   requires T::serializes_members;
 };
 
+// Which alternative one holds is a number that must not be believed, so its bytes are not taken as they are.
+template <class T>
+inline constexpr bool is_variant = false;
+template <class... T>
+inline constexpr bool is_variant<std::variant<T...>> = true;
+
 /// Trivially copyable and without pointers that would mean nothing elsewhere, as far as the compiler can tell.
 template <class T>
 concept Plain = std::is_trivially_copyable_v<T> && !std::is_pointer_v<T> && !std::is_member_pointer_v<T> &&
-                !std::same_as<T, std::string_view> && !HasSerialize<T>;
+                !std::same_as<T, std::string_view> && !is_variant<T> && !HasSerialize<T>;
 
 }  // namespace detail
 
@@ -199,13 +248,13 @@ struct Codec<T> {
     auto archive = detail::WriteArchive{out};
     const bool before = std::exchange(out.in_serialize_, out.in_serialize_ || !detail::serializes_members<T>);
     // serialize() is one function for both ways, so it takes a mutable reference even when it only reads.
-    const_cast<T&>(value).serialize(archive, 0U);
+    const_cast<T&>(value).serialize(archive, detail::version_of<T>);
     out.in_serialize_ = before;
   }
   static auto read(Reader& in) -> T {
     auto archive = detail::ReadArchive{in};
     T value{};
-    value.serialize(archive, 0U);
+    value.serialize(archive, detail::version_of<T>);
     return value;
   }
 };
@@ -236,20 +285,12 @@ struct Codec<std::vector<T>> {
     }
   }
   static auto read(Reader& in) -> std::vector<T> {
-    const auto size = in.read<std::uint64_t>();
     std::vector<T> values;
     if constexpr (raw) {
-      if (size > in.bulk_left() / sizeof(T)) throw Malformed("a message announces more elements than it holds");
-      const auto bytes = in.bulk(size * sizeof(T));
-      if (reinterpret_cast<std::uintptr_t>(bytes.data()) % alignof(T) == 0) {
-        // Not resized first: filling with zeros would take as long again as copying.
-        const auto* elements = reinterpret_cast<const T*>(bytes.data());
-        values.assign(elements, elements + size);
-      } else {
-        values.resize(size);
-        if (size != 0) std::memcpy(static_cast<void*>(values.data()), bytes.data(), bytes.size());
-      }
+      // Not resized first: filling with zeros would take as long again as copying.
+      if (const auto elements = view(in, values); values.empty()) values.assign(elements.begin(), elements.end());
     } else {
+      const auto size = in.read<std::uint64_t>();
       // Reserving what a peer announces would let eight bytes allocate anything; every element is at least a byte
       // somewhere.
       values.reserve(std::min<std::uint64_t>(size, in.head_left() + in.bulk_left()));
@@ -257,7 +298,29 @@ struct Codec<std::vector<T>> {
     }
     return values;
   }
+
+  /// See `net::view`.
+  static auto view(Reader& in, std::vector<T>& otherwise) -> std::span<const T>
+  requires raw {
+    const auto size = in.read<std::uint64_t>();
+    if (size > in.bulk_left() / sizeof(T)) throw Malformed("a message announces more elements than it holds");
+    const auto bytes = in.bulk(size * sizeof(T));
+    if (reinterpret_cast<std::uintptr_t>(bytes.data()) % alignof(T) == 0)
+      return {reinterpret_cast<const T*>(bytes.data()), size};
+    otherwise.resize(size);
+    std::memcpy(static_cast<void*>(otherwise.data()), bytes.data(), bytes.size());
+    return otherwise;
+  }
 };
+
+/// The elements of a `std::vector<T>` that was written, where they lie in the message: no copy, and valid as long as
+/// the message is. Only where they do not lie at a multiple of T's alignment (behind another vector, of smaller
+/// elements) are they copied into `otherwise`.
+/// @throws Malformed  the message holds fewer than it announces
+template <class T>
+requires(Codec<std::vector<T>>::raw) auto view(Reader& in, std::vector<T>& otherwise) -> std::span<const T> {
+  return Codec<std::vector<T>>::view(in, otherwise);
+}
 
 template <Encodable T>
 requires(!detail::Plain<std::optional<T>>) struct Codec<std::optional<T>> {
@@ -316,7 +379,66 @@ struct MapCodec {
   }
 };
 
+/// A set, list, deque or the like.
+template <class C>
+concept Collection = !Plain<C> && !HasSerialize<C> && std::default_initializable<C> &&
+                     (!std::same_as<typename C::value_type, C>)&&requires(C & all, typename C::value_type one) {
+  all.insert(all.end(), std::move(one));
+  { all.size() } -> std::convertible_to<std::uint64_t>;
+  all.begin();
+};
+
 }  // namespace detail
+
+template <detail::Collection C>
+requires Encodable<typename C::value_type>
+struct Codec<C> {
+  static void write(Writer& out, const C& values) {
+    out.write(static_cast<std::uint64_t>(values.size()));
+    for (const auto& value : values) out.write(value);
+  }
+  static auto read(Reader& in) -> C {
+    C values;
+    const auto size = in.read<std::uint64_t>();
+    for (std::uint64_t i = 0; i < size; ++i) values.insert(values.end(), in.read<typename C::value_type>());
+    return values;
+  }
+};
+
+template <Encodable T, std::size_t N>
+requires(!detail::Plain<std::array<T, N>>) struct Codec<std::array<T, N>> {
+  static void write(Writer& out, const std::array<T, N>& values) {
+    for (const T& value : values) out.write(value);
+  }
+  static auto read(Reader& in) -> std::array<T, N> {
+    return [&]<std::size_t... I>(std::index_sequence<I...>) {
+      // Braces fix the order of evaluation.
+      return std::array<T, N>{(static_cast<void>(I), in.read<T>())...};
+    }
+    (std::make_index_sequence<N>{});
+  }
+};
+
+template <Encodable... T>
+struct Codec<std::variant<T...>> {
+  static void write(Writer& out, const std::variant<T...>& value) {
+    if (value.valueless_by_exception()) throw Error("a variant without a value cannot be sent to another node");
+    out.write(static_cast<std::uint8_t>(value.index()));
+    std::visit([&](const auto& held) { out.write(held); }, value);
+  }
+  static auto read(Reader& in) -> std::variant<T...> {
+    static_assert(sizeof...(T) < 256);
+    using Read = std::variant<T...> (*)(Reader&);
+    return [&]<std::size_t... I>(std::index_sequence<I...>) {
+      static constexpr Read read_one[] = {
+          [](Reader& from) { return std::variant<T...>(std::in_place_index<I>, from.read<T>()); }...};
+      const auto index = in.read<std::uint8_t>();
+      if (index >= sizeof...(T)) throw Malformed("a variant of an alternative that there is not");
+      return read_one[index](in);
+    }
+    (std::index_sequence_for<T...>{});
+  }
+};
 
 template <Encodable K, Encodable V>
 struct Codec<std::map<K, V>> : detail::MapCodec<std::map<K, V>> {};

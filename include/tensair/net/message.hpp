@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <new>
 #include <span>
 #include <vector>
 
@@ -18,12 +19,39 @@ using ChannelId = std::uint32_t;
 enum class Lane : std::uint8_t { control = 0, delta = 1, data = 2 };
 inline constexpr std::size_t lanes = 3;
 
+namespace detail {
+
+/// Memory that a container does not set when it grows: it is for what is read or copied into it next, and setting it to
+/// zero before would be one more way through it.
+template <class T>
+struct Unset : std::allocator<T> {
+  template <class U>
+  struct rebind {
+    using other = Unset<U>;
+  };
+
+  Unset() = default;
+  template <class U>
+  Unset(const Unset<U>&) noexcept {}  // NOLINT(google-explicit-constructor)
+
+  template <class U>
+  void construct(U* at) noexcept {
+    ::new (static_cast<void*>(at)) U;
+  }
+};
+
+}  // namespace detail
+
+/// A message that has arrived, in one piece: the sender's head and bulk, one after the other. Its data is aligned to 16
+/// bytes. Bytes that `resize` adds, and those of one made of a size alone, are not set.
+using Payload = std::vector<std::byte, detail::Unset<std::byte>>;
+
 /// One message on its way out: `head`, then every span of `bulk`, written without a copy (scatter-gather).
 ///
 /// `owner` keeps what `bulk` points at alive and unchanged until the peer has the last byte, or the link has ended.
 struct Message {
   ChannelId channel = 0;
-  std::vector<std::byte> head;
+  Payload head;
   std::vector<std::span<const std::byte>> bulk;
   std::shared_ptr<const void> owner;
 
@@ -33,10 +61,6 @@ struct Message {
     return bytes;
   }
 };
-
-/// A message that has arrived, in one piece: the sender's head and bulk, one after the other. Its data is aligned to 16
-/// bytes.
-using Payload = std::vector<std::byte>;
 
 /// Where a link finds its next message.
 ///

@@ -7,6 +7,7 @@
 #include <span>
 #include <string>
 #include <tensair/cold.hpp>
+#include <tensair/compression.hpp>
 #include <tensair/flags.hpp>
 #include <tensair/runtime/edge_shape.hpp>
 #include <tensair/runtime/node.hpp>
@@ -53,11 +54,12 @@ struct Operator {
   Placement placement = Placement::first_node;
   bool may_be_unused = false;  ///< its stream may go nowhere: training is worth something without its results
   bool is_model = false;
-  int instances = 0;       ///< replicas of a model operator; 0: one on each of its nodes
-  int parallel = 1;        ///< parallel instances on each node where it runs; 0: as many as it has workers
-  Where where{};           ///< of one that a task begins with
-  int loop = -1;           ///< the `iterate` in whose body it stands; -1: in none
-  runtime::Sites sites{};  ///< its instances, once they have been placed
+  int instances = 0;  ///< replicas of a model operator; 0: one on each of its nodes
+  int parallel = 1;   ///< parallel instances on each node where it runs; 0: as many as it has workers
+  Where where{};      ///< of one that a task begins with
+  enum compression compression = compression::none;  ///< of records that come to it from another node
+  int loop = -1;                                     ///< the `iterate` in whose body it stands; -1: in none
+  runtime::Sites sites{};                            ///< its instances, once they have been placed
 
   /// "map «normalise»", or "map #3" when the user gave no name.
   auto title() const -> std::string;
@@ -85,6 +87,9 @@ class Graph {
   /// @param output  the type of its stream; empty for a sink
   auto add(std::string kind, std::string output, Placement placement) -> std::shared_ptr<Operator>;
 
+  /// How records that go to another node are compressed where no stream says.
+  void compress(enum compression method) { compression_ = method; }
+
   /// Called on each node before it connects; spawns what this node has to run.
   void on_build(std::function<void(runtime::Node&)> recipe);
 
@@ -108,6 +113,7 @@ class Graph {
   auto explain_dot() const -> std::string;
 
  private:
+  enum compression compression_ = compression::none;
   std::deque<std::shared_ptr<Operator>> operators_;
   std::vector<std::function<void(runtime::Node&)>> recipes_;
   std::vector<std::function<void()>> checks_;

@@ -5,6 +5,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <tensair/compression.hpp>
 #include <tensair/net/codec.hpp>
 #include <tensair/runtime/node.hpp>
 #include <tensair/runtime/ring.hpp>
@@ -19,6 +20,8 @@
 // nobody blocks: a sender without credit has its task wait, and is woken by the credit. An item for this node is handed
 // over by pointer; one for another node is encoded and travels as a message on the data lane, and its credit returns on
 // the control lane. End of stream travels behind the last item.
+//
+// An outlet to another node can be told to compress what it sends; the message says so, and any inlet takes either.
 //
 // Items that are containers go back too, empty, so that a channel inside a node soon allocates nothing any more: who
 // has worked through one leaves it with the inlet (`exchange`), whose senders fill it again (`spare`).
@@ -47,6 +50,7 @@ class CreditReturn {
 inline constexpr net::ChannelId credit_bit = 0x8000'0000U;
 inline constexpr std::uint8_t item_mark = 0;
 inline constexpr std::uint8_t end_mark = 1;
+inline constexpr std::uint8_t compressed_mark = 2;  // a message with an item, compressed
 
 /// Which of the outlets on its node sent an item.
 using SenderId = std::uint16_t;
@@ -140,6 +144,7 @@ class AnyInlet {
 
   auto take_entry() -> std::optional<Entry>;
   void arrive(net::Rank from, const net::Payload& payload);
+  void arrive(net::Rank from, net::Reader& reader, std::size_t size);
   void invite();
   void wake() const;
 
@@ -164,7 +169,8 @@ class AnyOutlet {
   /// To nowhere, until another one is assigned.
   AnyOutlet() = default;
   AnyOutlet(std::shared_ptr<AnyInlet> inlet, std::size_t credits);
-  AnyOutlet(Node& node, net::Rank to, net::ChannelId channel, std::size_t credits, SenderId sender);
+  AnyOutlet(Node& node, net::Rank to, net::ChannelId channel, std::size_t credits, SenderId sender,
+            enum compression method = compression::none);
 
   /// The task to wake when a credit comes back.
   void bind(Task& owner) { credits_->owner.store(&owner, std::memory_order_release); }
@@ -193,6 +199,7 @@ class AnyOutlet {
   net::Rank to_ = 0;
   net::ChannelId channel_ = 0;
   SenderId sender_ = 0;
+  enum compression compression_ = compression::none;
   std::shared_ptr<Credits> credits_;
   std::shared_ptr<MessageQueue> queue_;
 };

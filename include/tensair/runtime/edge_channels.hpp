@@ -15,7 +15,9 @@ auto channel_of_receiver(net::ChannelId first, int index) -> net::ChannelId;
 /// those in front of it that do. Made while the graph is built; `connect` is called when everything is.
 class EdgeChannels {
  public:
-  EdgeChannels(Node& node, net::ChannelId first, const EdgeShape& shape, std::size_t credits, detail::ReadParcel read);
+  /// @param method  of what goes to other nodes
+  EdgeChannels(Node& node, net::ChannelId first, const EdgeShape& shape, std::size_t credits, detail::ReadParcel read,
+               enum compression method);
 
   auto inlets() const -> const std::vector<std::shared_ptr<detail::AnyInlet>>& { return inlets_; }
 
@@ -27,6 +29,7 @@ class EdgeChannels {
   net::ChannelId first_;
   EdgeShape shape_;
   std::size_t credits_;
+  enum compression compression_;
   bool may_leave_node_;
   std::vector<std::shared_ptr<detail::AnyInlet>> inlets_;
 };
