@@ -16,6 +16,7 @@
 #include <tensair/operators/distinct.hpp>
 #include <tensair/operators/key_by.hpp>
 #include <tensair/operators/mean.hpp>
+#include <tensair/operators/measure.hpp>
 #include <tensair/operators/min_max.hpp>
 #include <tensair/operators/pre_window.hpp>
 #include <tensair/operators/process.hpp>
@@ -302,6 +303,23 @@ class KeyedStream {
     return use().template with_state<S>(std::move(f));
   }
 
+  /// Measures what was true against what was predicted, for each key by itself: see `Stream::measure`. Emits
+  /// `KeyValue<K, Measurement>`; a key with records since its last measurement has one more at the end, unless its time
+  /// to live was over.
+  ///
+  /// @code
+  /// forecasts.key_by(&Forecast::sensor).measure({.every = 100}, tensair::metrics::MeanAbsoluteError{}).sink(print);
+  /// @endcode
+  /// @throws UserError  (stops the pipeline) when a metric does not take a record
+  template <class... M>
+  auto measure(MeasureOptions options, M... metrics) && {
+    return std::move(*this).template measure_as<true>(options, std::move(metrics)...);
+  }
+  template <class... M>
+  auto measure(MeasureOptions options, M... metrics) & {
+    return use().measure(options, std::move(metrics)...);
+  }
+
   /// Calls a function with state and timers for each key, which emits what it wants: see `ProcessFunction` and
   /// `ProcessContext`.
   ///
@@ -482,6 +500,8 @@ class KeyedStream {
   }
 
  private:
+  template <class, class>
+  friend class Stream;
   template <class, class, class, class>
   friend class WindowedStream;
 
@@ -655,6 +675,36 @@ class KeyedStream {
       auto op = follow(*key, std::move(kind), operators::stream_type<Out>());
       auto longer = std::move(chain).then(make(op, std::move(function)));
       return Stream<Out, decltype(longer)>(stream_.graph_, op, std::move(longer));
+    }
+  }
+
+  // Without keys among the measurements if all records have the same.
+  template <bool Keyed, class... M>
+  auto measure_as(MeasureOptions options, M... metrics) && {
+    constexpr bool tells = metrics::detail::Told<T>;
+    static_assert(tells,
+                  "measure(options, metrics…): records have members truth and prediction, or are pairs of the two");
+    if constexpr (tells) {
+      using Truth = metrics::detail::TruthOf<T>;
+      using Prediction = metrics::detail::PredictionOf<T>;
+      constexpr bool fits = sizeof...(M) > 0 && (metrics::Metric<M, Truth, Prediction> && ...);
+      static_assert(fits,
+                    "measure(options, metrics…): a metric does not take what these records have as truth and "
+                    "prediction");
+      if constexpr (fits) {
+        refuse_in_loop("measure");
+        using Out = std::conditional_t<Keyed, KeyValue<K, Measurement>, Measurement>;
+        return apply<Out>("measure", [&](auto op, auto function) {
+          op->detail = (std::string{} + ... + (metrics.name() + ", "));
+          op->detail.resize(op->detail.size() - 2);
+          return operators::Measure<K, Stamp, Keyed, Function, std::tuple<M...>>{
+              std::move(op), std::move(function), options, {std::move(metrics)...}};
+        });
+      } else {
+        return detail::Mistake{};
+      }
+    } else {
+      return detail::Mistake{};
     }
   }
 

@@ -32,6 +32,7 @@ class Mistake {
   TENSAIR_ACCEPT(rebalance)
   TENSAIR_ACCEPT(broadcast)
   TENSAIR_ACCEPT(inspect)
+  TENSAIR_ACCEPT(measure)
   TENSAIR_ACCEPT(project)
   TENSAIR_ACCEPT(split)
   TENSAIR_ACCEPT(output)

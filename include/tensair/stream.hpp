@@ -425,6 +425,42 @@ class Stream {
     return use().inspect(std::move(look));
   }
 
+  /// Measures what was true against what was predicted: each record updates the metrics, and a `Measurement` of each is
+  /// emitted every so many records and, if any came since, at the end. Records have members `truth` and `prediction`,
+  /// and `weight` if they differ in it (such as `Outcome`), or are pairs of truth and prediction. Metrics are those of
+  /// `<tensair/metrics.hpp>`, or one's own (see `metrics::Metric`), each over all records, `metrics::sliding` or
+  /// `metrics::fading`.
+  ///
+  /// There is one instance, as of `window`: records of all nodes come to it, those of one node in order. What looks at
+  /// all records alike (a matrix, an error's mean) has at the end the value that one node would have; what depends on
+  /// their order (windows, fading, kappa-temporal) has that of the order in which they met.
+  ///
+  /// @code
+  /// using namespace tensair::metrics;
+  /// forecasts
+  ///     .measure({.every = 1'000}, MeanAbsoluteError{}, sliding(1'000, R2{}), fading(0.999, RootMeanSquaredError{}))
+  ///     .sink([](const tensair::Measurement& one) {
+  ///       std::printf("%lu %s %.3f\n", one.index, one.name.c_str(), one.value);
+  ///     });
+  /// @endcode
+  /// @throws UserError  (stops the pipeline) when a metric does not take a record: a class below 0, a value that is NaN
+  template <class... M>
+  auto measure(MeasureOptions options, M... metrics) && {
+    if constexpr (metrics::detail::Told<T> && !metrics::detail::is_outcome<T>) {
+      // Only this goes to where the metrics are.
+      return std::move(*this).map(metrics::detail::ToOutcome{}).measure(options, std::move(metrics)...);
+    } else {
+      return std::move(*this)
+          .key_by(operators::ToAllKeys{})
+          .parallel(1)
+          .template measure_as<false>(options, std::move(metrics)...);
+    }
+  }
+  template <class... M>
+  auto measure(MeasureOptions options, M... metrics) & {
+    return use().measure(options, std::move(metrics)...);
+  }
+
   /// Each record becomes some of its members: one itself, several as a `std::tuple`.
   ///
   /// @code

@@ -94,8 +94,13 @@ class ModuleLearner final : public Learner {
   }
 
   auto score(const TensorBatch& batch) -> Score override {
+    at::Tensor output;
+    return score(batch, output);
+  }
+
+  auto score(const TensorBatch& batch, at::Tensor& output) -> Score override {
     const torch::NoGradGuard no_grad;
-    const auto output = predict(batch.input);
+    output = predict(batch.input);
     return score_of(output, loss_(output, batch.target), batch);
   }
 

@@ -61,6 +61,7 @@ Replica::Replica(runtime::Node& node, ModelRuntime& model, int number, std::uniq
     use.kind = model.uses_[i].kind;
     use.input = model.make_input(node, i, number);
     use.every = use.next = model.uses_[i].validate_every;
+    use.outputs = model.uses_[i].outputs;
   }
 }
 
@@ -220,8 +221,11 @@ auto Replica::on_batch(const TensorBatch& batch, Body body) const {
 }
 
 void Replica::evaluate(const TensorBatch& batch, Use& use) {
-  const auto score = on_batch(batch, [&] { return learner_->score(batch); });
-  if (use.evaluations) use.evaluations->push({number_, node_.rank(), version(), score});
+  Evaluation one{number_, node_.rank(), version(), {}};
+  one.score =
+      on_batch(batch, [&] { return use.outputs ? learner_->score(batch, one.outputs) : learner_->score(batch); });
+  if (use.outputs) one.targets = batch.target;
+  if (use.evaluations) use.evaluations->push(std::move(one));
 }
 
 // What replicas in phase send each other in the midst of a round comes in time for the next one. What is older, or

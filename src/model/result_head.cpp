@@ -1,3 +1,4 @@
+#include <tensair/model/evaluation.hpp>
 #include <tensair/model/model_runtime.hpp>
 #include <tensair/model/result_head.hpp>
 #include <tensair/model/results.hpp>

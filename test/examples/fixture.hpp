@@ -18,6 +18,7 @@
 #include <tensair/io/files.hpp>
 #include <tensair/io/lines.hpp>
 #include <tensair/io/to_lines.hpp>
+#include <tensair/metrics.hpp>
 #include <tensair/pipeline.hpp>
 #include <utility>
 #include <vector>
@@ -69,12 +70,18 @@ struct Reading {
   double celsius = 0;
   tensair::EventTime when;
 };
+/// What a thermometer shows, and what had been foretold.
+struct Forecast {
+  std::string sensor;
+  double truth = 0, prediction = 0;
+};
 
 extern tensair::Pipeline pipeline;
 
 extern decltype(pipeline.source(tensair::lines("readings.txt"))) log_lines;
 extern decltype(pipeline.source(std::vector<std::string>{})) words;
 extern decltype(pipeline.source(std::vector<Rule>{})) rules;
+extern decltype(pipeline.source(std::vector<Forecast>{})) forecasts;
 
 /// A stream with event time.
 template <class T>

@@ -2,6 +2,7 @@
 
 #include <torch/torch.h>
 
+#include <tensair/metrics.hpp>
 #include <tensair/tensair.hpp>
 
 #include "fixture.hpp"

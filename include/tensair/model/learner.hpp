@@ -34,6 +34,11 @@ class Learner {
   virtual auto compute(const TensorBatch& batch) -> Score = 0;
   /// Scores a batch as `predict` would see it.
   virtual auto score(const TensorBatch& batch) -> Score = 0;
+  /// The same, and what the model said: `outputs` becomes its output for the batch.
+  virtual auto score(const TensorBatch& batch, at::Tensor& outputs) -> Score {
+    outputs = predict(batch.input);
+    return score(batch);
+  }
   /// The model's output for [N, …] inputs.
   virtual auto predict(const at::Tensor& input) -> at::Tensor = 0;
 

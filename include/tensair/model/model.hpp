@@ -6,6 +6,7 @@
 #include <tensair/model/learner.hpp>
 #include <tensair/model/model_runtime.hpp>
 #include <tensair/model/options.hpp>
+#include <tensair/model/outcomes.hpp>
 #include <tensair/model/predict_task.hpp>
 #include <tensair/model/result_head.hpp>
 #include <tensair/pipeline.hpp>
@@ -166,9 +167,21 @@ class CollatedModelStream {
   ///   right += one.score.correct;
   /// });
   /// @endcode
+  ///
+  /// With outputs, metrics can be made of what it said of each record (see `class_outcomes` and its like):
+  ///
+  /// @code
+  /// examples_of_flowers.batch(32)
+  ///     .model(net)
+  ///     .evaluate({.outputs = true})
+  ///     .flat_map(tensair::class_outcomes)
+  ///     .measure({.every = 1'000}, tensair::metrics::Kappa{})
+  ///     .sink(print);
+  /// @endcode
   /// @return a stream of the scores, on each replica's node; it need not be used
-  auto evaluate() && -> Results<Evaluation> {
-    return learn<Evaluation>("evaluate", detail::ModelUse::Kind::evaluate, &detail::ModelUse::evaluations);
+  auto evaluate(EvaluateOptions options = {}) && -> Results<Evaluation> {
+    return learn<Evaluation>("evaluate", detail::ModelUse::Kind::evaluate, &detail::ModelUse::evaluations, 0,
+                             options.outputs);
   }
 
   /// Keeps the stream's batches, which must fit in memory, at the first replica, and scores them each time the model
@@ -236,7 +249,7 @@ class CollatedModelStream {
 
   template <class R>
   auto learn(std::string kind, detail::ModelUse::Kind use_kind, detail::ResultInlet<R> detail::ModelUse::*results,
-             std::uint64_t every = 0) -> Results<R> {
+             std::uint64_t every = 0, bool outputs = false) -> Results<R> {
     constexpr bool fits = can_be_learnt();
     auto op = stream_.follow(std::move(kind), operators::stream_type<R>());
     op->edge = plan::Edge::route;
@@ -246,6 +259,7 @@ class CollatedModelStream {
     auto head = operators::ResultHead<R>(op, net_.runtime());
     auto use = use_of(use_kind, op);
     use.validate_every = every;
+    use.outputs = outputs;
     use.*results = head.inlet();
     if (use_kind == detail::ModelUse::Kind::validate) op->placement = plan::Placement::first_node;
     const auto number = net_.runtime()->add_use(std::move(use));

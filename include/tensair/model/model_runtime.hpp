@@ -4,6 +4,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <tensair/model/evaluation.hpp>
 #include <tensair/model/learner.hpp>
 #include <tensair/model/options.hpp>
 #include <tensair/model/results.hpp>
@@ -56,6 +57,7 @@ struct ModelUse {
   std::shared_ptr<plan::Operator> op;
   std::shared_ptr<plan::Operator> from;  ///< the last one of its stream: where that is, batches come from
   std::uint64_t validate_every = 0;      ///< training examples between two validations
+  bool outputs = false;                  ///< evaluations carry the model's outputs
   ResultInlet<TrainStep> train_steps;
   ResultInlet<Evaluation> evaluations;
   ResultInlet<Validation> validations;

@@ -50,6 +50,7 @@ class Replica final : public runtime::Task {
     std::vector<TensorBatch> held_out;
     std::uint64_t every = 0, next = 0;  // examples between validations, and at the next one
     bool validated_last = false;
+    bool outputs = false;  // evaluations carry the model's
   };
 
   /// A step whose gradient has been computed.

@@ -26,15 +26,6 @@ struct TrainStep {
   Score score;                  ///< of the batch before it was trained on, from the training's own forward pass
 };
 
-/// What `stream.model(net).evaluate()` emits: a batch is first predicted and scored, as by `predict`, and then trained
-/// on (prequential evaluation).
-struct Evaluation {
-  std::int32_t replica = 0;
-  std::int32_t node = 0;
-  std::uint64_t version = 0;  ///< steps, of all replicas, that the parameters contained when they were scored
-  Score score;
-};
-
 /// What `stream.model(net).validate(…)` emits: the score of the held-out examples.
 struct Validation {
   std::uint64_t examples_seen = 0;  ///< training examples that the validated parameters contain
