@@ -17,11 +17,11 @@ import tempfile
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 WAYS = {
     "float32": [],
-    "fp16": ["--compress", "fp16"],
-    "bf16": ["--compress", "bf16"],
-    "top 1 %": ["--compress", "top_k"],
+    "fp16": ["--compress-deltas", "fp16"],
+    "bf16": ["--compress-deltas", "bf16"],
+    "top 1 %": ["--compress-deltas", "top_k"],
     "float32, every 4 steps": ["--every", "4"],
-    "fp16, every 4 steps": ["--compress", "fp16", "--every", "4"],
+    "fp16, every 4 steps": ["--compress-deltas", "fp16", "--every", "4"],
 }
 
 
