@@ -114,7 +114,7 @@ class CommandLine(SampleTest):
             (["--replicas", 99_999], ["replicas", "99999"]),
             (["--optimizer", "lion"], ["--optimizer", "lion", "adam", "sgd"]),
             (["--exchange", "votes"], ["--exchange", "votes", "updates", "gradients"]),
-            (["--compress-deltas", "zip"], ["--compress", "zip", "none", "fp16", "bf16", "top_k"]),
+            (["--compress-deltas", "zip"], ["--compress-deltas", "zip", "none", "fp16", "bf16", "top_k"]),
             (["--every", 0], ["every", r"\b0\b"]),
             (["--lr", "fast"], ["--lr", "fast"]),
             (["--lr", "nan"], ["--lr", "nan"]),

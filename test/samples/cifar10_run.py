@@ -112,7 +112,7 @@ class Runs(Training):
 
     def test_it_learns_from_deltas_that_are_compressed_or_rare(self):
         plain = None
-        for flags, share in ([], 1), (["--compress-deltas", "fp16"], 0.55), (["--compress", "bf16"], 0.55), (["--compress", "top_k"], 0.1), (["--every", 8], 0.2):
+        for flags, share in ([], 1), (["--compress-deltas", "fp16"], 0.55), (["--compress-deltas", "bf16"], 0.55), (["--compress-deltas", "top_k"], 0.1), (["--every", 8], 0.2):
             with self.subTest(flags=flags):
                 run, figures = self.train("--epochs", 12, "--local", 2, *flags)
                 self.assertGreater(figures["test_accuracy"][-1], 0.6, run)
