@@ -20,10 +20,11 @@ struct PredictRequest {
   std::uint64_t number = 0;
   std::int32_t node = 0;
   at::Tensor input;
+  std::vector<at::Tensor> more_inputs{};
 
   template <class Archive>
   void serialize(Archive& archive, unsigned) {
-    archive& number& node& input;
+    archive& number& node& input& more_inputs;
   }
 };
 
@@ -33,10 +34,11 @@ struct PredictReply {
   std::int32_t replica = 0;
   std::uint64_t version = 0;
   at::Tensor output;
+  std::vector<at::Tensor> more_outputs{};
 
   template <class Archive>
   void serialize(Archive& archive, unsigned) {
-    archive& number& replica& version& output;
+    archive& number& replica& version& output& more_outputs;
   }
 };
 
@@ -77,7 +79,7 @@ inline constexpr std::size_t batch_credits = 2;
 /// A model of the graph, and once the graph is built the replicas of it that live on this node.
 class ModelRuntime {
  public:
-  using MakeLearner = std::function<std::unique_ptr<Learner>(const Loss& loss)>;
+  using MakeLearner = std::function<std::unique_ptr<Learner>(const ModelOptions& options, int replicas)>;
 
   /// A model of `graph`, which shares it from then on.
   /// @throws UsageError  a number of replicas that cannot be
@@ -128,6 +130,7 @@ class ModelRuntime {
   ModelOptions options_;
   std::vector<detail::ModelUse> uses_;
   std::unique_ptr<State> state_;
+  std::shared_ptr<const ModelCheckpoint> start_;  // what replicas begin with; null: what the factory makes
 };
 
 /// Ends a chain of tensor batches at a model: each goes to a replica that has room, this node's own first.

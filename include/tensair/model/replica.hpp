@@ -5,6 +5,7 @@
 #include <tensair/model/exchange.hpp>
 #include <tensair/model/model_runtime.hpp>
 #include <tensair/model/pace.hpp>
+#include <tensair/model/step_rule.hpp>
 
 namespace tensair {
 
@@ -22,12 +23,18 @@ class Replica final : public runtime::Task {
   auto occupies_thread() const -> bool override { return true; }
   auto run() -> runtime::Turn override;
 
+  /// Goes on from a checkpoint: the optimiser, the schedule and the clock. The learner has its parameters already.
+  void resume(const ModelCheckpoint& checkpoint, const std::filesystem::path& file);
+  /// What another replica can go on from.
+  auto checkpoint() const -> ModelCheckpoint;
+
   auto learner() -> Learner& { return *learner_; }
   auto batches(std::size_t use) -> runtime::Inlet<TensorBatch> { return uses_[use].input.batches; }
   auto requests(std::size_t use) -> runtime::Inlet<PredictRequest> { return uses_[use].input.requests; }
 
   struct Figures {
     std::uint64_t steps = 0, examples = 0;
+    std::uint64_t skipped = 0, rolled_back = 0;  // batches with something that is not finite
     std::vector<std::uint64_t>
         staleness_counts;  // [v]: how many steps of others were applied here with staleness v (the last: or more)
   };
@@ -56,8 +63,11 @@ class Replica final : public runtime::Task {
   auto compute(const TensorBatch& batch) -> Score;
   void step(const TensorBatch& batch, Use& use);
   void evaluate(const TensorBatch& batch, Use& use);
-  auto change() -> std::shared_ptr<std::vector<float>>;
-  void publish(const TensorBatch& batch, std::shared_ptr<std::vector<float>> change);
+  void finish_step(const TensorBatch& batch);
+  void reject(const TensorBatch& batch, const char* problem);
+  auto change(std::span<const float> gradient) -> std::shared_ptr<std::vector<float>>;
+  void publish(std::shared_ptr<std::vector<float>> change);
+  void write_checkpoint_if_due(bool final);
   void validate_if_due(Use& use, bool final);
   void finish_training_if_ended();
   auto requests_ended() const -> bool;
@@ -78,6 +88,13 @@ class Replica final : public runtime::Task {
   int number_;
   std::unique_ptr<Learner> learner_;
   std::unique_ptr<Optimizer> optimizer_;
+  StepRule rule_;
+  std::optional<RollBack> roll_back_;
+  TensorBatch last_batch_;  // of a step that waits for more batches
+  std::uint64_t step_examples_ = 0;
+  double step_loss_ = 0;
+  std::uint64_t checkpoint_steps_ = 0;  // of this replica, when the last checkpoint was written, and
+  Time checkpoint_time_{};
   std::shared_ptr<Exchange> exchange_;
   std::shared_ptr<DeltaBuffers> buffers_;
   std::vector<float> kept_;  // the parameters, while a gradient is taken elsewhere
