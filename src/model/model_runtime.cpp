@@ -3,7 +3,9 @@
 #include <fmt/ranges.h>
 
 #include <cmath>
+#include <cstdio>
 #include <limits>
+#include <numeric>
 #include <tensair/model/model_runtime.hpp>
 #include <tensair/model/replica.hpp>
 
@@ -28,6 +30,39 @@ auto nodes_with(const runtime::Sites& sites) -> std::vector<net::Rank> {
     if (sites.on(rank) > 0) nodes.push_back(rank);
   }
   return nodes;
+}
+
+void check(const ModelOptions& options, const std::string& name) {
+  const auto refuse = [&](const std::string& what, const char* option, const char* remedy) {
+    throw UsageError(fmt::format("model «{}» {}", name, what), fmt::format("ModelOptions::{}", option), remedy);
+  };
+  if (options.accumulate < 1)
+    refuse(fmt::format("is to step after {} batches", options.accumulate), "accumulate", "It must be 1 or more.");
+  if (!(options.clip_norm >= 0))
+    refuse(fmt::format("has a clip_norm of {}", options.clip_norm), "clip_norm", "It must be 0 or more.");
+  if (!(options.clip_value >= 0))
+    refuse(fmt::format("has a clip_value of {}", options.clip_value), "clip_value", "It must be 0 or more.");
+  const auto& to = options.checkpoint;
+  if (to.file.empty() && (to.every_steps > 0 || to.every > Duration::zero() || to.resume))
+    refuse("has a checkpoint without a file", "checkpoint", "Name one.");
+}
+
+/// The checkpoint that a run goes on from, if it is to and there is one.
+auto find_start(const ModelOptions& options) -> std::shared_ptr<const ModelCheckpoint> {
+  if (!options.checkpoint.resume) return nullptr;
+  auto found = find_checkpoint(options.checkpoint.file);
+  if (!found) return nullptr;
+  if (!found->warning.empty()) fmt::print(stderr, "tensair: {}\n", found->warning);
+  return std::make_shared<const ModelCheckpoint>(std::move(found->checkpoint));
+}
+
+/// Where what replicas begin with is from, for errors.
+auto begins_with(const ModelOptions& options) -> const std::filesystem::path& {
+  return options.checkpoint.resume && !options.checkpoint.file.empty() ? options.checkpoint.file : options.load;
+}
+
+auto sum_of(const VersionVector& clock) -> std::uint64_t {
+  return std::accumulate(clock.begin(), clock.end(), std::uint64_t{0});
 }
 
 }  // namespace
@@ -64,6 +99,7 @@ auto ModelRuntime::create(std::string name, plan::Graph& graph, std::uint64_t se
     throw UsageError(fmt::format("model «{}» is to have {} replicas", name, options.replicas), "ModelOptions::replicas",
                      fmt::format("Give a number from 1 to {}, or 0 for one on each node.", most_replicas));
   }
+  check(options, name);
   auto op = graph.add("model", "", plan::Placement::every_node);
   op->label = name;
   op->is_model = true;
@@ -74,12 +110,17 @@ auto ModelRuntime::create(std::string name, plan::Graph& graph, std::uint64_t se
   if (options.every.steps != 1 || options.every.time.count() != 0)
     op->detail += fmt::format(", every {} steps or {} ms", options.every.steps, options.every.time.count());
   if (options.compression.make) op->detail += ", compressed to " + options.compression.name;
+  auto start = find_start(options);
+  // In the plan, so that nodes that would go on from different places refuse each other.
+  if (start) op->detail += fmt::format(", goes on from step {}", sum_of(start->clock));
   if (options.overlay != overlay::automatic)
     op->detail += options.overlay == overlay::mesh ? ", over a mesh" : ", over a tree";
   const std::shared_ptr<ModelRuntime> model{
       new ModelRuntime(std::move(name), std::move(op), std::move(make), std::move(options))};
+  model->start_ = std::move(start);
   graph.on_check([model] {
     if (!model->options_.save.empty()) check_replaceable(model->options_.save);
+    if (!model->options_.checkpoint.file.empty()) check_replaceable(model->options_.checkpoint.file);
     if (model->uses_.empty())
       throw UsageError(fmt::format("model «{}» is never used", model->name_), {},
                        "Send it a stream: stream.model(net).train().");
@@ -104,15 +145,22 @@ void ModelRuntime::build(runtime::Node& node) {
   auto& state = *state_;
   state.replies.resize(uses_.size());
   const auto owners = this->owners();
+  if (options_.on_not_finite == not_finite::roll_back && replicas() > 1) {
+    throw UsageError(fmt::format("model «{}» is to roll back, and has {} replicas", name_, replicas()),
+                     "ModelOptions::on_not_finite", "Let it have one, or let it skip such batches.");
+  }
   for (int i = 0; i < replicas(); ++i) {
     if (owners[static_cast<std::size_t>(i) % owners.size()] != node.rank()) continue;
-    auto learner = make_(options_.loss);
-    if (!options_.load.empty()) learner->load(options_.load);
+    auto learner = make_(options_, replicas());
+    if (!start_ && !options_.load.empty())
+      start_ = std::make_shared<const ModelCheckpoint>(read_checkpoint(options_.load));
+    if (start_) learner->assign(start_->model, begins_with(options_).string());
     if (!state.exchange) {
       state.exchange = std::make_shared<Exchange>(node, operators::channel_of(*op_), Overlay{owners, options_.overlay},
                                                   replicas(), learner->parameters().size(), options_);
     }
     auto replica = std::make_shared<Replica>(node, *this, i, std::move(learner), state.exchange);
+    if (start_) replica->resume(*start_, begins_with(options_));
     state.replicas.push_back(replica);
     node.when_built([&node, replica] {
       replica->open();
@@ -122,10 +170,11 @@ void ModelRuntime::build(runtime::Node& node) {
   if (state.replicas.empty()) return;
   node.report(name_, [this] {
     const auto all = figures();
-    return fmt::format(R"({{"replicas":{},"steps":{},"examples":{},"dropped":{},"deltas_sent":{},)"
-                       R"("divergence":{{"last":{},"largest":{},"measured":{}}},"staleness_counts":[{}]}})",
-                       all.replicas, all.steps, all.examples, all.dropped, all.deltas_sent, all.divergence,
-                       all.largest_divergence, all.divergences, fmt::join(all.staleness_counts, ","));
+    return fmt::format(
+        R"({{"replicas":{},"steps":{},"examples":{},"dropped":{},"skipped":{},"rolled_back":{},"deltas_sent":{},)"
+        R"("divergence":{{"last":{},"largest":{},"measured":{}}},"staleness_counts":[{}]}})",
+        all.replicas, all.steps, all.examples, all.dropped, all.skipped, all.rolled_back, all.deltas_sent,
+        all.divergence, all.largest_divergence, all.divergences, fmt::join(all.staleness_counts, ","));
   });
   if (node.rank() == owners.front() && !options_.save.empty()) {
     node.at_end([this] { state_->replicas.front()->learner().save(options_.save); });
@@ -140,6 +189,8 @@ auto ModelRuntime::figures() const -> ModelFigures {
     all.steps += one.steps;
     all.examples += one.examples;
     all.dropped += one.dropped;
+    all.skipped += one.skipped;
+    all.rolled_back += one.rolled_back;
     all.staleness_counts.resize(one.staleness_counts.size());
     for (std::size_t v = 0; v < one.staleness_counts.size(); ++v) all.staleness_counts[v] += one.staleness_counts[v];
   }

@@ -2,8 +2,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <bit>
-#include <cmath>
 #include <limits>
 #include <numeric>
 #include <tensair/model/replica.hpp>
@@ -19,15 +17,6 @@ constexpr std::size_t staleness_limit = 4096;
 
 // Of averaging, when training has ended. Other rounds are even by steps and odd by divergence.
 constexpr std::uint64_t last_round = std::numeric_limits<std::uint64_t>::max();
-
-// Infinities and NaN have all exponent bits set. Integers, because a float reduction would not be vectorised.
-auto all_finite(std::span<const float> values) -> bool {
-  constexpr std::uint32_t exponent = 0x7f80'0000U;
-  std::uint32_t found = 0;
-  for (const float value : values)
-    found |= static_cast<std::uint32_t>((std::bit_cast<std::uint32_t>(value) & exponent) == exponent);
-  return found == 0;
-}
 
 auto tells_every_step(const ModelOptions& options) -> bool {
   return options.every.steps == 1;
@@ -47,7 +36,8 @@ Replica::Replica(runtime::Node& node, ModelRuntime& model, int number, std::uniq
       model_(model),
       number_(number),
       learner_(std::move(learner)),
-      optimizer_(model.options().optimizer(learner_->parameters().size())),
+      optimizer_(learner_->make_optimizer(model.options().optimizer)),
+      rule_(model.options(), learner_->trained()),
       exchange_(std::move(exchange)),
       buffers_(std::make_shared<DeltaBuffers>(learner_->parameters().size())),
       pace_(model.replicas(), number, tells_every_step(model.options()) ? model.options().patience : 0),
@@ -56,6 +46,11 @@ Replica::Replica(runtime::Node& node, ModelRuntime& model, int number, std::uniq
       clock_(static_cast<std::size_t>(model.replicas())),
       examples_(clock_.size()) {
   figures_.staleness_counts.resize(staleness_limit + 1);
+  checkpoint_time_ = node.clock().now();
+  if (model.options().on_not_finite == not_finite::roll_back) {
+    roll_back_.emplace();
+    roll_back_->note(learner_->parameters(), *optimizer_);
+  }
   for (std::size_t i = 0; i < model.uses_.size(); ++i) {
     auto& use = uses_.emplace_back();
     use.kind = model.uses_[i].kind;
@@ -131,6 +126,7 @@ auto Replica::work() -> runtime::Turn {
 
   if (complete && averaged_for_good() && requests_ended() && validated()) {
     results_finished_ = true;
+    write_checkpoint_if_due(true);
     for_each_sender([](auto& sender) { sender.finish(); });
     busy = true;
   }
@@ -255,7 +251,7 @@ void Replica::begin_step(TensorBatch batch, std::size_t use) {
   const Time began = node_.clock().now();
   const auto core_before = node_.clock().core_time();
   const auto score = compute(batch);
-  auto contribution = contribution_of(batch);  // says what this gradient has seen, so before anything is applied
+  auto contribution = contribution_now();  // says what this gradient has seen, so before anything is applied
   begun_.emplace(Begun{std::move(batch), use, score, std::move(contribution), began, core_before});
 }
 
@@ -266,34 +262,73 @@ void Replica::finish_step() {
   // What came while this was computed is too late for it, and is what to expect during the next step.
   auto in_midst = exchange_->collect(number_);
   late_ = in_midst && is_late(*in_midst) ? in_midst : nullptr;
-  if (!std::isfinite(score.loss))
-    fail("has a loss that is not finite", batch, "Look for NaN in the input, or lower the learning rate.");
+  const char* problem = rule_.problem_of(score.loss, learner_->gradient());
   std::uint64_t unseen = 0;
   if (in_midst) {
     for (const auto& one : in_midst->contributions) unseen += one.steps;
   }
-  const bool dropped = unseen > staleness.most;
-  if (dropped) {
+  const bool dropped = problem == nullptr && unseen > staleness.most;
+  const auto steps_before = figures_.steps;
+  if (problem) {
+    reject(batch, problem);
+  } else if (dropped) {
     ++figures_.dropped;
   } else {
     auto gradient = learner_->gradient();
     if (compensation_.is_on()) {
       if (in_midst) apply(*std::exchange(in_midst, nullptr));
-      gradient = compensation_.corrected(gradient, learner_->parameters());
+      gradient = compensation_.corrected(gradient, learner_->parameters(), learner_->trained());
     }
-    auto changed = change(gradient, staleness.scale && unseen > 1 ? 1 / static_cast<float>(unseen) : 1);
-    if (!all_finite(learner_->parameters()))
-      fail("has parameters that are not finite", batch, "Lower the learning rate, or look for NaN in the gradient.");
-    publish(contribution, std::move(changed));
+    step_contribution_ = contribution;
+    step_examples_ += static_cast<std::uint64_t>(batch.examples());
+    step_loss_ = score.loss;
+    if (rule_.take(gradient)) {
+      make_step(batch, gradient, staleness.scale && unseen > 1 ? 1 / static_cast<float>(unseen) : 1);
+    } else {
+      last_batch_ = batch;
+    }
   }
   if (in_midst) apply(*in_midst);
-  const Time ended = node_.clock().now();
-  const auto core = node_.clock().core_time() - core_before;
-  pace_.stepped(began, ended, ended > began ? std::min(1.0, Seconds(core) / Seconds(ended - began)) : 1);
+  if (problem) return;
+  if (figures_.steps > steps_before || dropped) {
+    const Time ended = node_.clock().now();
+    const auto core = node_.clock().core_time() - core_before;
+    pace_.stepped(began, ended, ended > began ? std::min(1.0, Seconds(core) / Seconds(ended - began)) : 1);
+  }
   if (use.train_steps && !dropped) {
     use.train_steps->push(
         {number_, node_.rank(), figures_.steps, examples_seen(), std::exchange(last_staleness_, 0), score});
   }
+}
+
+// With the gradient of all batches since the last step; `batch` is the last of them, and its gradient `latest`.
+void Replica::make_step(const TensorBatch& batch, std::span<const float> latest, float share) {
+  rule_.schedule(*optimizer_, {version(), examples_seen(), step_loss_});
+  auto changed = change(rule_.finish(latest), share);
+  if (!all_finite(learner_->parameters())) {
+    if (!roll_back_)
+      fail("has parameters that are not finite", batch, "Lower the learning rate, or look for NaN in the gradient.");
+    return reject(batch, "has parameters that are not finite");
+  }
+  publish(std::move(changed));
+  if (roll_back_) roll_back_->note(learner_->parameters(), *optimizer_);
+  write_checkpoint_if_due(false);
+}
+
+// A batch that nothing is to be learnt from.
+void Replica::reject(const TensorBatch& batch, const char* problem) {
+  if (model_.options().on_not_finite == not_finite::stop) {
+    const auto input = batch.input.is_floating_point() && !batch.input.isfinite().all().item<bool>();
+    fail(std::string(problem) + (input ? ", nor is its input" : ""), batch,
+         input ? "Look for NaN in the data, or skip such batches: ModelOptions::on_not_finite."
+               : "Lower the learning rate, or skip such batches: ModelOptions::on_not_finite.");
+  }
+  ++figures_.skipped;
+  if (!roll_back_) return;
+  rule_.discard();  // what waits for a step was computed with parameters that are left
+  step_examples_ = 0;
+  roll_back_->restore(learner_->parameters(), *optimizer_);
+  ++figures_.rolled_back;
 }
 
 // Steps, by so large a share of what the optimiser would; returns what the others are to know of it.
@@ -320,19 +355,21 @@ auto Replica::change(std::span<const float> gradient, float share) -> std::share
   return buffer;
 }
 
-// Of the step that is being made.
-auto Replica::contribution_of(const TensorBatch& batch) const -> Contribution {
+// Of a step with a gradient that is taken now.
+auto Replica::contribution_now() const -> Contribution {
   const auto others =
       std::accumulate(clock_.begin(), clock_.end(), std::uint64_t{0}) - clock_[static_cast<std::size_t>(number_)];
   return {static_cast<std::uint32_t>(number_),
           1,
-          static_cast<std::uint64_t>(batch.examples()),
+          0,
           exchange_->tells_seen() && !exchange_->alone() ? clock_ : VersionVector{},
           others,
           pace_.round()};
 }
 
-void Replica::publish(Contribution contribution, std::shared_ptr<std::vector<float>> change) {
+void Replica::publish(std::shared_ptr<std::vector<float>> change) {
+  auto contribution = std::exchange(step_contribution_, {});
+  contribution.examples = std::exchange(step_examples_, 0);
   const auto own = static_cast<std::size_t>(number_);
   ++clock_[own];
   examples_[own] += contribution.examples;
@@ -417,9 +454,12 @@ auto Replica::answer() -> bool {
     if (!use.input.requests) continue;
     auto request = use.input.requests.take();
     if (!request) continue;
-    at::Tensor output;
+    Outputs output;
     try {
-      output = learner_->predict(request->input);
+      TensorBatch batch;
+      batch.input = std::move(request->input);
+      batch.more_inputs = std::move(request->more_inputs);
+      output = learner_->predict(batch);
     } catch (const std::exception& error) {
       throw Error(fmt::format("model «{}» cannot predict: {}", model_.name(), first_line(error.what())),
                   fmt::format("replica {} on node {}, request {} of node {}", number_, node_.rank(), request->number,
@@ -427,7 +467,7 @@ auto Replica::answer() -> bool {
                   "Check the input's shape against the module.");
     }
     use.input.replies.at(static_cast<std::size_t>(request->node))
-        ->put({request->number, number_, version(), std::move(output)});
+        ->put({request->number, number_, version(), output.first(), output.more()});
     return true;
   }
   return false;
@@ -439,6 +479,7 @@ void Replica::finish_training_if_ended() {
     if (use.input.batches && use.kind != Kind::validate && !use.input.batches.ended()) return;
   }
   training_ended_ = true;
+  if (rule_.waits()) make_step(last_batch_, learner_->gradient(), 1);  // fewer batches than a step has otherwise
   publish_held();
   exchange_->finish(number_);
   wake();  // whether all others have finished before us is asked at the beginning of a turn
@@ -462,6 +503,46 @@ void Replica::validate_if_due(Use& use, bool final) {
   if (!use.validations) return;
   for (const auto at : due) use.validations->push({seen, at, version(), false, all});
   if (final) use.validations->push({seen, seen, version(), true, all});
+}
+
+void Replica::write_checkpoint_if_due(bool final) {
+  const auto& options = model_.options().checkpoint;
+  if (number_ != 0 || options.file.empty()) return;
+  const auto steps = clock_[static_cast<std::size_t>(number_)];
+  const Time now = node_.clock().now();
+  const bool by_steps = options.every_steps > 0 && steps - checkpoint_steps_ >= options.every_steps;
+  const bool by_time = options.every > Duration::zero() && now - checkpoint_time_ >= options.every;
+  if (!by_steps && !by_time && !final) return;
+  write_checkpoint(options.file, checkpoint());
+  checkpoint_steps_ = steps;
+  checkpoint_time_ = now;
+}
+
+auto Replica::checkpoint() const -> ModelCheckpoint {
+  return {learner_->tensors(), optimizer_->state(), rule_.schedule_state(), clock_, examples_};
+}
+
+void Replica::resume(const ModelCheckpoint& checkpoint, const std::filesystem::path& file) {
+  if (checkpoint.clock.empty()) return;  // a file of nothing but parameters
+  try {
+    optimizer_->restore(checkpoint.optimizer);
+    rule_.restore_schedule(checkpoint.schedule);
+  } catch (const Error& error) {
+    throw Error(fmt::format("model «{}» cannot go on from a checkpoint: {}", model_.name(), error.failed()),
+                file.string(), error.remedy());
+  }
+  if (checkpoint.clock.size() == clock_.size() && checkpoint.examples.size() == examples_.size()) {
+    clock_ = checkpoint.clock;
+    examples_ = checkpoint.examples;
+  } else {  // of another number of replicas: what matters is how far all of them had come
+    clock_.front() = std::accumulate(checkpoint.clock.begin(), checkpoint.clock.end(), std::uint64_t{0});
+    examples_.front() = std::accumulate(checkpoint.examples.begin(), checkpoint.examples.end(), std::uint64_t{0});
+  }
+  checkpoint_steps_ = clock_[static_cast<std::size_t>(number_)];
+  if (roll_back_) {
+    roll_back_.emplace();
+    roll_back_->note(learner_->parameters(), *optimizer_);
+  }
 }
 
 auto Replica::requests_ended() const -> bool {

@@ -1,7 +1,11 @@
+#include <fmt/format.h>
 #include <torch/torch.h>
 
+#include <algorithm>
 #include <tensair/model/model.hpp>
 #include <tensair/model/tensor_batch.hpp>
+
+#include "model/describe.hpp"
 
 namespace tensair {
 
@@ -16,6 +20,28 @@ auto collate(std::span<const Example> examples) -> TensorBatch {
 
 auto collate_tensors(std::span<const at::Tensor> inputs) -> TensorBatch {
   return {torch::stack(std::vector<at::Tensor>(inputs.begin(), inputs.end())), {}};
+}
+
+auto pad(std::span<const at::Tensor> sequences, double fill) -> std::pair<at::Tensor, at::Tensor> {
+  if (sequences.empty()) throw Error("there is no sequence to pad", "pad", "Leave empty batches out.");
+  const auto& first = sequences.front();
+  std::int64_t longest = 0;
+  std::vector<std::int64_t> lengths;
+  for (const auto& sequence : sequences) {
+    if (sequence.dim() == 0 || sequence.dim() != first.dim() || sequence.scalar_type() != first.scalar_type() ||
+        sequence.sizes().slice(1) != first.sizes().slice(1)) {
+      throw Error(fmt::format("sequences to pad are {} and {}", type_and_shape_of(first), type_and_shape_of(sequence)),
+                  "pad", "They may differ in their first dimension only.");
+    }
+    lengths.push_back(sequence.size(0));
+    longest = std::max(longest, lengths.back());
+  }
+  std::vector<std::int64_t> sizes{static_cast<std::int64_t>(sequences.size()), longest};
+  sizes.insert(sizes.end(), first.sizes().begin() + 1, first.sizes().end());
+  auto padded = torch::full(sizes, fill, first.options());
+  for (std::size_t i = 0; i < sequences.size(); ++i)
+    padded.select(0, static_cast<std::int64_t>(i)).narrow(0, 0, lengths[i]).copy_(sequences[i]);
+  return {padded, torch::tensor(lengths)};
 }
 
 auto select_output(const at::Tensor& output, std::int64_t i) -> at::Tensor {

@@ -15,4 +15,12 @@ extern tensair::ModelHandle net;
 extern decltype(pipeline.source(std::vector<tensair::Example>{})) examples_of_flowers, held_out;
 extern decltype(pipeline.source(std::vector<at::Tensor>{})) queries;
 
+struct Text {
+  std::vector<std::int64_t> words;
+  int kind;
+};
+extern decltype(pipeline.source(std::vector<Text>{})) texts;
+auto kinds_of(std::span<const Text> texts) -> at::Tensor;
+auto make_two_headed() -> tensair::Network;
+
 }  // namespace examples

@@ -160,13 +160,14 @@ TEST_CASE("a gradient is corrected for what has changed since it was taken", "[e
   const std::vector<float> then{1, 2}, now{1.25F, 1}, gradient{2, -3};
   DelayCompensation constant{{.compensation = 0.5, .adaptive = false}};
   constant.taken_at(then);
-  auto corrected = constant.corrected(gradient, now);
+  auto corrected = constant.corrected(gradient, now, 2);
   CHECK(corrected[0] == Approx(2 + 0.5 * 4 * 0.25));
   CHECK(corrected[1] == Approx(-3 + 0.5 * 9 * -1));
+  CHECK(constant.corrected(gradient, now, 1)[1] == -3);  // a buffer
   DelayCompensation adaptive{{.compensation = 2}};
   adaptive.taken_at(then);
-  adaptive.corrected(gradient, then);  // its mean square is then 0.05 · 4
-  corrected = adaptive.corrected(gradient, now);
+  adaptive.corrected(gradient, then, 2);  // its mean square is then 0.05 · 4
+  corrected = adaptive.corrected(gradient, now, 2);
   CHECK(corrected[0] == Approx(2 + 2 / std::sqrt(0.05 * 4 * 1.95) * 4 * 0.25).epsilon(1e-4));
   CHECK_FALSE(DelayCompensation{{}}.is_on());
 }

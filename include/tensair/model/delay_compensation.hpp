@@ -17,7 +17,9 @@ class DelayCompensation {
   void taken_at(std::span<const float> parameters);
 
   /// The gradient, as it would be at `now` as far as it tells; valid until the next call.
-  auto corrected(std::span<const float> gradient, std::span<const float> now) -> std::span<const float>;
+  /// @param trained  how many of the values have gradients: the first ones; buffers behind them stay
+  auto corrected(std::span<const float> gradient, std::span<const float> now, std::size_t trained)
+      -> std::span<const float>;
 
  private:
   StalenessOptions options_;

@@ -6,13 +6,10 @@
 #include <functional>
 #include <memory>
 #include <span>
-#include <tensair/model/loss.hpp>
+#include <tensair/model/network.hpp>
+#include <tensair/model/options.hpp>
 #include <tensair/model/results.hpp>
 #include <tensair/model/tensor_batch.hpp>
-
-namespace torch::nn {
-class Module;
-}
 
 namespace tensair {
 
@@ -25,34 +22,63 @@ class Learner {
  public:
   virtual ~Learner() = default;
 
-  /// All trainable parameters. The same memory for the learner's life.
+  /// All that training changes and replicas share: trainable parameters and, behind them, the float buffers (a batch
+  /// norm's running mean). The same memory for the learner's life.
   virtual auto parameters() -> std::span<float> = 0;
-  /// The gradient of the last `compute`.
+  /// How many of them are parameters: the first ones.
+  virtual auto trained() -> std::size_t { return parameters().size(); }
+  /// The gradient of the last `compute`; for a buffer, this replica's share of what the batch would have changed it by,
+  /// negative.
   virtual auto gradient() -> std::span<const float> = 0;
 
   /// Forward and backward: fills `gradient` and scores the batch, before anything is changed.
   virtual auto compute(const TensorBatch& batch) -> Score = 0;
   /// Scores a batch as `predict` would see it.
   virtual auto score(const TensorBatch& batch) -> Score = 0;
-  /// The same, and what the model said: `outputs` becomes its output for the batch.
+  /// The same, and what the model said: `outputs` becomes its (first) output for the batch.
   virtual auto score(const TensorBatch& batch, at::Tensor& outputs) -> Score {
-    outputs = predict(batch.input);
+    outputs = predict(batch).first();
     return score(batch);
   }
-  /// The model's output for [N, …] inputs.
-  virtual auto predict(const at::Tensor& input) -> at::Tensor = 0;
+  /// The model's outputs for the batch's inputs.
+  virtual auto predict(const TensorBatch& batch) -> Outputs = 0;
+  /// The first of them for [N, …] inputs.
+  auto predict(const at::Tensor& input) -> at::Tensor;
+
+  /// An optimiser for the parameters: the factory's, and for groups and buffers what they need.
+  virtual auto make_optimizer(const OptimizerFactory& wanted) -> std::unique_ptr<Optimizer> {
+    return wanted(parameters().size());
+  }
+
+  /// All parameters and buffers, by name, where they lie.
+  virtual auto tensors() -> NamedTensors = 0;
 
   /// Writes all parameters and buffers, by name, as a dictionary that Python's `torch.load` reads; by rename, so never
   /// half.
-  virtual void save(const std::filesystem::path& file) = 0;
-  /// Reads what `save`, or Python's `torch.save(dict(module.state_dict()), file)`, wrote.
+  void save(const std::filesystem::path& file);
+  /// Reads what `save`, or Python's `torch.save(dict(module.state_dict()), file)`, wrote, or the model in a checkpoint.
   /// @throws Error  not such a file; another architecture (names the first parameter that is missing or differs)
-  virtual void load(const std::filesystem::path& file) = 0;
+  void load(const std::filesystem::path& file);
+  /// Takes values for all parameters and buffers.
+  /// @param from  where they come from, for errors
+  /// @throws Error  another architecture
+  void assign(const NamedTensors& values, const std::string& from);
 };
 
-/// A `torch::nn` module as a learner: moves its parameters into one flat buffer, keeping each one's memory layout.
+/// A network as a learner: moves its parameters into one flat buffer, keeping each one's memory layout, and its float
+/// buffers behind them.
+///
+/// Buffers are merged as parameters are: what a batch would have changed a buffer by is divided by the number of
+/// replicas, and every replica adds all of these. So a running mean moves as far for all replicas' batches together as
+/// a lone replica's does for one.
+/// @param options   loss and groups
+/// @param replicas  of the model
+/// @throws Error       the module has no parameter that can be trained, or one that is not float32 on the CPU
+/// @throws UsageError  a group's pattern matches no parameter
+auto make_learner(Network network, const ModelOptions& options, int replicas = 1) -> std::unique_ptr<Learner>;
+
+/// The same of a `torch::nn` module.
 /// @param forward  the module's output for a batch of inputs
-/// @throws Error  the module has no parameter that can be trained, or one that is not float32 on the CPU
 auto make_learner(std::shared_ptr<torch::nn::Module> module, std::function<at::Tensor(const at::Tensor&)> forward,
                   Loss loss) -> std::unique_ptr<Learner>;
 

@@ -4,9 +4,11 @@
 #include <mutex>
 #include <string>
 #include <tensair/model/learner.hpp>
+#include <tensair/model/libtorch_optimizer.hpp>
 #include <tensair/model/model_runtime.hpp>
 #include <tensair/model/options.hpp>
 #include <tensair/model/outcomes.hpp>
+#include <tensair/model/own_model.hpp>
 #include <tensair/model/predict_task.hpp>
 #include <tensair/model/result_head.hpp>
 #include <tensair/pipeline.hpp>
@@ -285,16 +287,6 @@ class ModelStream : public CollatedModelStream<T, SomeChain, detail::DefaultColl
 
 namespace detail {
 
-/// The shared pointer inside a `torch::nn` module holder (`torch::nn::Sequential`, …), or the pointer itself.
-template <class Module>
-auto module_pointer(const Module& module) {
-  if constexpr (requires { module.ptr(); }) {
-    return module.ptr();
-  } else {
-    return module;
-  }
-}
-
 /// All replicas of a model begin alike: LibTorch's generator, of which a process has one, is set before each is made,
 /// and locked meanwhile.
 auto seed_libtorch(std::uint64_t seed) -> std::unique_lock<std::mutex>;
@@ -305,11 +297,9 @@ template <class Factory>
 auto Pipeline::model(std::string name, Factory factory, ModelOptions options) -> ModelHandle {
   static_assert(std::invocable<Factory&>, "pipeline.model takes a function without arguments that makes a module");
   if (options.overlay == overlay::automatic) options.overlay = options_.overlay;
-  auto make = [factory = std::move(factory), seed = options_.seed](const Loss& loss) mutable {
+  auto make = [factory = std::move(factory), seed = options_.seed](const ModelOptions& from, int replicas) mutable {
     const auto lock = detail::seed_libtorch(seed);
-    auto module = detail::module_pointer(factory());
-    return make_learner(
-        module, [module](const at::Tensor& input) -> at::Tensor { return module->forward(input); }, loss);
+    return detail::learner_of(factory(), from, replicas);
   };
   return ModelHandle(
       ModelRuntime::create(std::move(name), *graph_, options_.seed, std::move(make), std::move(options)));

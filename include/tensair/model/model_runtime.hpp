@@ -21,10 +21,11 @@ struct PredictRequest {
   std::uint64_t number = 0;
   std::int32_t node = 0;
   at::Tensor input;
+  std::vector<at::Tensor> more_inputs{};
 
   template <class Archive>
   void serialize(Archive& archive, unsigned) {
-    archive& number& node& input;
+    archive& number& node& input& more_inputs;
   }
 };
 
@@ -34,10 +35,11 @@ struct PredictReply {
   std::int32_t replica = 0;
   std::uint64_t version = 0;
   at::Tensor output;
+  std::vector<at::Tensor> more_outputs{};
 
   template <class Archive>
   void serialize(Archive& archive, unsigned) {
-    archive& number& replica& version& output;
+    archive& number& replica& version& output& more_outputs;
   }
 };
 
@@ -80,8 +82,9 @@ inline constexpr std::size_t batch_credits = 2;
 struct ModelFigures {
   std::size_t replicas = 0;
   std::uint64_t steps = 0, examples = 0;
-  std::uint64_t dropped = 0;      ///< steps not made, because they were too stale
-  std::uint64_t deltas_sent = 0;  ///< over links
+  std::uint64_t dropped = 0;                   ///< steps not made, because they were too stale
+  std::uint64_t skipped = 0, rolled_back = 0;  ///< batches with something that is not finite
+  std::uint64_t deltas_sent = 0;               ///< over links
   double divergence = 0, largest_divergence = 0;
   std::uint64_t divergences = 0;                  ///< how often it was measured
   std::vector<std::uint64_t> staleness_counts{};  ///< [v]: steps of others applied with staleness v (the last: or more)
@@ -90,7 +93,7 @@ struct ModelFigures {
 /// A model of the graph, and once the graph is built the replicas of it that live on this node.
 class ModelRuntime {
  public:
-  using MakeLearner = std::function<std::unique_ptr<Learner>(const Loss& loss)>;
+  using MakeLearner = std::function<std::unique_ptr<Learner>(const ModelOptions& options, int replicas)>;
 
   /// A model of `graph`, which shares it from then on.
   /// @throws UsageError  a number of replicas that cannot be
@@ -143,6 +146,7 @@ class ModelRuntime {
   ModelOptions options_;
   std::vector<detail::ModelUse> uses_;
   std::unique_ptr<State> state_;
+  std::shared_ptr<const ModelCheckpoint> start_;  // what replicas begin with; null: what the factory makes
 };
 
 /// Ends a chain of tensor batches at a model: each goes to a replica that has room, this node's own first.

@@ -3,12 +3,16 @@
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
+#include <tensair/model/checkpoint.hpp>
 #include <tensair/model/compression.hpp>
 #include <tensair/model/loss.hpp>
 #include <tensair/model/optimizer.hpp>
+#include <tensair/model/parameter_group.hpp>
+#include <tensair/model/schedule.hpp>
 #include <tensair/model/staleness.hpp>
 #include <tensair/overlay.hpp>
 #include <tensair/where.hpp>
+#include <vector>
 
 namespace tensair {
 
@@ -44,6 +48,14 @@ struct AveragingOptions {
                      ///< only by `every`
 };
 
+/// What to do about a batch whose loss or gradient is not finite.
+enum class not_finite {
+  stop,       ///< the run, with an error that names the batch
+  skip,       ///< the batch: nothing is learnt from it; the figures count it
+  roll_back,  ///< the model, to parameters and optimiser state of at most 128 steps before, and go on; also when a
+              ///< step leads to parameters that are not finite. For a model with one replica
+};
+
 /// How a model learns. Every field has a default.
 struct ModelOptions {
   Loss loss = cross_entropy;
@@ -57,8 +69,8 @@ struct ModelOptions {
   bool anticipate = true;  ///< take a gradient where the parameters will be when it is applied, judging by what came
                            ///< too late for the last step; `updates` only
   int threads = 1;         ///< LibTorch's threads inside one replica's operations
-  std::filesystem::path
-      load{};  ///< a file with the parameters to start from, on every node (see `save`); empty: the factory's
+  std::filesystem::path load{};  ///< a file with the parameters to start from, on every node (see `save`): a
+                                 ///< checkpoint, too; empty: the factory's
   std::filesystem::path save{};  ///< node 0 writes the final parameters here: a dictionary that Python's `torch.load`
                                  ///< reads; empty: nothing
   ExchangePeriod every{};        ///< how often replicas tell each other
@@ -67,6 +79,13 @@ struct ModelOptions {
   AveragingOptions averaging{};  ///< how replicas that exchange gradients are brought back together
   std::uint64_t measure_divergence = 1'000;  ///< how far replicas are apart is measured after so many steps of all of
                                              ///< them (`divergence` in the figures); 0: never
+  std::vector<ParameterGroup> groups{};  ///< a parameter belongs to the first whose pattern it matches; else to none
+  ScheduleFactory schedule{};            ///< of the learning rate; empty: it stays
+  double clip_norm = 0;   ///< a gradient with a larger norm is scaled down to it (Pascanu et al., ICML 2013); 0: never
+  double clip_value = 0;  ///< the elements of a gradient are brought into [−clip_value, clip_value]; 0: never
+  int accumulate = 1;     ///< batches whose gradients' mean makes a step
+  enum not_finite on_not_finite = not_finite::stop;
+  CheckpointOptions checkpoint{};
 };
 
 }  // namespace tensair

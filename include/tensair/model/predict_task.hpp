@@ -19,6 +19,7 @@ struct Prediction {
   at::Tensor output;  ///< the model's output for this record: without the batch dimension, unless the record is a batch
   std::uint64_t version = 0;  ///< steps, of all replicas, that the answering parameters contained
   std::int32_t replica = 0;
+  std::vector<at::Tensor> more_outputs{};  ///< the rest, of a model with several
 };
 
 namespace net {
@@ -30,12 +31,14 @@ struct Codec<Prediction<T>> {
     out.write(prediction.output);
     out.write(prediction.version);
     out.write(prediction.replica);
+    out.write(prediction.more_outputs);
   }
   static auto read(Reader& in) -> Prediction<T> {
     auto record = in.read<T>();
     auto output = in.read<at::Tensor>();
     const auto version = in.read<std::uint64_t>();
-    return {std::move(record), std::move(output), version, in.read<std::int32_t>()};
+    const auto replica = in.read<std::int32_t>();
+    return {std::move(record), std::move(output), version, replica, in.read<std::vector<at::Tensor>>()};
   }
 };
 
@@ -135,18 +138,19 @@ class PredictTask final : public runtime::Task {
     asked.records.assign(std::make_move_iterator(gathering_.begin()),
                          std::make_move_iterator(gathering_.begin() + count));
     gathering_.erase(gathering_.begin(), gathering_.begin() + count);
-    PredictRequest request{next_number_, node_.rank(), input_of(asked.records)};
+    auto batch = batch_of(asked.records);
+    PredictRequest request{next_number_, node_.rank(), std::move(batch.input), std::move(batch.more_inputs)};
     asked_.emplace(next_number_++, std::move(asked));
     outlet->put(std::move(request));
     return true;
   }
 
-  auto input_of(const std::vector<T>& records) -> at::Tensor {
+  auto batch_of(const std::vector<T>& records) -> TensorBatch {
     if constexpr (is_batch<T>) {
       using Record = typename T::value_type;
-      return detail::to_batch(operators::call(op_, collate_, std::span<const Record>{records.front().records})).input;
+      return detail::to_batch(operators::call(op_, collate_, std::span<const Record>{records.front().records}));
     } else {
-      return detail::to_batch(operators::call(op_, collate_, std::span<const T>{records})).input;
+      return detail::to_batch(operators::call(op_, collate_, std::span<const T>{records}));
     }
   }
 
@@ -156,15 +160,22 @@ class PredictTask final : public runtime::Task {
       asked_.erase(asked_.begin());
       if constexpr (is_batch<T>) {
         ++emitted_;
-        fused_(Prediction<T>{std::move(records.front()), std::move(reply->output), reply->version, reply->replica},
+        fused_(Prediction<T>{std::move(records.front()), std::move(reply->output), reply->version, reply->replica,
+                             std::move(reply->more_outputs)},
                operators::Untimed{});
       } else {
         check_output(reply->output, records.size(), model_->name());
+        for (const auto& output : reply->more_outputs) check_output(output, records.size(), model_->name());
         for (std::size_t i = 0; i < records.size(); ++i) {
           ++emitted_;
-          fused_(Prediction<T>{std::move(records[i]), select_output(reply->output, static_cast<std::int64_t>(i)),
-                               reply->version, reply->replica},
-                 operators::Untimed{});
+          auto one = Prediction<T>{std::move(records[i]),
+                                   select_output(reply->output, static_cast<std::int64_t>(i)),
+                                   reply->version,
+                                   reply->replica,
+                                   {}};
+          for (const auto& output : reply->more_outputs)
+            one.more_outputs.push_back(select_output(output, static_cast<std::int64_t>(i)));
+          fused_(std::move(one), operators::Untimed{});
         }
       }
     }

@@ -7,6 +7,7 @@
 #include <tensair/model/exchange.hpp>
 #include <tensair/model/model_runtime.hpp>
 #include <tensair/model/pace.hpp>
+#include <tensair/model/step_rule.hpp>
 
 namespace tensair {
 
@@ -27,13 +28,19 @@ class Replica final : public runtime::Task {
   auto occupies_thread() const -> bool override { return true; }
   auto run() -> runtime::Turn override;
 
+  /// Goes on from a checkpoint: the optimiser, the schedule and the clock. The learner has its parameters already.
+  void resume(const ModelCheckpoint& checkpoint, const std::filesystem::path& file);
+  /// What another replica can go on from.
+  auto checkpoint() const -> ModelCheckpoint;
+
   auto learner() -> Learner& { return *learner_; }
   auto batches(std::size_t use) -> runtime::Inlet<TensorBatch> { return uses_[use].input.batches; }
   auto requests(std::size_t use) -> runtime::Inlet<PredictRequest> { return uses_[use].input.requests; }
 
   struct Figures {
     std::uint64_t steps = 0, examples = 0;
-    std::uint64_t dropped = 0;  // steps not made, because they were too stale
+    std::uint64_t dropped = 0;                   // steps not made, because they were too stale
+    std::uint64_t skipped = 0, rolled_back = 0;  // batches with something that is not finite
     std::vector<std::uint64_t>
         staleness_counts;  // [v]: how many steps of others were applied here with staleness v (the last: or more)
   };
@@ -75,8 +82,11 @@ class Replica final : public runtime::Task {
   void finish_step();
   void evaluate(const TensorBatch& batch, Use& use);
   auto change(std::span<const float> gradient, float share) -> std::shared_ptr<std::vector<float>>;
-  auto contribution_of(const TensorBatch& batch) const -> Contribution;
-  void publish(Contribution contribution, std::shared_ptr<std::vector<float>> change);
+  void make_step(const TensorBatch& batch, std::span<const float> latest, float share);
+  void reject(const TensorBatch& batch, const char* problem);
+  auto contribution_now() const -> Contribution;
+  void publish(std::shared_ptr<std::vector<float>> change);
+  void write_checkpoint_if_due(bool final);
   void hold(SharedDelta delta);
   auto held_until() const -> Time;
   void publish_held();
@@ -104,6 +114,14 @@ class Replica final : public runtime::Task {
   int number_;
   std::unique_ptr<Learner> learner_;
   std::unique_ptr<Optimizer> optimizer_;
+  StepRule rule_;
+  std::optional<RollBack> roll_back_;
+  TensorBatch last_batch_;            // of a step that waits for more batches
+  Contribution step_contribution_{};  // of the step that is being made
+  std::uint64_t step_examples_ = 0;
+  double step_loss_ = 0;
+  std::uint64_t checkpoint_steps_ = 0;  // of this replica, when the last checkpoint was written, and
+  Time checkpoint_time_{};
   std::shared_ptr<Exchange> exchange_;
   std::shared_ptr<DeltaBuffers> buffers_;
   std::vector<float> kept_;  // the parameters, while a gradient is taken elsewhere

@@ -1,0 +1,20 @@
+#pragma once
+
+#include <ATen/core/ivalue.h>
+
+#include <filesystem>
+#include <vector>
+
+// The archive that Python's torch.save writes, with a checksum that torch.load passes over.
+
+namespace tensair {
+
+/// The archive of a dictionary of whatever TorchScript can pickle.
+auto archive_of(const c10::IValue& dictionary) -> std::vector<char>;
+
+/// What an archive holds.
+/// @throws Error  the file cannot be read, is no such archive, or is damaged: what is in it does not fit its checksum.
+///                Archives that Python wrote have none
+auto read_archive(const std::filesystem::path& file) -> c10::IValue;
+
+}  // namespace tensair
