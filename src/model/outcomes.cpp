@@ -49,7 +49,9 @@ auto one_each(const at::Tensor& truths, Make said) -> std::vector<Outcome<std::i
   std::vector<Outcome<std::int64_t, Said>> all;
   all.reserve(static_cast<std::size_t>(truths.numel()));
   const auto* truth = truths.data_ptr<std::int64_t>();
-  for (std::int64_t i = 0; i < truths.numel(); ++i) all.push_back({truth[i], said(i)});
+  for (std::int64_t i = 0; i < truths.numel(); ++i) {
+    if (truth[i] >= 0) all.push_back({truth[i], said(i)});  // else the loss has left it out, or would have thrown
+  }
   return all;
 }
 

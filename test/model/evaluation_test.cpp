@@ -152,6 +152,13 @@ TEST_CASE("outcomes of logits are those worked out by hand", "[evaluate][metrics
   CHECK((value_outcomes(one) == std::vector<Outcome<double>>{{1, 1}, {0, -2}}));
 }
 
+TEST_CASE("records whose target the loss ignores are no outcomes", "[evaluate][metrics]") {
+  const auto some = evaluation(torch::tensor({{0.0F, 1.0F}, {2.0F, 0.0F}}), torch::tensor({-100, 0}, torch::kLong));
+  CHECK((class_outcomes(some) == std::vector<Outcome<std::int64_t>>{{0, 0}}));
+  CHECK(score_outcomes(some).size() == 1);
+  CHECK(probability_outcomes(some).size() == 1);
+}
+
 TEST_CASE("sure answers keep their order: their probabilities are not rounded to 1", "[evaluate][metrics]") {
   const auto sure = evaluation(torch::tensor({30.0F, 31.0F}), torch::tensor({0, 1}, torch::kLong));
   const auto scores = score_outcomes(sure);

@@ -12,6 +12,7 @@ namespace tensair {
 
 /// True and predicted classes: of logits [N, C] the class with the greatest, of logits [N] or [N, 1], where there are
 /// two classes, 1 where it is above 0. Targets are class numbers [N]; with one logit also [N, 1], and floating point.
+/// Records with a target below 0, which the loss ignores, are left out.
 ///
 /// @code
 /// examples_of_flowers.batch(32)
