@@ -110,7 +110,7 @@ auto Adwin::is_sound() const -> bool {
   if (rows_.empty() || rows_.size() > most_rows || since_test_ < 0 || since_test_ >= parameters_.clock) return false;
   std::uint64_t width = 0;
   for (std::size_t i = 0; i < rows_.size(); ++i) {
-    if (rows_[i].size > most) return false;
+    if (rows_[i].size > most || (rows_[i].size == 0 && rows_.size() > 1)) return false;
     width += rows_[i].size << i;
   }
   return width == width_;
