@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <limits>
 #include <tensair/model/model_runtime.hpp>
 #include <tensair/model/replica.hpp>
@@ -21,6 +22,16 @@ auto replica_channel(const plan::Operator& op, int replica) -> net::ChannelId {
   return operators::channel_of(op) | (static_cast<net::ChannelId>(replica) + 1) << replica_shift;
 }
 
+auto to_string(exchange what) -> const char* {
+  return what == exchange::updates ? "updates" : what == exchange::gradients ? "gradients" : "nothing";
+}
+
+// Replicas that exchange begin alike, and members of an ensemble each in another way.
+auto seed_of(int replica, std::uint64_t seed, exchange what) -> std::uint64_t {
+  constexpr std::uint64_t golden = 0x9e37'79b9'7f4a'7c15;  // 2^64 over the golden ratio: far from each other
+  return what == exchange::none ? seed + golden * static_cast<std::uint64_t>(replica) : seed;
+}
+
 auto nodes_with(const runtime::Sites& sites) -> std::vector<net::Rank> {
   std::vector<net::Rank> nodes;
   for (net::Rank rank = 0; rank < sites.nodes(); ++rank) {
@@ -37,11 +48,14 @@ struct ModelRuntime::State {
   std::vector<runtime::Inlet<PredictReply>> replies;  // by use
 };
 
-ModelRuntime::ModelRuntime(std::string name, std::shared_ptr<plan::Operator> op, MakeLearner make, ModelOptions options)
+ModelRuntime::ModelRuntime(std::string name, std::shared_ptr<plan::Operator> op, std::uint64_t seed, MakeLearner make,
+                           ModelOptions options)
     : name_(std::move(name)),
       op_(std::move(op)),
+      seed_(seed),
       make_(std::move(make)),
       options_(std::move(options)),
+      mode_board_(std::make_shared<ModeBoard>(options_.mode)),
       state_(std::make_unique<State>()) {}
 
 auto ModelRuntime::create(std::string name, plan::Graph& graph, std::uint64_t seed, MakeLearner make,
@@ -54,28 +68,43 @@ auto ModelRuntime::create(std::string name, plan::Graph& graph, std::uint64_t se
     throw UsageError(fmt::format("model «{}» is to have {} replicas", name, options.replicas), "ModelOptions::replicas",
                      fmt::format("Give a number from 1 to {}, or 0 for one on each node.", most_replicas));
   }
+  const auto& rule = options.convergence;
+  if (rule.window < 1 || rule.windows < 1 || !(rule.factor >= 1) || !(rule.rise > 0)) {
+    throw UsageError(fmt::format("model «{}» has {} windows of {} batches, a factor of {} and a rise of {}", name,
+                                 rule.windows, rule.window, rule.factor, rule.rise),
+                     "ModelOptions::convergence", "Give at least one of each, and a rise above 0.");
+  }
   auto op = graph.add("model", "", plan::Placement::every_node);
   op->label = name;
   op->is_model = true;
   op->instances = options.replicas;
   op->where = options.on;
-  op->detail =
-      fmt::format("exchange of {}, seed {}", options.exchange == exchange::updates ? "updates" : "gradients", seed);
+  op->detail = fmt::format("exchange of {}, seed {}", to_string(options.exchange), seed);
   if (options.overlay != overlay::automatic)
     op->detail += options.overlay == overlay::mesh ? ", over a mesh" : ", over a tree";
   const std::shared_ptr<ModelRuntime> model{
-      new ModelRuntime(std::move(name), std::move(op), std::move(make), std::move(options))};
-  graph.on_check([model] {
-    if (!model->options_.save.empty()) check_replaceable(model->options_.save);
-    if (model->uses_.empty())
-      throw UsageError(fmt::format("model «{}» is never used", model->name_), {},
-                       "Send it a stream: stream.model(net).train().");
-  });
+      new ModelRuntime(std::move(name), std::move(op), seed, std::move(make), std::move(options))};
+  graph.on_check([model] { model->check(); });
   graph.on_build([model](runtime::Node& node) { model->build(node); });
   return model;
 }
 
 ModelRuntime::~ModelRuntime() = default;
+
+void ModelRuntime::check() const {
+  using Kind = detail::ModelUse::Kind;
+  if (!options_.save.empty()) check_replaceable(options_.save);
+  if (std::all_of(uses_.begin(), uses_.end(), [](const auto& use) { return use.kind == Kind::watch; }))
+    throw UsageError(fmt::format("model «{}» is never used", name_), {},
+                     "Send it a stream: stream.model(net).train().");
+  for (const auto& use : uses_) {
+    if (use.kind == Kind::predict || use.routing != routing::Kind::all || options_.exchange == exchange::none) continue;
+    throw UsageError(fmt::format("model «{}» is to learn each batch at every replica, and replicas tell each other "
+                                 "what they learnt: everything would count several times",
+                                 name_),
+                     use.op->title(), "Give the model exchange::none, or the stream another routing.");
+  }
+}
 
 auto ModelRuntime::add_use(detail::ModelUse use) -> std::size_t {
   uses_.push_back(std::move(use));
@@ -91,16 +120,19 @@ void ModelRuntime::build(runtime::Node& node) {
   auto& state = *state_;
   state.replies.resize(uses_.size());
   const auto owners = this->owners();
+  mode_board_->attach(node, operators::channel_of(*op_) | reply_bit, static_cast<std::size_t>(replicas()), owners);
   for (int i = 0; i < replicas(); ++i) {
     if (owners[static_cast<std::size_t>(i) % owners.size()] != node.rank()) continue;
-    auto learner = make_(options_.loss);
+    auto learner = make_(options_.loss, seed_of(i, seed_, options_.exchange));
     if (!options_.load.empty()) learner->load(options_.load);
     if (!state.exchange) {
       state.exchange = std::make_shared<Exchange>(node, operators::channel_of(*op_), Overlay{owners, options_.overlay},
                                                   replicas(), learner->parameters().size());
+      if (options_.exchange == exchange::none) state.exchange->make_independent();
     }
     auto replica = std::make_shared<Replica>(node, *this, i, std::move(learner), state.exchange);
     state.replicas.push_back(replica);
+    mode_board_->add(*replica);
     node.when_built([&node, replica] {
       replica->open();
       node.scheduler().spawn(replica);
@@ -113,13 +145,15 @@ void ModelRuntime::build(runtime::Node& node) {
       const auto& figures = replica->figures();
       sum.steps += figures.steps;
       sum.examples += figures.examples;
+      sum.untrained += figures.untrained;
       sum.staleness_counts.resize(figures.staleness_counts.size());
       for (std::size_t v = 0; v < figures.staleness_counts.size(); ++v)
         sum.staleness_counts[v] += figures.staleness_counts[v];
     }
-    return fmt::format(R"({{"replicas":{},"steps":{},"examples":{},"deltas_sent":{},"staleness_counts":[{}]}})",
-                       state_->replicas.size(), sum.steps, sum.examples, state_->exchange->deltas_sent(),
-                       fmt::join(sum.staleness_counts, ","));
+    return fmt::format(
+        R"({{"replicas":{},"steps":{},"examples":{},"untrained":{},"deltas_sent":{},"staleness_counts":[{}]}})",
+        state_->replicas.size(), sum.steps, sum.examples, sum.untrained, state_->exchange->deltas_sent(),
+        fmt::join(sum.staleness_counts, ","));
   });
   if (node.rank() == owners.front() && !options_.save.empty()) {
     node.at_end([this] { state_->replicas.front()->learner().save(options_.save); });
@@ -180,6 +214,7 @@ auto ModelRuntime::learners() const -> std::vector<Learner*> {
 auto ModelRuntime::make_input(runtime::Node& node, std::size_t use, int replica) -> detail::ReplicaInput {
   using Kind = detail::ModelUse::Kind;
   const auto& one = uses_[use];
+  if (one.kind == Kind::watch) return {};
   const auto channel = replica_channel(*one.op, replica);
   const auto senders = nodes_with(one.from->sites);
   detail::ReplicaInput input;

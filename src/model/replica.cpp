@@ -43,6 +43,7 @@ Replica::Replica(runtime::Node& node, ModelRuntime& model, int number, std::uniq
       exchange_(std::move(exchange)),
       buffers_(std::make_shared<DeltaBuffers>(learner_->parameters().size())),
       pace_(model.replicas(), number, model.options().patience),
+      mode_(model.mode_board(), number, model.options().convergence),
       clock_(static_cast<std::size_t>(model.replicas())),
       examples_(clock_.size()) {
   figures_.staleness_counts.resize(staleness_limit + 1);
@@ -71,6 +72,7 @@ void Replica::open() {
     connect(model_.uses_[i].train_steps, use.train_steps);
     connect(model_.uses_[i].evaluations, use.evaluations);
     connect(model_.uses_[i].validations, use.validations);
+    connect(model_.uses_[i].mode_changes, use.mode_changes);
   }
 }
 
@@ -80,6 +82,7 @@ void Replica::for_each_sender(Body body) {
     if (use.train_steps) body(*use.train_steps);
     if (use.evaluations) body(*use.evaluations);
     if (use.validations) body(*use.validations);
+    if (use.mode_changes) body(*use.mode_changes);
   }
 }
 
@@ -100,6 +103,7 @@ auto Replica::work() -> runtime::Turn {
 
   // Asked before the deltas are collected: once all replicas have finished, what is collected then is the last.
   const bool complete = training_ended_ && exchange_->finished();
+  read_mode();
   bool busy = apply_deltas();
   busy = answer() || busy;
   Time resume = never;
@@ -174,8 +178,7 @@ auto Replica::learn() -> bool {
     if (use.kind == Kind::validate) {
       use.held_out.push_back(std::move(*batch));
     } else {
-      if (use.kind == Kind::evaluate) evaluate(*batch, use);
-      step(*batch, use);
+      learn_from(*batch, use);
     }
     ++turn_;
     return true;
@@ -200,8 +203,33 @@ auto Replica::on_batch(const TensorBatch& batch, Body body) const {
   }
 }
 
+// As the mode says: a batch that is not trained on is scored if somebody wants to know.
+void Replica::learn_from(const TensorBatch& batch, Use& use) {
+  if (use.kind == Kind::evaluate) evaluate(batch, use);
+  if (mode_.training()) {
+    step(batch, use);
+    mode_.saw(last_loss_);
+    return;
+  }
+  figures_.untrained += static_cast<std::uint64_t>(batch.examples());
+  if (!mode_.watching()) return;
+  if (use.kind != Kind::evaluate) last_loss_ = on_batch(batch, [&] { return learner_->score(batch); }).loss;
+  mode_.saw(last_loss_);
+}
+
+void Replica::read_mode() {
+  const auto verdict = mode_.read();
+  if (!verdict) return;
+  for (auto& use : uses_) {
+    if (use.mode_changes)
+      use.mode_changes->push({number_, node_.rank(), verdict->mode, verdict->training, verdict->cause, verdict->by,
+                              verdict->number, figures_.steps, examples_seen()});
+  }
+}
+
 void Replica::evaluate(const TensorBatch& batch, Use& use) {
   const auto score = on_batch(batch, [&] { return learner_->score(batch); });
+  last_loss_ = score.loss;
   if (use.evaluations) use.evaluations->push({number_, node_.rank(), version(), score});
 }
 
@@ -230,6 +258,7 @@ void Replica::step(const TensorBatch& batch, Use& use) {
   const Time began = node_.clock().now();
   const auto core_before = node_.clock().core_time();
   const auto score = compute(batch);
+  last_loss_ = score.loss;
   // What came while this was computed is too late for it, and is what to expect during the next step.
   const auto in_midst = exchange_->collect(number_);
   late_ = in_midst && is_late(*in_midst) ? in_midst : nullptr;
@@ -310,6 +339,7 @@ void Replica::finish_training_if_ended() {
     if (use.input.batches && use.kind != Kind::validate && !use.input.batches.ended()) return;
   }
   training_ended_ = true;
+  mode_.leave();
   exchange_->finish(number_);
   wake();  // whether all others have finished before us is asked at the beginning of a turn
 }

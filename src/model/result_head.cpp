@@ -1,3 +1,4 @@
+#include <tensair/model/mode.hpp>
 #include <tensair/model/model_runtime.hpp>
 #include <tensair/model/result_head.hpp>
 #include <tensair/model/results.hpp>
@@ -64,5 +65,6 @@ void ResultHead<R>::gather(plan::Graph& graph, std::shared_ptr<plan::Operator> f
 template class ResultHead<TrainStep>;
 template class ResultHead<Evaluation>;
 template class ResultHead<Validation>;
+template class ResultHead<ModeChange>;
 
 }  // namespace tensair::operators

@@ -2,6 +2,7 @@
 
 #include <filesystem>
 #include <tensair/model/loss.hpp>
+#include <tensair/model/mode.hpp>
 #include <tensair/model/optimizer.hpp>
 #include <tensair/overlay.hpp>
 #include <tensair/where.hpp>
@@ -16,6 +17,9 @@ enum class exchange {
   updates,
   /// The gradient; every replica applies it with its own optimiser. The TensAIR paper's protocol.
   gradients,
+  /// Nothing: an ensemble. Each replica is a model of its own, begins with other parameters (the first one with those
+  /// that it would have alone), and learns from the batches that it gets. See `routing::all`. `save` writes the first.
+  none,
 };
 
 /// How a model learns. Every field has a default.
@@ -35,6 +39,8 @@ struct ModelOptions {
       load{};  ///< a file with the parameters to start from, on every node (see `save`); empty: the factory's
   std::filesystem::path save{};  ///< node 0 writes the final parameters here: a dictionary that Python's `torch.load`
                                  ///< reads; empty: nothing
+  Mode mode = Mode::always;      ///< to begin with; `ModelHandle::mode` changes it
+  Convergence convergence{};     ///< when `Mode::automatic` stops and starts training
 };
 
 }  // namespace tensair

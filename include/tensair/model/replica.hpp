@@ -3,6 +3,7 @@
 #include <deque>
 #include <memory>
 #include <tensair/model/exchange.hpp>
+#include <tensair/model/mode_board.hpp>
 #include <tensair/model/model_runtime.hpp>
 #include <tensair/model/pace.hpp>
 
@@ -28,6 +29,7 @@ class Replica final : public runtime::Task {
 
   struct Figures {
     std::uint64_t steps = 0, examples = 0;
+    std::uint64_t untrained = 0;  // examples that came and, as the mode said, were not trained on
     std::vector<std::uint64_t>
         staleness_counts;  // [v]: how many steps of others were applied here with staleness v (the last: or more)
   };
@@ -41,6 +43,7 @@ class Replica final : public runtime::Task {
     std::optional<operators::ChunkSender<TrainStep>> train_steps;
     std::optional<operators::ChunkSender<Evaluation>> evaluations;
     std::optional<operators::ChunkSender<Validation>> validations;
+    std::optional<operators::ChunkSender<ModeChange>> mode_changes;
     std::vector<TensorBatch> held_out;
     std::uint64_t every = 0, next = 0;  // examples between validations, and at the next one
     bool validated_last = false;
@@ -50,6 +53,8 @@ class Replica final : public runtime::Task {
   auto apply_deltas() -> bool;
   void apply(const Delta& delta);
   auto learn() -> bool;
+  void learn_from(const TensorBatch& batch, Use& use);
+  void read_mode();
   auto wait_for_peers() -> Time;
   auto answer() -> bool;
   auto is_late(const Delta& delta) const -> bool;
@@ -82,6 +87,8 @@ class Replica final : public runtime::Task {
   std::shared_ptr<DeltaBuffers> buffers_;
   std::vector<float> kept_;  // the parameters, while a gradient is taken elsewhere
   Pace pace_;
+  ModeWatch mode_;
+  double last_loss_ = 0;                 // of the batch that was trained on or scored last
   SharedDelta late_;                     // what came too late for the last gradient
   VersionVector clock_;                  // steps of each replica that the parameters contain
   std::vector<std::uint64_t> examples_;  // and examples
