@@ -34,8 +34,12 @@ template <class T, class SomeChain>
 class Stream;
 template <class K, class T, class SomeChain, class F, class Lifetime>
 class KeyedStream;
+template <class Keyed, class Collate>
+class KeyedModelStream;
 
 namespace detail {
+struct DefaultCollate;
+
 template <class T>
 inline constexpr bool is_keyed = false;
 template <class K, class T, class SomeChain, class F, class Lifetime>
@@ -499,7 +503,33 @@ class KeyedStream {
     return use().window(windows);
   }
 
+  /// Sends the stream to a model that learns from labels which come later, by key: see `KeyedModelStream::train_on`.
+  /// (`<tensair/model/keyed_model_stream.hpp>`)
+  ///
+  /// @code
+  /// visits.key_by(&Visit::id).model(net).train_on(purchases.key_by(&Purchase::visit), &Purchase::bought);
+  /// @endcode
+  template <class Handle>
+  auto model(const Handle& net) && -> KeyedModelStream<KeyedStream, detail::DefaultCollate> {
+    return {std::move(*this), net, {}};
+  }
+  template <class Handle>
+  auto model(const Handle& net) & {
+    return use().model(net);
+  }
+  /// The same with the function that makes tensors of records: see `Stream::model`.
+  template <class Handle, class Collate>
+  auto model(const Handle& net, Collate collate) && -> KeyedModelStream<KeyedStream, Collate> {
+    return {std::move(*this), net, std::move(collate)};
+  }
+  template <class Handle, class Collate>
+  auto model(const Handle& net, Collate collate) & {
+    return use().model(net, std::move(collate));
+  }
+
  private:
+  template <class, class>
+  friend class KeyedModelStream;
   template <class, class>
   friend class Stream;
   template <class, class, class, class>

@@ -12,6 +12,7 @@
 #include <tensair/operators/assign_timestamps.hpp>
 #include <tensair/operators/async_map.hpp>
 #include <tensair/operators/batch.hpp>
+#include <tensair/operators/batch_within.hpp>
 #include <tensair/operators/broadcast_join.hpp>
 #include <tensair/operators/chain.hpp>
 #include <tensair/operators/guard.hpp>
@@ -187,6 +188,21 @@ class Stream {
     return then<Kept>(op, operators::BatchOf<T, typename SomeChain::Stamp>{n, op->loop >= 0});
   }
   auto batch(std::size_t n) & { return use().batch(n); }
+  /// The same by size, by time, or by whichever comes first: see `BatchOptions`.
+  ///
+  /// @code
+  /// readings.batch({.size = 100, .within = 10ms}).sink([](const tensair::Batch<Reading>& some) {
+  ///   std::printf("%zu more\n", some.size());
+  /// });
+  /// @endcode
+  /// @throws UsageError  the size is 0, the time is not positive, or neither is given
+  auto batch(BatchOptions options) && {
+    using Kept = Batch<Owned<T>>;
+    options = operators::checked(options, "after " + op_->title());
+    auto op = follow("batch", operators::stream_type<Kept>());
+    return then<Kept>(op, operators::BatchWithin<T, typename SomeChain::Stamp>{options, op->loop >= 0});
+  }
+  auto batch(BatchOptions options) & { return use().batch(options); }
 
   /// Gives each record its event time, `f(record)` (any time of the system clock; kept in microseconds), which windows
   /// and timers work with; the strategy says how watermarks follow from it. See `WatermarkStrategy`.
@@ -693,6 +709,8 @@ class Stream {
   friend struct detail::Loop;
   template <class, class, class>
   friend class CollatedModelStream;
+  template <class, class>
+  friend class KeyedModelStream;
   template <class, class, class, class, class>
   friend class KeyedStream;
 

@@ -9,6 +9,7 @@
 #include <tensair/io/json_lines.hpp>
 #include <tensair/io/progress.hpp>
 #include <tensair/metrics.hpp>
+#include <tensair/model/keyed_model_stream.hpp>
 #include <tensair/model/model.hpp>
 #include <tensair/pipeline.hpp>
 #include <tensair/stream.hpp>

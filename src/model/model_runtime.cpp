@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <limits>
@@ -22,6 +23,16 @@ constexpr net::ChannelId reply_bit = 0x4000'0000U;
 
 auto replica_channel(const plan::Operator& op, int replica) -> net::ChannelId {
   return operators::channel_of(op) | (static_cast<net::ChannelId>(replica) + 1) << replica_shift;
+}
+
+auto to_string(exchange what) -> const char* {
+  return what == exchange::updates ? "updates" : what == exchange::gradients ? "gradients" : "nothing";
+}
+
+// Replicas that exchange begin alike, and members of an ensemble each in another way.
+auto seed_of(int replica, std::uint64_t seed, exchange what) -> std::uint64_t {
+  constexpr std::uint64_t golden = 0x9e37'79b9'7f4a'7c15;  // 2^64 over the golden ratio: far from each other
+  return what == exchange::none ? seed + golden * static_cast<std::uint64_t>(replica) : seed;
 }
 
 auto nodes_with(const runtime::Sites& sites) -> std::vector<net::Rank> {
@@ -73,11 +84,14 @@ struct ModelRuntime::State {
   std::vector<runtime::Inlet<PredictReply>> replies;  // by use
 };
 
-ModelRuntime::ModelRuntime(std::string name, std::shared_ptr<plan::Operator> op, MakeLearner make, ModelOptions options)
+ModelRuntime::ModelRuntime(std::string name, std::shared_ptr<plan::Operator> op, std::uint64_t seed, MakeLearner make,
+                           ModelOptions options)
     : name_(std::move(name)),
       op_(std::move(op)),
+      seed_(seed),
       make_(std::move(make)),
       options_(std::move(options)),
+      mode_board_(std::make_shared<ModeBoard>(options_.mode)),
       state_(std::make_unique<State>()) {}
 
 auto ModelRuntime::create(std::string name, plan::Graph& graph, std::uint64_t seed, MakeLearner make,
@@ -99,14 +113,19 @@ auto ModelRuntime::create(std::string name, plan::Graph& graph, std::uint64_t se
     throw UsageError(fmt::format("model «{}» is to have {} replicas", name, options.replicas), "ModelOptions::replicas",
                      fmt::format("Give a number from 1 to {}, or 0 for one on each node.", most_replicas));
   }
-  check(options, name);
+  tensair::check(options, name);
+  const auto& rule = options.convergence;
+  if (rule.window < 1 || rule.windows < 1 || !(rule.factor >= 1) || !(rule.rise > 0)) {
+    throw UsageError(fmt::format("model «{}» has {} windows of {} batches, a factor of {} and a rise of {}", name,
+                                 rule.windows, rule.window, rule.factor, rule.rise),
+                     "ModelOptions::convergence", "Give at least one of each, and a rise above 0.");
+  }
   auto op = graph.add("model", "", plan::Placement::every_node);
   op->label = name;
   op->is_model = true;
   op->instances = options.replicas;
   op->where = options.on;
-  op->detail =
-      fmt::format("exchange of {}, seed {}", options.exchange == exchange::updates ? "updates" : "gradients", seed);
+  op->detail = fmt::format("exchange of {}, seed {}", to_string(options.exchange), seed);
   if (options.every.steps != 1 || options.every.time.count() != 0)
     op->detail += fmt::format(", every {} steps or {} ms", options.every.steps, options.every.time.count());
   if (options.compression.make) op->detail += ", compressed to " + options.compression.name;
@@ -116,20 +135,30 @@ auto ModelRuntime::create(std::string name, plan::Graph& graph, std::uint64_t se
   if (options.overlay != overlay::automatic)
     op->detail += options.overlay == overlay::mesh ? ", over a mesh" : ", over a tree";
   const std::shared_ptr<ModelRuntime> model{
-      new ModelRuntime(std::move(name), std::move(op), std::move(make), std::move(options))};
+      new ModelRuntime(std::move(name), std::move(op), seed, std::move(make), std::move(options))};
   model->start_ = std::move(start);
-  graph.on_check([model] {
-    if (!model->options_.save.empty()) check_replaceable(model->options_.save);
-    if (!model->options_.checkpoint.file.empty()) check_replaceable(model->options_.checkpoint.file);
-    if (model->uses_.empty())
-      throw UsageError(fmt::format("model «{}» is never used", model->name_), {},
-                       "Send it a stream: stream.model(net).train().");
-  });
+  graph.on_check([model] { model->check(); });
   graph.on_build([model](runtime::Node& node) { model->build(node); });
   return model;
 }
 
 ModelRuntime::~ModelRuntime() = default;
+
+void ModelRuntime::check() const {
+  using Kind = detail::ModelUse::Kind;
+  if (!options_.save.empty()) check_replaceable(options_.save);
+  if (!options_.checkpoint.file.empty()) check_replaceable(options_.checkpoint.file);
+  if (std::all_of(uses_.begin(), uses_.end(), [](const auto& use) { return use.kind == Kind::watch; }))
+    throw UsageError(fmt::format("model «{}» is never used", name_), {},
+                     "Send it a stream: stream.model(net).train().");
+  for (const auto& use : uses_) {
+    if (use.kind == Kind::predict || use.routing != routing::Kind::all || options_.exchange == exchange::none) continue;
+    throw UsageError(fmt::format("model «{}» is to learn each batch at every replica, and replicas tell each other "
+                                 "what they learnt: everything would count several times",
+                                 name_),
+                     use.op->title(), "Give the model exchange::none, or the stream another routing.");
+  }
+}
 
 auto ModelRuntime::add_use(detail::ModelUse use) -> std::size_t {
   uses_.push_back(std::move(use));
@@ -145,23 +174,27 @@ void ModelRuntime::build(runtime::Node& node) {
   auto& state = *state_;
   state.replies.resize(uses_.size());
   const auto owners = this->owners();
-  if (options_.on_not_finite == not_finite::roll_back && replicas() > 1) {
+  const bool together = options_.exchange != exchange::none;
+  if (options_.on_not_finite == not_finite::roll_back && replicas() > 1 && together) {
     throw UsageError(fmt::format("model «{}» is to roll back, and has {} replicas", name_, replicas()),
                      "ModelOptions::on_not_finite", "Let it have one, or let it skip such batches.");
   }
+  mode_board_->attach(node, operators::channel_of(*op_) | reply_bit, static_cast<std::size_t>(replicas()), owners);
   for (int i = 0; i < replicas(); ++i) {
     if (owners[static_cast<std::size_t>(i) % owners.size()] != node.rank()) continue;
-    auto learner = make_(options_, replicas());
+    auto learner = make_(options_, together ? replicas() : 1, seed_of(i, seed_, options_.exchange));
     if (!start_ && !options_.load.empty())
       start_ = std::make_shared<const ModelCheckpoint>(read_checkpoint(options_.load));
     if (start_) learner->assign(start_->model, begins_with(options_).string());
     if (!state.exchange) {
       state.exchange = std::make_shared<Exchange>(node, operators::channel_of(*op_), Overlay{owners, options_.overlay},
                                                   replicas(), learner->parameters().size(), options_);
+      if (!together) state.exchange->make_independent();
     }
     auto replica = std::make_shared<Replica>(node, *this, i, std::move(learner), state.exchange);
     if (start_) replica->resume(*start_, begins_with(options_));
     state.replicas.push_back(replica);
+    mode_board_->add(*replica);
     node.when_built([&node, replica] {
       replica->open();
       node.scheduler().spawn(replica);
@@ -171,10 +204,10 @@ void ModelRuntime::build(runtime::Node& node) {
   node.report(name_, [this] {
     const auto all = figures();
     return fmt::format(
-        R"({{"replicas":{},"steps":{},"examples":{},"dropped":{},"skipped":{},"rolled_back":{},"deltas_sent":{},)"
+        R"({{"replicas":{},"steps":{},"examples":{},"dropped":{},"skipped":{},"rolled_back":{},"untrained":{},"deltas_sent":{},)"
         R"("divergence":{{"last":{},"largest":{},"measured":{}}},"staleness_counts":[{}]}})",
-        all.replicas, all.steps, all.examples, all.dropped, all.skipped, all.rolled_back, all.deltas_sent,
-        all.divergence, all.largest_divergence, all.divergences, fmt::join(all.staleness_counts, ","));
+        all.replicas, all.steps, all.examples, all.dropped, all.skipped, all.rolled_back, all.untrained,
+        all.deltas_sent, all.divergence, all.largest_divergence, all.divergences, fmt::join(all.staleness_counts, ","));
   });
   if (node.rank() == owners.front() && !options_.save.empty()) {
     node.at_end([this] { state_->replicas.front()->learner().save(options_.save); });
@@ -191,6 +224,7 @@ auto ModelRuntime::figures() const -> ModelFigures {
     all.dropped += one.dropped;
     all.skipped += one.skipped;
     all.rolled_back += one.rolled_back;
+    all.untrained += one.untrained;
     all.staleness_counts.resize(one.staleness_counts.size());
     for (std::size_t v = 0; v < one.staleness_counts.size(); ++v) all.staleness_counts[v] += one.staleness_counts[v];
   }
@@ -257,6 +291,7 @@ auto ModelRuntime::learners() const -> std::vector<Learner*> {
 auto ModelRuntime::make_input(runtime::Node& node, std::size_t use, int replica) -> detail::ReplicaInput {
   using Kind = detail::ModelUse::Kind;
   const auto& one = uses_[use];
+  if (one.kind == Kind::watch) return {};
   const auto channel = replica_channel(*one.op, replica);
   const auto senders = nodes_with(one.from->sites);
   detail::ReplicaInput input;

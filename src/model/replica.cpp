@@ -41,6 +41,7 @@ Replica::Replica(runtime::Node& node, ModelRuntime& model, int number, std::uniq
       exchange_(std::move(exchange)),
       buffers_(std::make_shared<DeltaBuffers>(learner_->parameters().size())),
       pace_(model.replicas(), number, tells_every_step(model.options()) ? model.options().patience : 0),
+      mode_(model.mode_board(), number, model.options().convergence),
       compensation_(model.options().staleness),
       held_(learner_->parameters().size()),
       clock_(static_cast<std::size_t>(model.replicas())),
@@ -77,6 +78,7 @@ void Replica::open() {
     connect(model_.uses_[i].train_steps, use.train_steps);
     connect(model_.uses_[i].evaluations, use.evaluations);
     connect(model_.uses_[i].validations, use.validations);
+    connect(model_.uses_[i].mode_changes, use.mode_changes);
   }
 }
 
@@ -86,6 +88,7 @@ void Replica::for_each_sender(Body body) {
     if (use.train_steps) body(*use.train_steps);
     if (use.evaluations) body(*use.evaluations);
     if (use.validations) body(*use.validations);
+    if (use.mode_changes) body(*use.mode_changes);
   }
 }
 
@@ -108,6 +111,7 @@ auto Replica::work() -> runtime::Turn {
 
   // Asked before the deltas are collected: once all replicas have finished, what is collected then is the last.
   const bool complete = training_ended_ && exchange_->finished();
+  read_mode();
   bool busy = apply_deltas();
   busy = answer() || busy;
   if (held_until() <= node_.clock().now()) publish_held();
@@ -190,8 +194,7 @@ auto Replica::learn() -> bool {
     if (use.kind == Kind::validate) {
       use.held_out.push_back(std::move(*batch));
     } else {
-      if (use.kind == Kind::evaluate) evaluate(*batch, use);
-      begin_step(*std::move(batch), (turn_ + k) % uses_.size());
+      learn_from(*std::move(batch), (turn_ + k) % uses_.size());
     }
     ++turn_;
     return true;
@@ -216,10 +219,36 @@ auto Replica::on_batch(const TensorBatch& batch, Body body) const {
   }
 }
 
+// As the mode says: a batch that is not trained on is scored if somebody wants to know.
+void Replica::learn_from(TensorBatch batch, std::size_t use_number) {
+  auto& use = uses_[use_number];
+  if (use.kind == Kind::evaluate) evaluate(batch, use);
+  if (mode_.training()) {
+    begin_step(std::move(batch), use_number);
+    mode_.saw(last_loss_);
+    return;
+  }
+  figures_.untrained += static_cast<std::uint64_t>(batch.examples());
+  if (!mode_.watching()) return;
+  if (use.kind != Kind::evaluate) last_loss_ = on_batch(batch, [&] { return learner_->score(batch); }).loss;
+  mode_.saw(last_loss_);
+}
+
+void Replica::read_mode() {
+  const auto verdict = mode_.read();
+  if (!verdict) return;
+  for (auto& use : uses_) {
+    if (use.mode_changes)
+      use.mode_changes->push({number_, node_.rank(), verdict->mode, verdict->training, verdict->cause, verdict->by,
+                              verdict->number, figures_.steps, examples_seen()});
+  }
+}
+
 void Replica::evaluate(const TensorBatch& batch, Use& use) {
   Evaluation one{number_, node_.rank(), version(), {}};
   one.score =
       on_batch(batch, [&] { return use.outputs ? learner_->score(batch, one.outputs) : learner_->score(batch); });
+  last_loss_ = one.score.loss;
   if (use.outputs) one.targets = batch.target;
   if (use.evaluations) use.evaluations->push(std::move(one));
 }
@@ -251,6 +280,7 @@ void Replica::begin_step(TensorBatch batch, std::size_t use) {
   const Time began = node_.clock().now();
   const auto core_before = node_.clock().core_time();
   const auto score = compute(batch);
+  last_loss_ = score.loss;
   auto contribution = contribution_now();  // says what this gradient has seen, so before anything is applied
   begun_.emplace(Begun{std::move(batch), use, score, std::move(contribution), began, core_before});
 }
@@ -479,6 +509,7 @@ void Replica::finish_training_if_ended() {
     if (use.input.batches && use.kind != Kind::validate && !use.input.batches.ended()) return;
   }
   training_ended_ = true;
+  mode_.leave();
   if (rule_.waits()) make_step(last_batch_, learner_->gradient(), 1);  // fewer batches than a step has otherwise
   publish_held();
   exchange_->finish(number_);

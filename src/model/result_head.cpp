@@ -1,4 +1,5 @@
 #include <tensair/model/evaluation.hpp>
+#include <tensair/model/mode.hpp>
 #include <tensair/model/model_runtime.hpp>
 #include <tensair/model/result_head.hpp>
 #include <tensair/model/results.hpp>
@@ -65,5 +66,6 @@ void ResultHead<R>::gather(plan::Graph& graph, std::shared_ptr<plan::Operator> f
 template class ResultHead<TrainStep>;
 template class ResultHead<Evaluation>;
 template class ResultHead<Validation>;
+template class ResultHead<ModeChange>;
 
 }  // namespace tensair::operators

@@ -27,17 +27,17 @@ auto errors(std::initializer_list<std::pair<int, double>> parts, unsigned seed =
 
 /// What `serialize` writes.
 template <class D>
-auto state_of(const D& detector) -> std::vector<std::byte> {
+auto state_of(const D& detector) -> net::Payload {
   auto writer = net::Writer{0};
   writer.write(detector);
   const auto message = writer.finish();
-  std::vector<std::byte> bytes = message->head;
+  net::Payload bytes = message->head;
   for (const auto& part : message->bulk) bytes.insert(bytes.end(), part.begin(), part.end());
   return bytes;
 }
 
 template <class D>
-auto restored(const std::vector<std::byte>& state) -> D {
+auto restored(const net::Payload& state) -> D {
   return net::Reader{state}.read<D>();
 }
 

@@ -2,8 +2,10 @@
 
 #include <torch/torch.h>
 
+#include <span>
 #include <tensair/metrics.hpp>
 #include <tensair/tensair.hpp>
+#include <vector>
 
 #include "fixture.hpp"
 
@@ -11,9 +13,21 @@
 
 namespace examples {
 
+struct Visit {
+  long id = 0;
+  std::vector<float> pages;
+};
+struct Purchase {
+  long visit = 0;
+  bool bought = false;
+};
+auto collate(std::span<const Visit> visits) -> at::Tensor;
+
 extern tensair::ModelHandle net;
 extern decltype(pipeline.source(std::vector<tensair::Example>{})) examples_of_flowers, held_out;
 extern decltype(pipeline.source(std::vector<at::Tensor>{})) queries;
+extern decltype(pipeline.source(std::vector<Visit>{})) visits;
+extern decltype(pipeline.source(std::vector<Purchase>{})) purchases;
 
 struct Text {
   std::vector<std::int64_t> words;

@@ -68,7 +68,10 @@ class Exchange {
 
   /// Whether deltas say in full what their replicas had seen.
   auto tells_seen() const -> bool { return !overlay_.passes_on(); }
-  auto alone() const -> bool { return replicas_ == 1; }
+  /// Whether replicas tell each other nothing but that they have finished: there is one, or they are to be independent.
+  auto alone() const -> bool { return replicas_ == 1 || independent_; }
+  /// Before the run: makes them so.
+  void make_independent() { independent_ = true; }
   auto deltas_sent() const -> std::uint64_t { return deltas_sent_->load(std::memory_order_relaxed); }
 
  private:
@@ -99,6 +102,7 @@ class Exchange {
   net::ChannelId channel_;
   Overlay overlay_;
   int replicas_;
+  bool independent_ = false;
   std::size_t parameters_;
   std::unique_ptr<const Compressor> decompressor_;  // null: deltas are not compressed
   std::vector<std::unique_ptr<Local>> locals_;

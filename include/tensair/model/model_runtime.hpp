@@ -6,8 +6,10 @@
 #include <string>
 #include <tensair/model/evaluation.hpp>
 #include <tensair/model/learner.hpp>
+#include <tensair/model/mode_board.hpp>
 #include <tensair/model/options.hpp>
 #include <tensair/model/results.hpp>
+#include <tensair/model/routing.hpp>
 #include <tensair/model/tensor_batch.hpp>
 #include <tensair/operators/chunk.hpp>
 #include <tensair/plan/graph.hpp>
@@ -52,17 +54,19 @@ namespace detail {
 template <class T>
 using ResultInlet = std::shared_ptr<runtime::Inlet<std::vector<T>>>;
 
-/// One stream that uses a model.
+/// One stream that uses a model, or (watch) a stream of what its replicas do.
 struct ModelUse {
-  enum class Kind { train, evaluate, validate, predict };
+  enum class Kind { train, evaluate, validate, predict, watch };
   Kind kind;
   std::shared_ptr<plan::Operator> op;
   std::shared_ptr<plan::Operator> from;  ///< the last one of its stream: where that is, batches come from
-  std::uint64_t validate_every = 0;      ///< training examples between two validations
-  bool outputs = false;                  ///< evaluations carry the model's outputs
+  routing::Kind routing = routing::Kind::room;
+  std::uint64_t validate_every = 0;  ///< training examples between two validations
+  bool outputs = false;              ///< evaluations carry the model's outputs
   ResultInlet<TrainStep> train_steps;
   ResultInlet<Evaluation> evaluations;
   ResultInlet<Validation> validations;
+  ResultInlet<ModeChange> mode_changes;
 };
 
 /// What a replica receives of one stream: batches to learn from, or requests to answer; both null when that stream is
@@ -84,6 +88,7 @@ struct ModelFigures {
   std::uint64_t steps = 0, examples = 0;
   std::uint64_t dropped = 0;                   ///< steps not made, because they were too stale
   std::uint64_t skipped = 0, rolled_back = 0;  ///< batches with something that is not finite
+  std::uint64_t untrained = 0;                 ///< examples that came and, as the mode said, were not trained on
   std::uint64_t deltas_sent = 0;               ///< over links
   double divergence = 0, largest_divergence = 0;
   std::uint64_t divergences = 0;                  ///< how often it was measured
@@ -93,7 +98,10 @@ struct ModelFigures {
 /// A model of the graph, and once the graph is built the replicas of it that live on this node.
 class ModelRuntime {
  public:
-  using MakeLearner = std::function<std::unique_ptr<Learner>(const ModelOptions& options, int replicas)>;
+  /// @param replicas  that exchange what they learn
+  /// @param seed      of the parameters' first values
+  using MakeLearner =
+      std::function<std::unique_ptr<Learner>(const ModelOptions& options, int replicas, std::uint64_t seed)>;
 
   /// A model of `graph`, which shares it from then on.
   /// @throws UsageError  a number of replicas that cannot be
@@ -102,8 +110,12 @@ class ModelRuntime {
   ~ModelRuntime();
 
   auto add_use(detail::ModelUse use) -> std::size_t;
+  auto uses() const -> const std::vector<detail::ModelUse>& { return uses_; }
   auto name() const -> const std::string& { return name_; }
   auto options() const -> const ModelOptions& { return options_; }
+  auto op() const -> const plan::Operator& { return *op_; }
+  /// What decides whether the replicas train.
+  auto mode_board() const -> const std::shared_ptr<ModeBoard>& { return mode_board_; }
 
   // Once the graph's operators have been placed:
   /// How many replicas there are on all nodes.
@@ -132,7 +144,9 @@ class ModelRuntime {
   friend class Replica;
   struct State;
 
-  ModelRuntime(std::string name, std::shared_ptr<plan::Operator> op, MakeLearner make, ModelOptions options);
+  ModelRuntime(std::string name, std::shared_ptr<plan::Operator> op, std::uint64_t seed, MakeLearner make,
+               ModelOptions options);
+  void check() const;
   void build(runtime::Node& node);
   auto make_input(runtime::Node& node, std::size_t use, int replica) -> detail::ReplicaInput;
   auto reply_outlets(runtime::Node& node, std::size_t use) -> std::vector<std::optional<runtime::Outlet<PredictReply>>>;
@@ -142,14 +156,22 @@ class ModelRuntime {
 
   std::string name_;
   std::shared_ptr<plan::Operator> op_;
+  std::uint64_t seed_;
   MakeLearner make_;
   ModelOptions options_;
+  std::shared_ptr<ModeBoard> mode_board_;
   std::vector<detail::ModelUse> uses_;
   std::unique_ptr<State> state_;
   std::shared_ptr<const ModelCheckpoint> start_;  // what replicas begin with; null: what the factory makes
 };
 
-/// Ends a chain of tensor batches at a model: each goes to a replica that has room, this node's own first.
+/// A batch on its way to a replica.
+struct RoutedBatch {
+  TensorBatch batch;
+  std::uint64_t hash = 0;  ///< of its key, if it goes by key
+};
+
+/// Ends a chain of tensor batches at a model: each goes where the use's routing says.
 class RouterStage : public operators::LastStage {
  public:
   RouterStage(std::shared_ptr<ModelRuntime> model, std::size_t use);
@@ -161,7 +183,7 @@ class RouterStage : public operators::LastStage {
   ~RouterStage();
 
   template <class Stamp>
-  void operator()(TensorBatch batch, Stamp) {
+  void operator()(RoutedBatch batch, Stamp) {
     push(std::move(batch));
   }
   void open(operators::StageContext& context);
@@ -170,11 +192,25 @@ class RouterStage : public operators::LastStage {
   auto blocked() const -> bool { return blocked_; }  // asked before each record of the stream: here, to be inlined
 
  private:
-  void push(TensorBatch batch);
+  void push(RoutedBatch batch);
 
   struct State;
   std::unique_ptr<State> state_;
   bool blocked_ = false;
+};
+
+/// Ends a chain of modes at a model, which takes each.
+class ControlStage : public operators::LastStage {
+ public:
+  explicit ControlStage(std::shared_ptr<ModelRuntime> model) : model_(std::move(model)) {}
+
+  template <class Stamp>
+  void operator()(Mode mode, Stamp) {
+    model_->mode_board()->command(mode);
+  }
+
+ private:
+  std::shared_ptr<ModelRuntime> model_;
 };
 
 /// The outlet with a credit that comes first in `order`, or null. Outlets of this node come first and take turns.

@@ -6,6 +6,7 @@
 #include <tensair/model/checkpoint.hpp>
 #include <tensair/model/compression.hpp>
 #include <tensair/model/loss.hpp>
+#include <tensair/model/mode.hpp>
 #include <tensair/model/optimizer.hpp>
 #include <tensair/model/parameter_group.hpp>
 #include <tensair/model/schedule.hpp>
@@ -24,6 +25,9 @@ enum class exchange {
   updates,
   /// The gradient; every replica applies it with its own optimiser. The TensAIR paper's protocol.
   gradients,
+  /// Nothing: an ensemble. Each replica is a model of its own, begins with other parameters (the first one with those
+  /// that it would have alone), and learns from the batches that it gets. See `routing::all`. `save` writes the first.
+  none,
 };
 
 /// How often a replica tells the others what it did: the sum of its steps since the last time. Between nodes this is
@@ -48,6 +52,8 @@ struct AveragingOptions {
                      ///< only by `every`
 };
 
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wshadow"  // g++ 12 takes an enumerator for a variable that hides tensair::skip
 /// What to do about a batch whose loss or gradient is not finite.
 enum class not_finite {
   stop,       ///< the run, with an error that names the batch
@@ -55,6 +61,7 @@ enum class not_finite {
   roll_back,  ///< the model, to parameters and optimiser state of at most 128 steps before, and go on; also when a
               ///< step leads to parameters that are not finite. For a model with one replica
 };
+#pragma GCC diagnostic pop
 
 /// How a model learns. Every field has a default.
 struct ModelOptions {
@@ -86,6 +93,8 @@ struct ModelOptions {
   int accumulate = 1;     ///< batches whose gradients' mean makes a step
   enum not_finite on_not_finite = not_finite::stop;
   CheckpointOptions checkpoint{};
+  Mode mode = Mode::always;   ///< to begin with; `ModelHandle::mode` changes it
+  Convergence convergence{};  ///< when `Mode::automatic` stops and starts training
 };
 
 }  // namespace tensair

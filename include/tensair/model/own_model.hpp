@@ -68,6 +68,7 @@ class OwnLearner final : public Learner {
     return score;
   }
 
+  using Learner::score;
   auto score(const TensorBatch& batch) -> Score override {
     if constexpr (requires {
                     { model_->score(batch) } -> std::convertible_to<Score>;

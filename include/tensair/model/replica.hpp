@@ -5,6 +5,7 @@
 #include <tensair/model/averaging.hpp>
 #include <tensair/model/delay_compensation.hpp>
 #include <tensair/model/exchange.hpp>
+#include <tensair/model/mode_board.hpp>
 #include <tensair/model/model_runtime.hpp>
 #include <tensair/model/pace.hpp>
 #include <tensair/model/step_rule.hpp>
@@ -41,6 +42,7 @@ class Replica final : public runtime::Task {
     std::uint64_t steps = 0, examples = 0;
     std::uint64_t dropped = 0;                   // steps not made, because they were too stale
     std::uint64_t skipped = 0, rolled_back = 0;  // batches with something that is not finite
+    std::uint64_t untrained = 0;                 // examples that came and, as the mode said, were not trained on
     std::vector<std::uint64_t>
         staleness_counts;  // [v]: how many steps of others were applied here with staleness v (the last: or more)
   };
@@ -54,6 +56,7 @@ class Replica final : public runtime::Task {
     std::optional<operators::ChunkSender<TrainStep>> train_steps;
     std::optional<operators::ChunkSender<Evaluation>> evaluations;
     std::optional<operators::ChunkSender<Validation>> validations;
+    std::optional<operators::ChunkSender<ModeChange>> mode_changes;
     std::vector<TensorBatch> held_out;
     std::uint64_t every = 0, next = 0;  // examples between validations, and at the next one
     bool validated_last = false;
@@ -74,6 +77,8 @@ class Replica final : public runtime::Task {
   auto apply_deltas() -> bool;
   void apply(const Delta& delta);
   auto learn() -> bool;
+  void learn_from(TensorBatch batch, std::size_t use);
+  void read_mode();
   auto wait_for_peers() -> Time;
   auto answer() -> bool;
   auto is_late(const Delta& delta) const -> bool;
@@ -126,6 +131,8 @@ class Replica final : public runtime::Task {
   std::shared_ptr<DeltaBuffers> buffers_;
   std::vector<float> kept_;  // the parameters, while a gradient is taken elsewhere
   Pace pace_;
+  ModeWatch mode_;
+  double last_loss_ = 0;  // of the batch that was trained on or scored last
   std::optional<Begun> begun_;
   DelayCompensation compensation_;
   Accumulator held_;  // steps that the others have not been told of yet

@@ -15,7 +15,8 @@ class ModelRuntime;
 
 namespace operators {
 
-/// Records come from the replicas of a model, on their nodes. R is `TrainStep`, `Evaluation` or `Validation`.
+/// Records come from the replicas of a model, on their nodes. R is `TrainStep`, `Evaluation`, `Validation` or
+/// `ModeChange`.
 template <class R>
 class ResultHead {
  public:
