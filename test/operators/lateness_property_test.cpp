@@ -13,11 +13,11 @@ using namespace tensair::test;
 namespace {
 
 /// What comes out, in order: the sums of each key and window, by its start; and the values of late events.
-struct Outcome {
+struct Found {
   std::map<std::pair<int, std::int64_t>, std::vector<std::int64_t>> sums;
   std::vector<int> late;
 
-  friend auto operator==(const Outcome&, const Outcome&) -> bool = default;
+  friend auto operator==(const Found&, const Found&) -> bool = default;
 };
 
 struct Shape {
@@ -25,13 +25,13 @@ struct Shape {
   std::int64_t lateness, bound;
 };
 
-auto naive(const std::vector<Event>& events, const Shape& shape) -> Outcome {
+auto naive(const std::vector<Event>& events, const Shape& shape) -> Found {
   struct Open {
     std::int64_t sum = 0;
     bool fired = false;
   };
   std::map<std::pair<int, std::int64_t>, Open> windows;
-  Outcome outcome;
+  Found outcome;
   std::int64_t watermark = INT64_MIN;
   const auto ended = [&](std::int64_t start) { return start + shape.size <= watermark; };
   const auto fire = [&] {
@@ -61,8 +61,8 @@ auto naive(const std::vector<Event>& events, const Shape& shape) -> Outcome {
 }
 
 template <class W>
-auto outcome_of(const std::vector<Event>& events, const Shape& shape, W windows) -> Outcome {
-  Outcome outcome;
+auto outcome_of(const std::vector<Event>& events, const Shape& shape, W windows) -> Found {
+  Found outcome;
   run({}, [&](Pipeline& pipeline) {
     timed(pipeline, events, {}, std::chrono::microseconds{shape.bound})
         .key_by(&Event::key)

@@ -10,24 +10,24 @@ using namespace tensair::test;
 namespace {
 
 /// What comes out of one task, in order: the sessions of each key as start, end and sum; and the values of late events.
-struct Outcome {
+struct Found {
   std::map<int, std::vector<std::tuple<std::int64_t, std::int64_t, std::int64_t>>> sessions;
   std::vector<int> late;
 
   void sort() {
     for (auto& [key, own] : sessions) std::sort(own.begin(), own.end());
   }
-  friend auto operator==(const Outcome&, const Outcome&) -> bool = default;
+  friend auto operator==(const Found&, const Found&) -> bool = default;
 };
 
-auto naive(const std::vector<Event>& events, int gap, std::int64_t lateness, std::int64_t bound) -> Outcome {
+auto naive(const std::vector<Event>& events, int gap, std::int64_t lateness, std::int64_t bound) -> Found {
   struct Session {
     int key;
     std::int64_t start, end, sum;
     bool fired;
   };
   std::vector<Session> open;
-  Outcome outcome;
+  Found outcome;
   std::int64_t watermark = INT64_MIN;
   const auto gone = [&](const Session& one) { return one.end + lateness <= watermark; };
   const auto fire = [&] {
@@ -71,7 +71,7 @@ TEST_CASE("a session fires at the watermark, again when an event in the allowed 
   const auto property = [](const Arrivals& arrivals, const Place&) {
     const auto events = events_of(arrivals);
     const int gap = drawn(1, 60), lateness = drawn(0, 60), bound = drawn(0, 60);
-    Outcome outcome;
+    Found outcome;
     run({}, [&](Pipeline& pipeline) {
       timed(pipeline, events, {}, std::chrono::microseconds{bound})
           .key_by(&Event::key)
