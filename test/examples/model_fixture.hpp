@@ -36,5 +36,6 @@ struct Text {
 extern decltype(pipeline.source(std::vector<Text>{})) texts;
 auto kinds_of(std::span<const Text> texts) -> at::Tensor;
 auto make_two_headed() -> tensair::Network;
+auto make_net() -> torch::nn::Sequential;
 
 }  // namespace examples

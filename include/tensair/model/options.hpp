@@ -43,8 +43,8 @@ struct ExchangePeriod {
 /// more, so that all replicas end with the same parameters. `exchange::updates` needs none of it.
 ///
 /// @code
-/// auto net = pipeline.model("net", make_net, {.exchange = tensair::exchange::gradients, .averaging = {.above =
-/// 0.05}});
+/// tensair::ModelOptions options{.exchange = tensair::exchange::gradients, .averaging = {.above = 0.05}};
+/// auto net = pipeline.model("net", make_net, options);
 /// @endcode
 struct AveragingOptions {
   std::uint64_t every = 1'000;  ///< after so many steps of all replicas together; 0: only by `above`, and in the end
