@@ -53,7 +53,8 @@ auto flags_for(Arguments& arguments) -> tensair::Flags {
       .add("--lr", arguments.lr, "learning rate; 0: 0.001 for adam, 0.01 (momentum 0.9) for sgd")
       .add("--exchange", arguments.exchange, {"updates", "gradients"}, "what replicas tell each other")
       .add("--every", arguments.every, "steps after which a replica tells the others what they came to")
-      .add("--compress-deltas", arguments.compress, {"none", "fp16", "bf16", "top_k"}, "what deltas are made smaller by")
+      .add("--compress-deltas", arguments.compress, {"none", "fp16", "bf16", "top_k"},
+           "what deltas are made smaller by")
       .add("--patience", arguments.patience,
            "how long a replica waits for another on average, as a share of a step; 0: never")
       .add("--anticipate", arguments.anticipate,
