@@ -1,14 +1,34 @@
 """What the PyTorch sides share: TensAIR's network for CIFAR-10, its images, and how its training is told."""
 
+import argparse
 import glob
 import json
 import os
+import socket
 import time
 
 import numpy
 import torch
 
 RECORD = 3073  # a label, then 32 × 32 red, green and blue values
+
+
+def arguments():
+    """Of both sides' command lines."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--data", required=True)
+    parser.add_argument("--ranks", type=int, default=2)
+    parser.add_argument("--epochs", type=int, default=5)
+    parser.add_argument("--batch", type=int, default=128)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--pids", help="where each rank writes its process's number: FILE.RANK")
+    return parser.parse_args()
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
 
 
 class Network(torch.nn.Module):

@@ -3,9 +3,7 @@
     ddp.py --data FOLDER --ranks N --epochs N [--seed N] [--pids FILE]
 """
 
-import argparse
 import os
-import socket
 
 import torch
 
@@ -47,20 +45,6 @@ def train(rank, arguments, port):
     torch.distributed.destroy_process_group()
 
 
-def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--data", required=True)
-    parser.add_argument("--ranks", type=int, default=2)
-    parser.add_argument("--epochs", type=int, default=5)
-    parser.add_argument("--batch", type=int, default=128)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--pids")
-    arguments = parser.parse_args()
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    torch.multiprocessing.spawn(train, (arguments, port), arguments.ranks)
-
-
 if __name__ == "__main__":
-    main()
+    options = common.arguments()
+    torch.multiprocessing.spawn(train, (options, common.free_port()), options.ranks)

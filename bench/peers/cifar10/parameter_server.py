@@ -5,9 +5,7 @@
 The server steps with each gradient as it comes, and answers with its parameters. It has a process of its own, which mostly waits.
 """
 
-import argparse
 import os
-import socket
 import threading
 
 import torch
@@ -91,20 +89,6 @@ def work(rank, arguments, port):
     rpc.shutdown()
 
 
-def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--data", required=True)
-    parser.add_argument("--ranks", type=int, default=2)
-    parser.add_argument("--epochs", type=int, default=5)
-    parser.add_argument("--batch", type=int, default=128)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--pids")
-    arguments = parser.parse_args()
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    torch.multiprocessing.spawn(work, (arguments, port), arguments.ranks + 1)
-
-
 if __name__ == "__main__":
-    main()
+    options = common.arguments()
+    torch.multiprocessing.spawn(work, (options, common.free_port()), options.ranks + 1)
