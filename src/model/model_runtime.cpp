@@ -63,7 +63,13 @@ auto find_start(const ModelOptions& options) -> std::shared_ptr<const ModelCheck
   if (!options.checkpoint.resume) return nullptr;
   auto found = find_checkpoint(options.checkpoint.file);
   if (!found) return nullptr;
-  if (!found->warning.empty()) fmt::print(stderr, "tensair: {}\n", found->warning);
+  if (const auto& warning = found->warning; !warning.empty()) {
+    if (const auto& warn = options.checkpoint.warn) {
+      warn(warning);
+    } else {
+      fmt::print(stderr, "tensair: {}\n", warning);
+    }
+  }
   return std::make_shared<const ModelCheckpoint>(std::move(found->checkpoint));
 }
 

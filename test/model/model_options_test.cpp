@@ -219,7 +219,10 @@ TEST_CASE("a run that goes on from a checkpoint ends where one without a break d
 
   SECTION("damaged, the one before is taken") {
     std::filesystem::resize_file(file, std::filesystem::file_size(file) / 2);
+    std::string warning;
+    broken.checkpoint.warn = [&](const std::string& text) { warning = text; };
     CHECK(train(make, broken, pairs(10, 600)).steps.back().examples_seen == 610);
+    CHECK_THAT(warning, ContainsSubstring("damaged") && ContainsSubstring(file.string()));
   }
   SECTION("as parameters to start from, it is a file like any other") {
     auto loaded = options;

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <optional>
 #include <string>
 #include <tensair/model/network.hpp>
@@ -20,7 +21,8 @@ struct CheckpointOptions {
   std::uint64_t every_steps = 0;  ///< after so many steps of replica 0 more; 0: not by steps
   Duration every{};               ///< after so much time; 0: not by time. In any case also when training has ended
   bool resume = false;  ///< begin with what the file has, if it is there; on several nodes every one needs it. Damaged,
-                        ///< it is named on the terminal, and the one before is taken
+                        ///< it is named to `warn`, and the one before is taken
+  std::function<void(const std::string& warning)> warn{};  ///< empty: a line on standard error
 };
 
 /// What a checkpoint holds.

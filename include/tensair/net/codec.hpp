@@ -308,7 +308,7 @@ struct Codec<std::vector<T>> {
     if (reinterpret_cast<std::uintptr_t>(bytes.data()) % alignof(T) == 0)
       return {reinterpret_cast<const T*>(bytes.data()), size};
     otherwise.resize(size);
-    std::memcpy(static_cast<void*>(otherwise.data()), bytes.data(), bytes.size());
+    if (size != 0) std::memcpy(static_cast<void*>(otherwise.data()), bytes.data(), bytes.size());
     return otherwise;
   }
 };
