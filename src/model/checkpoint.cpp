@@ -26,14 +26,6 @@ auto previous_of(std::filesystem::path file) -> std::filesystem::path {
   return file;
 }
 
-// Clones, because a view would be written with all of the buffer that it is a view of.
-auto dictionary_of(const NamedTensors& tensors) -> c10::Dict<std::string, at::Tensor> {
-  c10::Dict<std::string, at::Tensor> dictionary;
-  for (const auto& [name, tensor] : tensors)
-    dictionary.insert(name, tensor.detach().clone(at::MemoryFormat::Contiguous));
-  return dictionary;
-}
-
 auto tensors_of(const c10::IValue& value) -> NamedTensors {
   NamedTensors tensors;
   for (const auto& item : value.toGenericDict())

@@ -162,21 +162,21 @@ void Exchange::publish(int replica, const SharedDelta& delta) {
   pass_on(delta, node_.rank());
 }
 
-// To every neighbour but the one it came from.
-void Exchange::pass_on(const SharedDelta& delta, net::Rank from) {
+template <class Give>
+void Exchange::to_neighbours(net::Rank from, Give give) {
   for (auto& [peer, outbox] : outboxes_) {
     if (peer == from) continue;
-    outbox->add(delta);
+    give(*outbox);
     node_.transport().link(peer).ready(net::Lane::delta, outbox);
   }
 }
 
+void Exchange::pass_on(const SharedDelta& delta, net::Rank from) {
+  to_neighbours(from, [&](LinkOutbox& outbox) { outbox.add(delta); });
+}
+
 void Exchange::end(net::Rank node, net::Rank from) {
-  for (auto& [peer, outbox] : outboxes_) {
-    if (peer == from) continue;
-    outbox->end(node);
-    node_.transport().link(peer).ready(net::Lane::delta, outbox);
-  }
+  to_neighbours(from, [&](LinkOutbox& outbox) { outbox.end(node); });
 }
 
 auto Exchange::collect(int replica) -> SharedDelta {
@@ -264,11 +264,7 @@ void Exchange::tell(Sketch sketch) {
 }
 
 void Exchange::pass_on(const Sketch& sketch, net::Rank from) {
-  for (auto& [peer, outbox] : outboxes_) {
-    if (peer == from) continue;
-    outbox->tell(sketch);
-    node_.transport().link(peer).ready(net::Lane::delta, outbox);
-  }
+  to_neighbours(from, [&](LinkOutbox& outbox) { outbox.tell(sketch); });
 }
 
 void Exchange::compare(Sketch sketch) {
@@ -287,17 +283,13 @@ auto Exchange::diverged(std::size_t first) const -> std::vector<std::uint64_t> {
   return {diverged_.begin() + static_cast<std::ptrdiff_t>(first), diverged_.end()};
 }
 
-void Exchange::average(int, const PartOfAverage& part) {
+void Exchange::average(const PartOfAverage& part) {
   pass_on(part, node_.rank());
   take_part(part);
 }
 
 void Exchange::pass_on(const PartOfAverage& part, net::Rank from) {
-  for (auto& [peer, outbox] : outboxes_) {
-    if (peer == from) continue;
-    outbox->average(part);
-    node_.transport().link(peer).ready(net::Lane::delta, outbox);
-  }
+  to_neighbours(from, [&](LinkOutbox& outbox) { outbox.average(part); });
 }
 
 void Exchange::take_part(PartOfAverage part) {

@@ -2,6 +2,8 @@
 
 #include <tensair/model/labelled.hpp>
 
+#include "model/count_correct.hpp"
+
 namespace tensair::detail {
 
 auto stack_outputs(const std::vector<at::Tensor>& outputs) -> at::Tensor {
@@ -24,8 +26,7 @@ auto score_of(const ModelRuntime& model, const at::Tensor& output, const at::Ten
   Score score;
   score.examples = static_cast<std::uint64_t>(output.size(0));
   score.loss = model.options().loss(output, target).item<double>();
-  if (output.dim() == 2 && target.dim() == 1 && target.scalar_type() == at::kLong)
-    score.correct = static_cast<std::uint64_t>(output.argmax(1).eq(target).sum().item<std::int64_t>());
+  score.correct = count_correct(output, target);
   return score;
 }
 

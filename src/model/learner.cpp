@@ -13,6 +13,7 @@
 #include <unordered_set>
 
 #include "io/replace_file.hpp"
+#include "model/count_correct.hpp"
 #include "model/describe.hpp"
 #include "model/model_file.hpp"
 #include "model/parts_optimizer.hpp"
@@ -29,11 +30,6 @@ auto view_like(const at::Tensor& flat, std::int64_t offset, const at::Tensor& li
   const auto slice = flat.narrow(0, offset, like.numel());
   if (!is_channels_last(like)) return slice.view(like.sizes());
   return slice.view({like.size(0), like.size(2), like.size(3), like.size(1)}).permute({0, 3, 1, 2});
-}
-
-auto count_correct(const at::Tensor& output, const at::Tensor& target) -> std::uint64_t {
-  if (output.dim() != 2 || target.dim() != 1 || target.scalar_type() != at::kLong) return 0;
-  return static_cast<std::uint64_t>(output.argmax(1).eq(target).sum().item<std::int64_t>());
 }
 
 auto values_of(const at::Tensor& flat, std::size_t size) -> std::span<float> {
@@ -274,11 +270,7 @@ auto Learner::predict(const at::Tensor& input) -> at::Tensor {
 }
 
 void Learner::save(const std::filesystem::path& file) {
-  c10::Dict<std::string, at::Tensor> dictionary;
-  // Clones, because a view would be written with the whole flat buffer.
-  for (const auto& [name, tensor] : tensors())
-    dictionary.insert(name, tensor.detach().clone(at::MemoryFormat::Contiguous));
-  const auto bytes = archive_of(dictionary);
+  const auto bytes = archive_of(dictionary_of(tensors()));
   replace_file(file, {bytes.data(), bytes.size()});
 }
 

@@ -108,6 +108,13 @@ void check(const std::vector<char>& bytes, const std::filesystem::path& file) {
 
 // torch::pickle_save writes an archive too, but marks dictionaries with a type of TorchScript's, and torch.load then
 // refuses them unless it is told to trust the file.
+auto dictionary_of(const NamedTensors& tensors) -> c10::Dict<std::string, at::Tensor> {
+  c10::Dict<std::string, at::Tensor> dictionary;
+  for (const auto& [name, tensor] : tensors)
+    dictionary.insert(name, tensor.detach().clone(at::MemoryFormat::Contiguous));
+  return dictionary;
+}
+
 auto archive_of(const c10::IValue& dictionary) -> std::vector<char> {
   std::vector<char> pickled;
   torch::jit::Pickler pickler(

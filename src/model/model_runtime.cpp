@@ -44,18 +44,35 @@ auto nodes_with(const runtime::Sites& sites) -> std::vector<net::Rank> {
 }
 
 void check(const ModelOptions& options, const std::string& name) {
-  const auto refuse = [&](const std::string& what, const char* option, const char* remedy) {
-    throw UsageError(fmt::format("model «{}» {}", name, what), fmt::format("ModelOptions::{}", option), remedy);
+  const auto require = [&](bool good, const std::string& what, const char* option, const std::string& remedy) {
+    if (!good) throw UsageError(fmt::format("model «{}» {}", name, what), option, remedy);
   };
-  if (options.accumulate < 1)
-    refuse(fmt::format("is to step after {} batches", options.accumulate), "accumulate", "It must be 1 or more.");
-  if (!(options.clip_norm >= 0))
-    refuse(fmt::format("has a clip_norm of {}", options.clip_norm), "clip_norm", "It must be 0 or more.");
-  if (!(options.clip_value >= 0))
-    refuse(fmt::format("has a clip_value of {}", options.clip_value), "clip_value", "It must be 0 or more.");
+  require(options.patience >= 0 && options.patience <= 1, fmt::format("has a patience of {}", options.patience),
+          "ModelOptions::patience", "It must be a share of a step: 0 to 1.");
+  const auto& every = options.every;
+  require(every.steps > 0 && every.time >= every.time.zero(),
+          fmt::format("exchanges every {} steps or {} ms", every.steps, every.time.count()), "ModelOptions::every",
+          "Give at least one step, and a time that is not negative.");
+  const auto compensation = options.staleness.compensation;
+  require(compensation >= 0 && std::isfinite(compensation), fmt::format("has a delay compensation of {}", compensation),
+          "StalenessOptions::compensation", "It must be a number from 0.");
+  require(options.replicas >= 0 && options.replicas <= most_replicas,
+          fmt::format("is to have {} replicas", options.replicas), "ModelOptions::replicas",
+          fmt::format("Give a number from 1 to {}, or 0 for one on each node.", most_replicas));
+  require(options.accumulate >= 1, fmt::format("is to step after {} batches", options.accumulate),
+          "ModelOptions::accumulate", "It must be 1 or more.");
+  require(options.clip_norm >= 0, fmt::format("has a clip_norm of {}", options.clip_norm), "ModelOptions::clip_norm",
+          "It must be 0 or more.");
+  require(options.clip_value >= 0, fmt::format("has a clip_value of {}", options.clip_value),
+          "ModelOptions::clip_value", "It must be 0 or more.");
   const auto& to = options.checkpoint;
-  if (to.file.empty() && (to.every_steps > 0 || to.every > Duration::zero() || to.resume))
-    refuse("has a checkpoint without a file", "checkpoint", "Name one.");
+  require(!to.file.empty() || (to.every_steps == 0 && to.every <= Duration::zero() && !to.resume),
+          "has a checkpoint without a file", "ModelOptions::checkpoint", "Name one.");
+  const auto& rule = options.convergence;
+  require(rule.window >= 1 && rule.windows >= 1 && rule.factor >= 1 && rule.rise > 0,
+          fmt::format("has {} windows of {} batches, a factor of {} and a rise of {}", rule.windows, rule.window,
+                      rule.factor, rule.rise),
+          "ModelOptions::convergence", "Give at least one of each, and a rise above 0.");
 }
 
 /// The checkpoint that a run goes on from, if it is to and there is one.
@@ -102,30 +119,7 @@ ModelRuntime::ModelRuntime(std::string name, std::shared_ptr<plan::Operator> op,
 
 auto ModelRuntime::create(std::string name, plan::Graph& graph, std::uint64_t seed, MakeLearner make,
                           ModelOptions options) -> std::shared_ptr<ModelRuntime> {
-  if (!(options.patience >= 0 && options.patience <= 1)) {
-    throw UsageError(fmt::format("model «{}» has a patience of {}", name, options.patience), "ModelOptions::patience",
-                     "It must be a share of a step: 0 to 1.");
-  }
-  if (options.every.steps == 0 || options.every.time < std::chrono::milliseconds{0}) {
-    throw UsageError(fmt::format("model «{}» exchanges every {} steps or {} ms", name, options.every.steps,
-                                 options.every.time.count()),
-                     "ModelOptions::every", "Give at least one step, and a time that is not negative.");
-  }
-  if (!(options.staleness.compensation >= 0 && std::isfinite(options.staleness.compensation))) {
-    throw UsageError(fmt::format("model «{}» has a delay compensation of {}", name, options.staleness.compensation),
-                     "StalenessOptions::compensation", "It must be a number from 0.");
-  }
-  if (options.replicas < 0 || options.replicas > most_replicas) {
-    throw UsageError(fmt::format("model «{}» is to have {} replicas", name, options.replicas), "ModelOptions::replicas",
-                     fmt::format("Give a number from 1 to {}, or 0 for one on each node.", most_replicas));
-  }
   tensair::check(options, name);
-  const auto& rule = options.convergence;
-  if (rule.window < 1 || rule.windows < 1 || !(rule.factor >= 1) || !(rule.rise > 0)) {
-    throw UsageError(fmt::format("model «{}» has {} windows of {} batches, a factor of {} and a rise of {}", name,
-                                 rule.windows, rule.window, rule.factor, rule.rise),
-                     "ModelOptions::convergence", "Give at least one of each, and a rise above 0.");
-  }
   auto op = graph.add("model", "", plan::Placement::every_node);
   op->label = name;
   op->is_model = true;

@@ -286,7 +286,7 @@ void Replica::begin_step(TensorBatch batch, std::size_t use) {
 }
 
 void Replica::finish_step() {
-  const auto [batch, use_number, score, contribution, began, core_before] = *std::exchange(begun_, std::nullopt);
+  auto [batch, use_number, score, contribution, began, core_before] = *std::exchange(begun_, std::nullopt);
   auto& use = uses_[use_number];
   const auto& staleness = model_.options().staleness;
   // What came while this was computed is too late for it, and is what to expect during the next step.
@@ -309,13 +309,13 @@ void Replica::finish_step() {
       if (in_midst) apply(*std::exchange(in_midst, nullptr));
       gradient = compensation_.corrected(gradient, learner_->parameters(), learner_->trained());
     }
-    step_contribution_ = contribution;
+    step_contribution_ = std::move(contribution);
     step_examples_ += static_cast<std::uint64_t>(batch.examples());
     step_loss_ = score.loss;
     if (rule_.take(gradient)) {
       make_step(batch, gradient, staleness.scale && unseen > 1 ? 1 / static_cast<float>(unseen) : 1);
     } else {
-      last_batch_ = batch;
+      last_batch_ = std::move(batch);
     }
   }
   if (in_midst) apply(*in_midst);
@@ -453,7 +453,7 @@ auto Replica::average_if_due(bool complete) -> bool {
   bool busy = false;
   const auto parameters = learner_->parameters();
   const auto begin = [&](std::uint64_t round) {
-    exchange_->average(number_, averaged_.begin(round, parameters));
+    exchange_->average(averaged_.begin(round, parameters));
     busy = true;
   };
   for (const auto& mean : exchange_->means(number_)) {
@@ -570,6 +570,10 @@ void Replica::resume(const ModelCheckpoint& checkpoint, const std::filesystem::p
     examples_.front() = std::accumulate(checkpoint.examples.begin(), checkpoint.examples.end(), std::uint64_t{0});
   }
   checkpoint_steps_ = clock_[static_cast<std::size_t>(number_)];
+  // All replicas begin alike: there is nothing to compare, nor to average, for the marks that the steps before passed.
+  const auto& options = model_.options();
+  if (options.measure_divergence > 0) mark_ = version() / options.measure_divergence;
+  if (options.averaging.every > 0) averaged_marks_ = version() / options.averaging.every;
   if (roll_back_) {
     roll_back_.emplace();
     roll_back_->note(learner_->parameters(), *optimizer_);

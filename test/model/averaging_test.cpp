@@ -5,6 +5,7 @@
 #include "catch.hpp"
 #include "support/exchange_nodes.hpp"
 #include "support/regression.hpp"
+#include "support/temporary_folder.hpp"
 #include "support/topologies.hpp"
 
 using namespace tensair;
@@ -39,7 +40,7 @@ TEST_CASE("every node gets the mean of each round, in whatever order messages mo
         for (std::uint64_t round = 1; round <= 4; ++round) {
           for (int i = 0; i < n; ++i) {
             const auto value = static_cast<float>(i) * static_cast<float>(round);
-            nodes.exchange(i).average(i, {round, 1, std::vector<float>(parameters, value)});
+            nodes.exchange(i).average({round, 1, std::vector<float>(parameters, value)});
             for (auto moves = random() % 8; moves > 0; --moves) nodes.wires().move_one();
           }
         }
@@ -93,4 +94,22 @@ TEST_CASE("averaging keeps replicas closer together while they train, by steps o
   const double without = divergence({.every = 0});
   CHECK(divergence({.every = 50}) < 0.7 * without);
   CHECK(divergence({.every = 0, .above = without / 4}) < 0.7 * without);
+}
+
+TEST_CASE("a run that goes on from a checkpoint begins no rounds for the steps before", "[averaging][checkpoint]") {
+  const TemporaryFolder folder;
+  const auto bytes_of = [&](int points) {
+    testing::Cluster cluster{{.nodes = 2, .seed = 3}};
+    cluster.run([&](Pipeline& pipeline) {
+      auto net = pipeline.model("net", make_net,
+                                {.loss = mean_squared_error,
+                                 .exchange = exchange::gradients,
+                                 .averaging = {.every = 1},
+                                 .checkpoint = {.file = folder.path() / "net.ckpt", .resume = true}});
+      pipeline.source(SharedPoints{points}).batch(20).model(net).train();
+    });
+    return cluster.bytes_sent();
+  };
+  const auto before = bytes_of(4'000);  // 200 steps, and as many rounds
+  CHECK(bytes_of(40) < before / 10);
 }

@@ -11,10 +11,12 @@
 #include <tensair/model/model.hpp>
 
 #include "catch.hpp"
+#include "support/temporary_folder.hpp"
 #include "support/topologies.hpp"
 
 using namespace tensair;
 using Catch::Matchers::ContainsSubstring;
+using tensair::test::TemporaryFolder;
 using tensair::test::topologies;
 
 namespace {
@@ -78,13 +80,6 @@ auto far_apart(const std::vector<float>& one, const std::vector<float>& other) -
 auto figure(const nlohmann::json& figures, const char* name) -> int {
   return figures.at("per_node").at(0).at("models").at("net").at(name).get<int>();
 }
-
-struct TemporaryFolder {
-  std::filesystem::path path =
-      std::filesystem::temp_directory_path() / ("tensair-options-" + std::to_string(::getpid()));
-  TemporaryFolder() { std::filesystem::create_directories(path); }
-  ~TemporaryFolder() { std::filesystem::remove_all(path); }
-};
 
 }  // namespace
 
@@ -201,7 +196,7 @@ TEST_CASE("shared parameters learn as one", "[model]") {
 
 TEST_CASE("a run that goes on from a checkpoint ends where one without a break does", "[model][checkpoint]") {
   const TemporaryFolder folder;
-  const auto file = folder.path / "net.ckpt";
+  const auto file = folder.path() / "net.ckpt";
   const auto make = [] { return torch::nn::Sequential(torch::nn::BatchNorm1d(2), torch::nn::Linear(2, 1)); };
   const ModelOptions options{.optimizer = adamw({.lr = 0.05}),
                              .groups = {{.match = "*bias", .optimizer = rmsprop({.momentum = 0.5})}},
@@ -318,7 +313,7 @@ TEST_CASE("several inputs and outputs travel to whichever node predicts", "[mode
 
 TEST_CASE("a TorchScript file is a model of a pipeline", "[model][torch_script]") {
   const TemporaryFolder folder;
-  const auto script = folder.path / "net.pt", saved = folder.path / "saved.pt";
+  const auto script = folder.path() / "net.pt", saved = folder.path() / "saved.pt";
   torch::jit::Module module("Net");
   module.register_parameter("w", torch::zeros({2, 1}).requires_grad_(), false);
   module.register_parameter("b", torch::zeros({1}).requires_grad_(), false);

@@ -49,7 +49,7 @@ class Exchange {
   auto diverged(std::size_t first) const -> std::vector<std::uint64_t>;
 
   /// What one of this node's replicas has to say in a round of averaging; told to all others.
-  void average(int replica, const PartOfAverage& part);
+  void average(const PartOfAverage& part);
   struct Mean {
     std::uint64_t round = 0;
     std::shared_ptr<const std::vector<float>> values;
@@ -91,6 +91,9 @@ class Exchange {
   void compare(Sketch sketch);
   void pass_on(const PartOfAverage& part, net::Rank from);
   void take_part(PartOfAverage part);
+  /// Gives every neighbour's outbox but `from`'s something to say.
+  template <class Give>
+  void to_neighbours(net::Rank from, Give give);
   void pass_on(const SharedDelta& delta, net::Rank from);
   void end(net::Rank node, net::Rank from);
   void count_finished();
