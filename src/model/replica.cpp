@@ -112,14 +112,14 @@ auto Replica::work() -> runtime::Turn {
   // Asked before the deltas are collected: once all replicas have finished, what is collected then is the last.
   const bool complete = training_ended_ && exchange_->finished();
   read_mode();
-  bool busy = apply_deltas();
-  busy = answer() || busy;
+  bool applied = apply_deltas();
+  bool busy = answer();
   if (held_until() <= node_.clock().now()) publish_held();
   Time resume = never;
   if (!blocked) {
     resume = wait_for_peers();
     if (resume == never) {
-      busy = apply_deltas() || busy;  // what arrived since, which need not be waited for
+      applied = apply_deltas() || applied;  // what arrived since, which need not be waited for
       busy = learn() || busy;
     }
   }
@@ -135,7 +135,10 @@ auto Replica::work() -> runtime::Turn {
     busy = true;
   }
   for_each_sender([](auto& sender) { sender.flush(); });
-  return busy ? runtime::Turn::again() : runtime::Turn::wait(std::min(resume, held_until()));
+  if (busy) return runtime::Turn::again();
+  // Others' deltas take next to no time, unlike a step: in virtual time, too.
+  if (applied) return runtime::Turn::wait(node_.clock().now());
+  return runtime::Turn::wait(std::min(resume, held_until()));
 }
 
 // Until when to let others finish their step; `never` when there is nobody to wait for.

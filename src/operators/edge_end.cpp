@@ -6,10 +6,11 @@
 namespace tensair::operators {
 
 void EdgeEnd::build(runtime::Node& node, const plan::Operator& numbered, const runtime::EdgeShape& shape,
-                    runtime::detail::ReadParcel read) {
+                    runtime::detail::ReadParcel read, std::size_t credits_between_nodes) {
   shape_ = shape;
   rank_ = node.rank();
-  channels_.emplace(node, channel_of(numbered), shape, chunk_credits, read, numbered.compression);
+  channels_.emplace(node, channel_of(numbered), shape,
+                    runtime::EdgeChannels::Credits{chunk_credits, credits_between_nodes}, read, numbered.compression);
   if (!node.profiling()) return;
   for (const auto& inlet : channels_->inlets()) inlet->count_bytes(node.edge_counter(numbered.title()));
 }

@@ -116,9 +116,10 @@ auto AnyInlet::take_entry() -> std::optional<Entry> {
     } else if (granting_ == Granting::prefer_local) {
       ++withheld_[static_cast<std::size_t>(entry->from)];
     } else if (granting_ == Granting::always) {
-      send_credits(node_, entry->from, channel_, entry->sender, 1);
+      owe(entry->from, entry->sender);
     }
   }
+  if (hungry && !creditors_.empty()) pay();
   if (hungry && granting_ == Granting::prefer_local) invite();
   return entry;
 }
@@ -154,6 +155,26 @@ void AnyInlet::invite() {
     if (withheld_[rank] == 0) continue;
     send_credits(node_, static_cast<net::Rank>(rank), channel_, 0, std::exchange(withheld_[rank], 0));
   }
+}
+
+void AnyInlet::owe(net::Rank rank, SenderId sender) {
+  if (granted_together_ <= 1) return send_credits(node_, rank, channel_, sender, 1);
+  if (owed_.empty()) owed_.resize(static_cast<std::size_t>(node_.count()));
+  auto& by_sender = owed_[static_cast<std::size_t>(rank)];
+  if (by_sender.size() <= sender) by_sender.resize(std::size_t{sender} + 1);
+  auto& owed = by_sender[sender];
+  if (owed == 0) creditors_.push_back({rank, sender});
+  if (++owed < granted_together_) return;
+  send_credits(node_, rank, channel_, sender, std::exchange(owed, 0));
+  std::erase_if(creditors_, [&](const Creditor& one) { return one.rank == rank && one.sender == sender; });
+}
+
+void AnyInlet::pay() {
+  for (const auto [rank, sender] : creditors_) {
+    auto& owed = owed_[static_cast<std::size_t>(rank)][sender];
+    send_credits(node_, rank, channel_, sender, std::exchange(owed, 0));
+  }
+  creditors_.clear();
 }
 
 void AnyInlet::wake() const {

@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <tensair/error.hpp>
 #include <tensair/runtime/edge_channels.hpp>
 
@@ -20,7 +21,7 @@ auto channel_of_receiver(net::ChannelId first, int index) -> net::ChannelId {
   return first | static_cast<net::ChannelId>(index) << receiver_shift;
 }
 
-EdgeChannels::EdgeChannels(Node& node, net::ChannelId first, const EdgeShape& shape, std::size_t credits,
+EdgeChannels::EdgeChannels(Node& node, net::ChannelId first, const EdgeShape& shape, Credits credits,
                            detail::ReadParcel read, enum compression method)
     : node_(node),
       first_(first),
@@ -28,9 +29,13 @@ EdgeChannels::EdgeChannels(Node& node, net::ChannelId first, const EdgeShape& sh
       credits_(credits),
       compression_(method),
       may_leave_node_(read != nullptr) {
+  // A sender's credits are shared out among its receivers: what is under way must not grow with their number squared.
+  const auto receivers = static_cast<std::size_t>(std::max(shape.receivers.total(), 1));
+  credits_.between_nodes = std::max(credits.on_node, credits.between_nodes / receivers);
   for (int i = 0; i < shape.receivers.on(node.rank()); ++i) {
     inlets_.push_back(std::make_shared<detail::AnyInlet>(node, channel_of_receiver(first, i),
                                                          shape.senders_to(node.rank(), i), Granting::always, read));
+    inlets_.back()->grant_together(credits_.between_nodes / 4);
   }
 }
 
@@ -49,12 +54,12 @@ auto EdgeChannels::connect() -> std::vector<std::vector<detail::AnyOutlet>> {
       const auto index = static_cast<std::size_t>(target.index);
       auto& outlet = outlets[sender][i];
       if (target.rank == node_.rank()) {
-        outlet = detail::AnyOutlet(inlets_[index], credits_);
+        outlet = detail::AnyOutlet(inlets_[index], credits_.on_node);
       } else if (may_leave_node_) {
         // What cannot be encoded stays on its node: whoever makes the edge has checked that.
         leaves_node = true;
-        outlet = detail::AnyOutlet(node_, target.rank, channel_of_receiver(first_, target.index), credits_,
-                                   static_cast<detail::SenderId>(sender), compression_);
+        outlet = detail::AnyOutlet(node_, target.rank, channel_of_receiver(first_, target.index),
+                                   credits_.between_nodes, static_cast<detail::SenderId>(sender), compression_);
         returns[index].resize(static_cast<std::size_t>(node_.count()) * senders);
         returns[index][static_cast<std::size_t>(target.rank) * senders + sender] = outlet.credit_return();
       }

@@ -30,6 +30,14 @@ void Cluster::kill(int rank, Duration at) {
   world_->simulation.kill_at(rank, at);
 }
 
+void Cluster::cut(int a, int b, Duration at, Duration outage) {
+  const int nodes = world_->simulation.options().nodes;
+  if (a == b || std::min(a, b) < 0 || std::max(a, b) >= nodes)
+    throw UsageError(fmt::format("cannot cut the link between nodes {} and {} of {}", a, b, nodes), {},
+                     "Name two nodes of the cluster.");
+  world_->simulation.cut(a, b, at, outage);
+}
+
 void Cluster::run(const std::function<void(Pipeline&)>& build) {
   auto& simulation = world_->simulation;
   const int count = simulation.options().nodes;
@@ -83,7 +91,8 @@ auto Cluster::profile() const -> plan::Profile {
 auto Cluster::bytes_sent() const -> std::uint64_t {
   std::uint64_t bytes = 0;
   for (int from = 0; from < world_->simulation.options().nodes; ++from) {
-    for (auto& link : world_->simulation.transport(from).links()) {
+    for (const auto& link : world_->simulation.transport(from).links()) {
+      if (!link) continue;
       for (const auto lane : {net::Lane::control, net::Lane::delta, net::Lane::data}) bytes += link->bytes_sent(lane);
     }
   }

@@ -41,6 +41,7 @@ class SimulatedLink::Queue final : public net::Outbox {
 void SimulatedLink::ready(net::Lane lane, std::shared_ptr<net::Outbox> outbox) {
   auto& waiting = waiting_[static_cast<std::size_t>(lane)];
   if (std::find(waiting.begin(), waiting.end(), outbox) == waiting.end()) waiting.push_back(std::move(outbox));
+  simulation_.activate(*this);
 }
 
 void SimulatedLink::send(net::Lane lane, net::Message message) {
@@ -55,7 +56,9 @@ auto SimulatedLink::has_waiting() const -> bool {
 }
 
 void SimulatedLink::pump() {
-  while (has_waiting() && free_at_ <= simulation_.clock().now()) {
+  auto& senders = simulation_.transport(from_).senders;
+  if (has_waiting() && std::find(senders.begin(), senders.end(), this) == senders.end()) senders.push_back(this);
+  while (has_waiting() && can_send_at() <= simulation_.clock().now() && may_send()) {
     const auto lane = static_cast<std::size_t>(
         std::find_if(waiting_.begin(), waiting_.end(), [](const auto& outboxes) { return !outboxes.empty(); }) -
         waiting_.begin());
@@ -67,16 +70,37 @@ void SimulatedLink::pump() {
     if (simulation_.dead(to_)) continue;
     auto payload = flatten(*message);
     bytes_[lane] += payload.size();
-    Duration writing{};
-    if (simulation_.options().bytes_per_second > 0) {
-      writing = Duration{static_cast<Duration::rep>(static_cast<double>(payload.size()) /
-                                                    simulation_.options().bytes_per_second * 1e9)};
-    }
-    free_at_ = simulation_.clock().now() + writing;
-    auto at = free_at_ + simulation_.draw(simulation_.options().delay);
-    if (!under_way_.empty()) at = std::max(at, under_way_.back().at);  // one connection: nothing overtakes
-    under_way_.push_back({at, message->channel, std::move(payload)});
+    put_under_way(message->channel, std::move(payload));
+    if (senders.front() == this) std::rotate(senders.begin(), senders.begin() + 1, senders.end());
   }
+  if (!has_waiting()) std::erase(senders, this);
+}
+
+auto SimulatedLink::may_send() const -> bool {
+  return simulation_.options().node_bytes_per_second <= 0 || simulation_.transport(from_).senders.front() == this;
+}
+
+auto SimulatedLink::can_send_at() const -> Time {
+  return std::max(free_at_, simulation_.transport(from_).sends_at);
+}
+
+// A message takes its time on the link, on the sender's card and on the receiver's, all at once unless one is busy.
+void SimulatedLink::put_under_way(net::ChannelId channel, net::Payload payload) {
+  const auto& options = simulation_.options();
+  const auto takes = [&](double bytes_per_second) {
+    if (bytes_per_second <= 0) return Duration{};
+    return Duration{static_cast<Duration::rep>(static_cast<double>(payload.size()) / bytes_per_second * 1e9)};
+  };
+  const Time now = simulation_.clock().now();
+  const Duration on_card = takes(options.node_bytes_per_second);
+  free_at_ = now + std::max(takes(options.bytes_per_second), on_card);
+  simulation_.transport(from_).sends_at = now + on_card;
+  auto& receives_at = simulation_.transport(to_).receives_at;
+  if (on_card > Duration{}) receives_at = std::max(free_at_, receives_at + on_card);
+  auto at = std::max(free_at_, receives_at) + simulation_.draw(options.delay);
+  at = simulation_.after_outages(from_, to_, at);
+  if (!under_way_.empty()) at = std::max(at, under_way_.back().at);  // one connection: nothing overtakes
+  under_way_.push_back({at, channel, std::move(payload)});
 }
 
 void SimulatedLink::deliver() {
@@ -87,8 +111,13 @@ void SimulatedLink::deliver() {
 
 // --- Transports and schedulers
 
-SimulatedTransport::SimulatedTransport(Simulation& simulation, int rank, int nodes) {
-  for (int peer = 0; peer < nodes; ++peer) links_.push_back(std::make_unique<SimulatedLink>(simulation, rank, peer));
+SimulatedTransport::SimulatedTransport(Simulation& simulation, int rank, int nodes)
+    : simulation_(simulation), rank_(rank), links_(static_cast<std::size_t>(nodes)) {}
+
+auto SimulatedTransport::link(net::Rank peer) -> net::Link& {
+  auto& link = links_.at(static_cast<std::size_t>(peer));
+  if (!link) link = std::make_unique<SimulatedLink>(simulation_, rank_, peer);
+  return *link;
 }
 
 void SimulatedTransport::receive(net::ChannelId channel, Receiver receiver) {
@@ -152,6 +181,19 @@ void Simulation::wake_all(int rank) {
   }
 }
 
+auto Simulation::after_outages(int from, int to, Time time) const -> Time {
+  const std::pair<int, int> nodes = std::minmax(from, to);
+  for (bool moved = true; moved;) {  // outages may overlap
+    moved = false;
+    for (const auto& outage : outages_) {
+      if (outage.nodes != nodes || time < outage.begin || time >= outage.end) continue;
+      time = outage.end;
+      moved = true;
+    }
+  }
+  return time;
+}
+
 auto Simulation::draw(Duration average, double spread) -> Duration {
   // Own arithmetic: the standard's distributions differ between libraries, and a seed must run the same way everywhere.
   const double unit = static_cast<double>(random_() >> 11) * 0x1.0p-53;
@@ -194,9 +236,7 @@ auto Simulation::next_time() -> Time {
   for (const auto& entry : entries_) {
     if (!entry.done && !dead(entry.rank)) next = std::min(next, entry.ready_at);
   }
-  for (const auto& transport : transports_) {
-    for (const auto& link : transport->links()) next = std::min({next, link->arrival(), link->free_at()});
-  }
+  for (const auto* link : active_) next = std::min({next, link->arrival(), link->free_at()});
   return next;
 }
 
@@ -239,12 +279,12 @@ void Simulation::run_until_done() {
       if (!entry.done && entry.ready_at <= now) ready.push_back(&entry);
     }
     bool flying = false;
-    for (auto& transport : transports_) {
-      for (auto& link : transport->links()) {
-        link->pump();
-        flying = flying || link->arrival() != never;
-        if (link->arrival() <= now) arriving.push_back(link.get());
-      }
+    for (auto at = active_.begin(); at != active_.end();) {
+      SimulatedLink& link = **at;
+      link.pump();
+      flying = flying || link.arrival() != never;
+      if (link.arrival() <= now) arriving.push_back(&link);
+      at = link.active() ? std::next(at) : active_.erase(at);
     }
     if (!unfinished && !flying) return;
     const auto choices = ready.size() + arriving.size();

@@ -1,13 +1,16 @@
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <deque>
 #include <map>
 #include <memory>
 #include <random>
+#include <set>
 #include <tensair/net/transport.hpp>
 #include <tensair/runtime/task.hpp>
 #include <tensair/testing/cluster.hpp>
+#include <utility>
 #include <vector>
 
 // The simulated cluster.
@@ -35,6 +38,11 @@ class SimulatedLink final : public net::Link {
  public:
   SimulatedLink(Simulation& simulation, int from, int to) : simulation_(simulation), from_(from), to_(to) {}
 
+  /// In order of the ends.
+  friend auto operator<(const SimulatedLink& a, const SimulatedLink& b) -> bool {
+    return std::pair(a.from_, a.to_) < std::pair(b.from_, b.to_);
+  }
+
   void ready(net::Lane lane, std::shared_ptr<net::Outbox> outbox) override;
   void send(net::Lane lane, net::Message message) override;
   auto bytes_sent(net::Lane lane) const -> std::uint64_t override { return bytes_[static_cast<std::size_t>(lane)]; }
@@ -44,7 +52,9 @@ class SimulatedLink final : public net::Link {
   void deliver();
   /// Takes the next message from the outboxes, when the link is free.
   void pump();
-  auto free_at() const -> Time { return has_waiting() ? free_at_ : never; }
+  auto free_at() const -> Time { return has_waiting() ? can_send_at() : never; }
+  /// Whether something waits for it or is under way on it.
+  auto active() const -> bool { return has_waiting() || !under_way_.empty(); }
 
  private:
   struct Flight {
@@ -55,6 +65,9 @@ class SimulatedLink final : public net::Link {
   class Queue;
 
   auto has_waiting() const -> bool;
+  auto can_send_at() const -> Time;
+  auto may_send() const -> bool;
+  void put_under_way(net::ChannelId channel, net::Payload payload);
 
   Simulation& simulation_;
   int from_, to_;
@@ -73,14 +86,22 @@ class SimulatedTransport final : public net::Transport {
   void receive(net::ChannelId channel, Receiver receiver) override;
   void on_loss(Loss loss) override { loss_ = std::move(loss); }
   void connect(const net::Identity&) override {}
-  auto link(net::Rank peer) -> net::Link& override { return *links_.at(static_cast<std::size_t>(peer)); }
+  /// Made when it is first asked for: of a thousand nodes few have to do with each other.
+  auto link(net::Rank peer) -> net::Link& override;
   void disconnect() override {}
   void abort(const std::string&) override {}
 
   void arrive(int from, net::ChannelId channel, net::Payload payload);
-  auto links() -> std::vector<std::unique_ptr<SimulatedLink>>& { return links_; }
+  /// By peer; null where nobody has asked for it.
+  auto links() const -> const std::vector<std::unique_ptr<SimulatedLink>>& { return links_; }
+
+  /// When the network card can send, and receive, more; and the links that wait for it to send, which take turns.
+  Time sends_at{}, receives_at{};
+  std::deque<const SimulatedLink*> senders{};
 
  private:
+  Simulation& simulation_;
+  int rank_;
   std::map<net::ChannelId, Receiver> receivers_;
   Loss loss_;
   std::vector<std::unique_ptr<SimulatedLink>> links_;
@@ -121,6 +142,13 @@ class Simulation {
   void wake_all(int rank);
   void drain_at(Duration at) { drain_at_ = Time{} + at; }
   void kill_at(int rank, Duration at) { deaths_.emplace(Time{} + at, rank); }
+  void cut(int a, int b, Duration at, Duration outage) {
+    outages_.push_back({std::minmax(a, b), Time{} + at, Time{} + at + outage});
+  }
+  /// The link has something to do from now on.
+  void activate(SimulatedLink& link) { active_.insert(&link); }
+  /// When what would arrive at `time` on that link does: later if the link is cut then.
+  auto after_outages(int from, int to, Time time) const -> Time;
   auto dead(int rank) const -> bool { return dead_.at(static_cast<std::size_t>(rank)); }
 
   /// Between half and one and a half of `average`.
@@ -137,6 +165,11 @@ class Simulation {
     Time ready_at{};  // when not waiting: not before; when waiting: its deadline
   };
 
+  struct Outage {
+    std::pair<int, int> nodes;
+    Time begin, end;
+  };
+
   void run_until_done();
   void turn(Entry& entry);
   void die(int rank);
@@ -151,6 +184,11 @@ class Simulation {
   std::deque<Entry> entries_;
   std::map<runtime::Task*, Entry*> by_task_;
   std::multimap<Time, int> deaths_;
+  struct ByEnds {
+    auto operator()(const SimulatedLink* a, const SimulatedLink* b) const -> bool { return *a < *b; }
+  };
+  std::set<SimulatedLink*, ByEnds> active_;  // in order, so that a seed runs the same way wherever links lie in memory
+  std::vector<Outage> outages_;
   Time drain_at_ = never;
   std::vector<bool> dead_;
   Entry* running_ = nullptr;

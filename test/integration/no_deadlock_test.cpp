@@ -205,8 +205,9 @@ TEST_CASE("a sink that is blocked for long blocks what is before it, and then al
 TEST_CASE("a stuck sink stops its sources, on all nodes", "[integration][backpressure]") {
   for (const int nodes : {1, 2, 5}) {
     // Under way on each node: chunks with credit, one that waits for one, and one being filled.
-    const int bound =
-        nodes * static_cast<int>((operators::chunk_credits + 2) * operators::chunk_size<int> + runtime::TurnSize::most);
+    const int bound = nodes * static_cast<int>((operators::chunk_credits_between_nodes<std::vector<int>> + 2) *
+                                                   operators::chunk_size<int> +
+                                               runtime::TurnSize::most);
     Gate gate;
     int emitted = 0;
     std::vector<int> by_second;

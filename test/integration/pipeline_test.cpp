@@ -274,8 +274,9 @@ TEST_CASE("records with serialize() cross nodes", "[integration]") {
 TEST_CASE("a slow sink slows the sources of all nodes, and what waits stays bounded", "[integration][backpressure]") {
   for (const int nodes : {1, 2, 5}) {
     // Each node's chunks under way: those with credit, one being filled, one beyond the last credit.
-    const int bound =
-        nodes * static_cast<int>((operators::chunk_credits + 2) * operators::chunk_size<int> + runtime::TurnSize::most);
+    const int bound = nodes * static_cast<int>((operators::chunk_credits_between_nodes<std::vector<int>> + 2) *
+                                                   operators::chunk_size<int> +
+                                               runtime::TurnSize::most);
     int emitted = 0, received = 0, ahead = 0;
     testing::Cluster cluster{{.nodes = nodes, .seed = 7}};
     cluster.run([&](Pipeline& pipeline) {

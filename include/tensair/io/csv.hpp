@@ -20,7 +20,7 @@ class CsvReader {
   CsvReader(FileList files, std::vector<std::string> names, CsvOptions options);
 
   void split(int part, int parts) { reader_.split_by_files(part, parts); }
-  void stop_with(std::stop_token stop) { reader_.stop_with(std::move(stop)); }
+  void stop_with(std::stop_token token) { reader_.stop_with(std::move(token)); }
 
   /// Goes to the next row; false at the end of the last file.
   /// @throws Error      a file cannot be read, or has no such column

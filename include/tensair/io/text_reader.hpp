@@ -60,7 +60,7 @@ class TextReader {
   void split_by_bytes(int part, int parts);
 
   /// What tells a reader that waits for a pipe to give up.
-  void stop_with(std::stop_token stop) { stop_ = std::move(stop); }
+  void stop_with(std::stop_token token) { stop_ = std::move(token); }
 
   /// The next line without its '\n', or nothing at the end of the last file. It is valid until the next call.
   /// @throws Error      a file cannot be opened or read

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <tensair/operators/batch.hpp>
@@ -15,8 +16,8 @@ namespace tensair::operators {
 template <class T>
 inline constexpr std::size_t chunk_size = is_batch<T> ? 1 : 256;
 
-/// Chunks a sender may have under way to one receiver: two to overlap sending with work, the others to cover a round
-/// trip.
+/// Chunks a sender may have under way to one receiver on its node: two to overlap sending with work, the others so that
+/// neither side waits for the other's turn.
 inline constexpr std::size_t chunk_credits = 8;
 
 /// Records with their times, and the watermark that holds after them.
@@ -48,6 +49,17 @@ struct TimedChunk {
 template <class T, class Stamp>
 using Chunk = std::conditional_t<is_timed<Stamp>, TimedChunk<Owned<T>>, std::vector<Owned<T>>>;
 
+/// Chunks of type `Item` that a sender may have under way to one receiver on another node: more than on its own, to
+/// cover the round trip and the turns of the threads between, as long as half a mebibyte has room for them.
+template <class Item>
+inline constexpr std::size_t chunk_credits_between_nodes = chunk_credits;
+template <class T>
+inline constexpr std::size_t chunk_credits_between_nodes<std::vector<T>> = std::clamp((std::size_t{512} << 10U) /
+                                                                                          (chunk_size<T> * sizeof(T)),
+                                                                                      chunk_credits, 4 * chunk_credits);
+template <class T>
+inline constexpr std::size_t chunk_credits_between_nodes<TimedChunk<T>> = chunk_credits_between_nodes<std::vector<T>>;
+
 /// Collects records into chunks and sends them through one outlet, in order, as credits allow.
 ///
 /// A watermark goes with the chunk being filled, so it arrives after records that came behind it: later than it might,
@@ -64,17 +76,18 @@ class ChunkSender {
     number_ = number;
   }
 
-  void push(T record, Stamp stamp) {
+  template <class R>
+  void push(R&& record, Stamp stamp) {
     if (!chunk_) make_room();
     if constexpr (is_timed<Stamp>) {
       auto& chunk = chunk_->item;
-      chunk.records.push_back(OwnedRecord<T>::own(std::move(record)));
+      keep(chunk.records, std::forward<R>(record));
       chunk.times.push_back(stamp);
       idle_ = false;
       if (chunk.records.size() >= chunk_size<T>) flush();
     } else {
       auto& chunk = chunk_->item;
-      chunk.push_back(OwnedRecord<T>::own(std::move(record)));
+      keep(chunk, std::forward<R>(record));
       if (chunk.size() >= chunk_size<T>) flush();
     }
   }
@@ -111,6 +124,16 @@ class ChunkSender {
   auto blocked() const -> bool { return queue_.blocked(); }
 
  private:
+  // A record that is kept as it is goes straight to its place: a copy between would be half the work.
+  template <class R>
+  static void keep(std::vector<Owned<T>>& records, R&& record) {
+    if constexpr (is_view<T>) {
+      records.push_back(OwnedRecord<T>::own(std::forward<R>(record)));
+    } else {
+      records.emplace_back(std::forward<R>(record));
+    }
+  }
+
   // With the memory of one that has been worked through, if there is one.
   auto empty_chunk() -> runtime::Box<Item> {
     auto used = runtime::detail::unpack<Item>(queue_.spare());

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <optional>
+#include <tensair/operators/chunk.hpp>
 #include <tensair/plan/graph.hpp>
 #include <tensair/runtime/edge_channels.hpp>
 #include <tensair/runtime/key_slots.hpp>
@@ -14,7 +15,7 @@ class EdgeEnd {
   /// @param numbered  the operator whose number the channels have, and no other's
   template <class Item>
   void build(runtime::Node& node, const plan::Operator& numbered, const runtime::EdgeShape& shape) {
-    build(node, numbered, shape, runtime::detail::read_parcel<Item>);
+    build(node, numbered, shape, runtime::detail::read_parcel<Item>, chunk_credits_between_nodes<Item>);
   }
 
   // From here on: once built.
@@ -36,7 +37,7 @@ class EdgeEnd {
 
  private:
   void build(runtime::Node& node, const plan::Operator& numbered, const runtime::EdgeShape& shape,
-             runtime::detail::ReadParcel read);
+             runtime::detail::ReadParcel read, std::size_t credits_between_nodes);
 
   runtime::EdgeShape shape_{};
   net::Rank rank_ = 0;

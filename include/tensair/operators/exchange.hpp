@@ -162,7 +162,10 @@ class BoundaryStage {
 
  private:
   // Not inlined, so that the loop in which nothing is routed stays small.
-  [[gnu::noinline]] void route(T record, Stamp stamp) { routed_(std::move(record), stamp); }
+  template <class R>
+  [[gnu::noinline]] void route(R&& record, Stamp stamp) {
+    routed_(std::forward<R>(record), stamp);
+  }
 
   std::shared_ptr<ExchangePlan<T, Stamp, Fused>> plan_;
   FanOutStage<T, Stamp, Routing> routed_;

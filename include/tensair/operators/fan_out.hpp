@@ -27,15 +27,12 @@ class FanOutStage : public LastStage {
     for (std::size_t i = 0; i < outlets.size(); ++i)
       (*senders_)[i].connect(std::move(outlets[i]), context.task, number);
   }
-  void operator()(T record, Stamp stamp) {
-    if constexpr (requires { Routing::to_all; }) {
-      static_assert(std::copy_constructible<T>, "what every instance gets must be copyable");
-      for (auto& sender : *senders_) sender.push(record, stamp);
-      blocked_ = ask_senders();
+  template <class R>
+  void operator()(R&& record, Stamp stamp) {
+    if constexpr (std::same_as<std::remove_cvref_t<R>, T>) {
+      route(std::forward<R>(record), stamp);
     } else {
-      auto& sender = (*senders_)[senders_->size() == 1 ? 0 : routing_(std::as_const(record), senders_->size())];
-      sender.push(std::move(record), stamp);
-      blocked_ = blocked_ || sender.blocked();
+      route(T(std::forward<R>(record)), stamp);
     }
   }
   void watermark(EventTime time) {
@@ -55,6 +52,18 @@ class FanOutStage : public LastStage {
   auto blocked() -> bool { return blocked_; }
 
  private:
+  template <class R>
+  void route(R&& record, Stamp stamp) {
+    if constexpr (requires { Routing::to_all; }) {
+      static_assert(std::copy_constructible<T>, "what every instance gets must be copyable");
+      for (auto& sender : *senders_) sender.push(std::as_const(record), stamp);
+      blocked_ = ask_senders();
+    } else {
+      auto& sender = (*senders_)[senders_->size() == 1 ? 0 : routing_(std::as_const(record), senders_->size())];
+      sender.push(std::forward<R>(record), stamp);
+      blocked_ = blocked_ || sender.blocked();
+    }
+  }
   auto ask_senders() const -> bool {
     return std::any_of(senders_->begin(), senders_->end(), [](const auto& sender) { return sender.blocked(); });
   }

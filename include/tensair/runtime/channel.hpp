@@ -19,7 +19,8 @@
 // taken the item. So an inlet never holds more than senders × credits items, whatever the speed of the sides, and
 // nobody blocks: a sender without credit has its task wait, and is woken by the credit. An item for this node is handed
 // over by pointer; one for another node is encoded and travels as a message on the data lane, and its credit returns on
-// the control lane. End of stream travels behind the last item.
+// the control lane, with others if the inlet is told to gather some (`grant_together`). End of stream travels behind
+// the last item.
 //
 // An outlet to another node can be told to compress what it sends; the message says so, and any inlet takes either.
 //
@@ -131,6 +132,10 @@ class AnyInlet {
   auto spare() -> std::unique_ptr<Parcel>;
   auto ended() const -> bool;
   void withhold(const std::vector<net::Rank>& senders, std::size_t credits);
+  /// With `Granting::always`: a sender on another node gets its credits back so many at a time, and what it is owed
+  /// when nothing waits here. A message for each would cost more than the item itself. At most half of what it began
+  /// with.
+  void grant_together(std::size_t credits) { granted_together_ = credits; }
   /// From now on the bytes of what comes are counted, as they are or would be encoded.
   void count_bytes(std::shared_ptr<Counter> counter) { bytes_ = std::move(counter); }
 
@@ -146,6 +151,8 @@ class AnyInlet {
   void arrive(net::Rank from, const net::Payload& payload);
   void arrive(net::Rank from, net::Reader& reader, std::size_t size);
   void invite();
+  void owe(net::Rank rank, SenderId sender);
+  void pay();
   void wake() const;
 
   Node& node_;
@@ -160,6 +167,14 @@ class AnyInlet {
   bool used_is_local_ = false;  // what `exchange` gave last came from this node. Owner task only
   std::size_t ended_ = 0;
   std::vector<std::size_t> withheld_;  // credits, by node. Owner task only
+  // Credits that senders on other nodes are to get, and who is owed some. Owner task only.
+  struct Creditor {
+    net::Rank rank;
+    SenderId sender;
+  };
+  std::size_t granted_together_ = 1;
+  std::vector<std::vector<std::size_t>> owed_;  // by node, by sender
+  std::vector<Creditor> creditors_;
   std::shared_ptr<Counter> bytes_;
 };
 

@@ -15,8 +15,13 @@ auto channel_of_receiver(net::ChannelId first, int index) -> net::ChannelId;
 /// those in front of it that do. Made while the graph is built; `connect` is called when everything is.
 class EdgeChannels {
  public:
+  /// How many items a sender may have under way to one receiver.
+  struct Credits {
+    std::size_t on_node, between_nodes;
+  };
+
   /// @param method  of what goes to other nodes
-  EdgeChannels(Node& node, net::ChannelId first, const EdgeShape& shape, std::size_t credits, detail::ReadParcel read,
+  EdgeChannels(Node& node, net::ChannelId first, const EdgeShape& shape, Credits credits, detail::ReadParcel read,
                enum compression method);
 
   auto inlets() const -> const std::vector<std::shared_ptr<detail::AnyInlet>>& { return inlets_; }
@@ -28,7 +33,7 @@ class EdgeChannels {
   Node& node_;
   net::ChannelId first_;
   EdgeShape shape_;
-  std::size_t credits_;
+  Credits credits_;
   enum compression compression_;
   bool may_leave_node_;
   std::vector<std::shared_ptr<detail::AnyInlet>> inlets_;

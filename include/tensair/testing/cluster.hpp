@@ -23,6 +23,7 @@ struct ClusterOptions {
   std::optional<plan::Profile> use_profile{};  ///< place operators by it
   double turn_spread = 0.5;                    ///< turns take from 1 − so much to 1 + so much of the average
   std::vector<double> slowness{};              ///< by node: its turns take so many times longer; missing ones are 1
+  double node_bytes_per_second = 0;  ///< of a node's network card: all its links together, each way; 0: without limit
 };
 
 /// A whole cluster in one process and one thread, under a virtual clock: the same pipeline, the same tasks and the same
@@ -47,6 +48,11 @@ class Cluster {
   /// Node `rank` dies at this time, without a word; the run then ends with the NodeError that the others would end
   /// with.
   void kill(int rank, Duration at);
+
+  /// For so long from this time on nothing arrives between nodes `a` and `b`, in either direction; it arrives
+  /// afterwards, in order: a link that is cut and comes back in time.
+  /// @throws UsageError  there is no such pair of nodes
+  void cut(int a, int b, Duration at, Duration outage);
 
   /// At this time the run is drained, as by `Pipeline::drain`.
   void drain(Duration at);
