@@ -1,0 +1,176 @@
+#include "report.hpp"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <fstream>
+#include <tensair/error.hpp>
+#include <utility>
+
+#include "plot.hpp"
+
+namespace sentiment {
+namespace {
+
+constexpr auto show_every = std::chrono::milliseconds{100};  // on a terminal
+constexpr std::uint64_t line_every = 2'500;                  // tweets, elsewhere
+
+auto to_string(tensair::Cause cause) -> const char* {
+  switch (cause) {
+    case tensair::Cause::command:
+      return "classes have changed";
+    case tensair::Cause::converged:
+      return "converged";
+    case tensair::Cause::drift:
+      return "the loss has changed";
+  }
+  return "";
+}
+
+/// A number, or null: JSON has none for NaN.
+auto number(double value) -> std::string {
+  return std::isfinite(value) ? fmt::format("{:.4f}", value) : "null";
+}
+
+}  // namespace
+
+void Report::begin(Settings settings) {
+  settings_ = std::move(settings);
+  training_ = settings_.training;
+  terminal_ = ::isatty(STDERR_FILENO) == 1 || std::getenv("TENSAIR_TERMINAL") != nullptr;
+}
+
+void Report::seen(std::uint64_t tweets) {
+  const std::lock_guard lock{mutex_};
+  last_ = Clock::now();
+  tweets_ += tweets;
+  if (!first_) {  // the first batch began before the clock did
+    first_ = last_;
+    first_tweets_ = tweets;
+  }
+}
+
+void Report::measured(const tensair::Measurement& one) {
+  const std::lock_guard lock{mutex_};
+  if (one.name == "kappa") {
+    kappa_ = one.value;
+  } else if (one.name == "accuracy") {
+    accuracy_ = one.value;
+  } else {
+    recent_ = one.value;
+    const bool is_new = one.index > measured_;  // the last ones are told at the end, too
+    measured_ = one.index;
+    if (is_new && one.index >= window) accuracies_.emplace_back(one.index, one.value);
+    if (is_new) show();
+  }
+}
+
+void Report::drifted(std::uint64_t index, const char* what) {
+  const std::lock_guard lock{mutex_};
+  drifts_.push_back({index, what});
+  print(fmt::format("tweet {}  {}: {} changed", index, settings_.detector, what));
+}
+
+void Report::switched(const tensair::ModeChange& change) {
+  const std::lock_guard lock{mutex_};
+  switches_.push_back({tweets_, change.training, change.cause, change.replica});
+  training_ = change.training;
+  print(fmt::format("tweet {}  replica {} {}: {}", tweets_, change.replica, change.training ? "trains" : "rests",
+                    to_string(change.cause)));
+}
+
+void Report::trained_on(std::uint64_t tweets) {
+  const std::lock_guard lock{mutex_};
+  trained_on_ = tweets;
+}
+
+auto Report::rate() const -> double {
+  const double seconds = first_ ? std::chrono::duration<double>(last_ - *first_).count() : 0;
+  return seconds > 0 ? static_cast<double>(tweets_ - first_tweets_) / seconds : 0;
+}
+
+auto Report::state() const -> std::string {
+  const auto done = settings_.total > 0 ? fmt::format("{}/{}", tweets_, settings_.total) : fmt::format("{}", tweets_);
+  return fmt::format("{} tweets  {:.0f}/s  accuracy {:.1f} %  last {} {:.1f} %  kappa {:.2f}  {}: {} drifts  {}", done,
+                     rate(), 100 * accuracy_, std::min(measured_, window), 100 * recent_, kappa_, settings_.detector,
+                     drifts_.size(), training_ ? "training" : "resting");
+}
+
+void Report::show() {
+  if (settings_.quiet) return;
+  if (!terminal_) {
+    if (measured_ % line_every == 0) print(state());
+    return;
+  }
+  const auto now = Clock::now();
+  if (now - shown_ < show_every) return;
+  shown_ = now;
+  fmt::print(stderr, "\r{}\x1b[K", state());
+  std::fflush(stderr);
+  line_is_open_ = true;
+}
+
+void Report::print(const std::string& line) {
+  if (settings_.quiet) return;
+  if (std::exchange(line_is_open_, false)) fmt::print(stderr, "\r\x1b[K");
+  fmt::print("{}\n", line);
+  std::fflush(stdout);
+}
+
+void Report::end() {
+  const std::lock_guard lock{mutex_};
+  if (tweets_ == 0) return;
+  print(fmt::format("{}  {} labels", state(), trained_on_));
+  if (!settings_.plot.empty()) draw();
+}
+
+void Report::draw() const {
+  Plot plot{.end = tweets_, .accuracy = accuracies_, .changes = places(settings_.injection, tweets_)};
+  for (const auto& one : drifts_) plot.drifts.push_back(one.index);
+  std::uint64_t since = 0;
+  bool training = settings_.training;
+  for (const auto& one : switches_) {
+    if (one.training == training) continue;  // another replica's
+    if (training) plot.training.emplace_back(since, one.index);
+    since = one.index;
+    training = one.training;
+  }
+  if (training) plot.training.emplace_back(since, tweets_);
+  auto out = std::ofstream{settings_.plot};
+  out << svg_of(plot);
+  if (!out.flush()) throw tensair::Error("the plot cannot be written", settings_.plot.string(), "Check the folder.");
+}
+
+void Report::add_to(tensair::Pipeline& pipeline) {
+  pipeline.figure("tweets", [this] { return fmt::format("{}", tweets_); });
+  pipeline.figure("prequential_accuracy", [this] { return number(accuracy_); });
+  pipeline.figure("accuracy_of_the_last", [this] { return number(recent_); });
+  pipeline.figure("kappa", [this] { return number(kappa_); });
+  pipeline.figure("labels_used", [this] { return fmt::format("{}", trained_on_); });
+  pipeline.figure("tweets_per_s", [this] { return fmt::format("{:.0f}", rate()); });
+  pipeline.figure("drifts", [this] {
+    std::vector<std::string> all;
+    for (const auto& one : drifts_) all.push_back(fmt::format(R"({{"index":{},"of":"{}"}})", one.index, one.what));
+    return fmt::format("[{}]", fmt::join(all, ","));
+  });
+  pipeline.figure("switches", [this] {
+    std::vector<std::string> all;
+    for (const auto& one : switches_) {
+      all.push_back(fmt::format(R"({{"index":{},"training":{},"why":"{}","replica":{}}})", one.index, one.training,
+                                to_string(one.cause), one.replica));
+    }
+    return fmt::format("[{}]", fmt::join(all, ","));
+  });
+  pipeline.figure("accuracies", [this] {
+    std::vector<std::string> all;
+    for (const auto& [at, value] : accuracies_) all.push_back(fmt::format("[{},{:.4f}]", at, value));
+    return fmt::format("[{}]", fmt::join(all, ","));
+  });
+}
+
+}  // namespace sentiment
