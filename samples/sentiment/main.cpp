@@ -169,8 +169,12 @@ class Program {
  private:
   auto is_automatic() const -> bool { return arguments_.adapt == "automatic"; }
 
+  auto replicas() const -> int {
+    return arguments_.replicas > 0 ? arguments_.replicas : pipeline_.options().node_count();
+  }
+
   auto options() const -> tensair::ModelOptions {
-    auto options = sentiment::options(learning_);
+    auto options = sentiment::options(learning_, replicas());
     options.replicas = arguments_.replicas;
     options.load = arguments_.load;
     options.save = arguments_.save;
@@ -179,12 +183,11 @@ class Program {
                                                  : tensair::Mode::always;
     // Each replica judges by its own batches: a window is so many tweets of all together.
     constexpr std::size_t tweets_a_window = 480;
-    const auto replicas =
-        static_cast<std::size_t>(arguments_.replicas > 0 ? arguments_.replicas : pipeline_.options().node_count());
-    options.convergence = {.window = std::max<std::size_t>(1, tweets_a_window / (learning_.batch * replicas)),
-                           .windows = 1,
-                           .factor = 1.05,
-                           .drift = tensair::drift::Optwin{loss_detector()}};
+    options.convergence = {
+        .window = std::max<std::size_t>(1, tweets_a_window / (learning_.batch * static_cast<std::size_t>(replicas()))),
+        .windows = 1,
+        .factor = 1.05,
+        .drift = tensair::drift::Optwin{loss_detector()}};
     return options;
   }
 
@@ -253,6 +256,7 @@ int main(int argc, char** argv) {
 
   const int code = pipeline.run([&] {
     check(arguments);
+    keep_memory();
     if (arguments.data.empty() && arguments.tcp.empty()) arguments.data = default_data();
     if (arguments.data.empty() && arguments.tcp.empty() && pipeline.options().rank == 0)
       fmt::print(stderr,

@@ -3,6 +3,10 @@
 #include <cmath>
 #include <cstring>
 
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
+
 namespace sentiment {
 namespace {
 
@@ -66,15 +70,25 @@ auto loss(const at::Tensor& logits, const at::Tensor& feelings) -> at::Tensor {
   return (each * known).sum() / known.sum().clamp_min(1);
 }
 
-auto options(const Learning& learning) -> tensair::ModelOptions {
+auto options(const Learning& learning, int replicas) -> tensair::ModelOptions {
   // The loss is a batch's mean, so a step of a rate for each tweet is as many times that rate.
   const auto tweets = static_cast<double>(learning.batch);
+  // Each replica's Adagrad adds up the squares of its own share of the gradients alone, and would take larger steps.
+  const double share = 1 / std::sqrt(static_cast<double>(replicas));
   tensair::ModelOptions options;
   options.loss = loss;
-  options.optimizer = tensair::adagrad({.lr = learning.lr, .epsilon = epsilon / tweets});
-  options.groups = {{.match = "output.weight", .optimizer = tensair::sgd({.lr = learning.mixing_lr * tweets})},
-                    {.match = "output.bias", .optimizer = tensair::sgd({.lr = learning.bias_lr * tweets})}};
+  options.optimizer = tensair::adagrad({.lr = share * learning.lr, .epsilon = epsilon / tweets});
+  options.groups = {{.match = "output.weight", .optimizer = tensair::sgd({.lr = share * learning.mixing_lr * tweets})},
+                    {.match = "output.bias", .optimizer = tensair::sgd({.lr = share * learning.bias_lr * tweets})}};
   return options;
+}
+
+void keep_memory() {
+#ifdef __GLIBC__
+  constexpr int beyond_any_gradient = 1 << 30;
+  mallopt(M_MMAP_THRESHOLD, beyond_any_gradient);
+  mallopt(M_TRIM_THRESHOLD, beyond_any_gradient);
+#endif
 }
 
 }  // namespace sentiment

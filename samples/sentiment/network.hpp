@@ -58,6 +58,10 @@ class Collate {
 auto loss(const at::Tensor& logits, const at::Tensor& feelings) -> at::Tensor;
 
 /// Adagrad for the embedding, and for the output layer steps as large as its gradient says.
-auto options(const Learning& learning) -> tensair::ModelOptions;
+/// @param replicas  of the model, on all nodes
+auto options(const Learning& learning, int replicas) -> tensair::ModelOptions;
+
+/// Keeps freed memory in the process, instead of having it faulted in again each step. Before any thread is started.
+void keep_memory();
 
 }  // namespace sentiment
