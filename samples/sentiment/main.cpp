@@ -5,8 +5,10 @@
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+#include <map>
+#include <memory>
 #include <string>
-#include <tensair/drift/optwin.hpp>
+#include <tensair/drift/detectors.hpp>
 #include <tensair/io/csv.hpp>
 #include <tensair/io/tcp.hpp>
 #include <tensair/tensair.hpp>
@@ -27,13 +29,19 @@ using namespace sentiment;
 
 struct Arguments {
   std::filesystem::path data;
-  std::string tcp, adapt = "automatic", swap_at;
+  std::string tcp, adapt = "automatic", detector = "optwin", on_drift = "keep", swap_at;
   std::uint64_t tweets = 30'000, swap_every = 0, topic_at = 0, imbalance_at = 0;
   int batch = 32, replicas = 0;
   double rho = 0.5, class_rho = 1.5;
   bool skip_bad = false;
   std::filesystem::path plot, save, load;
 };
+
+auto names_of_detectors() -> std::vector<std::string> {
+  std::vector<std::string> names;
+  tensair::drift::for_each_detector([&](auto parameters) { names.emplace_back(decltype(parameters)::Detector::name); });
+  return names;
+}
 
 auto default_data() -> std::filesystem::path {
   const auto* folder = std::getenv("TENSAIR_DATA");
@@ -56,8 +64,13 @@ auto flags_for(Arguments& arguments) -> tensair::Flags {
            "without it, tweets are generated)")
       .add("--tcp", arguments.tcp, "HOST:PORT of a server that sends lines: a label (or nothing), a tab, a text")
       .add("--tweets", arguments.tweets, "how many are generated")
-      .add("--adapt", arguments.adapt, {"always", "automatic", "never"},
-           "train always; until the loss falls no further, and again at a drift; or never")
+      .add("--adapt", arguments.adapt, {"always", "reset", "automatic", "never"},
+           "train always; always, and reset the optimiser at a drift; until the loss falls no further, and again at a "
+           "drift; or never")
+      .add("--detector", arguments.detector, names_of_detectors(),
+           "what finds drifts: OPTWIN in batches' losses, any other in tweets' errors")
+      .add("--on-drift", arguments.on_drift, {"keep", "reset_optimizer", "reset", "from_buffer", "challenge"},
+           "what --adapt automatic does at a drift, beside training again")
       .add("--rho", arguments.rho, "OPTWIN's, for the loss: how great a change matters, in standard deviations")
       .add("--class-rho", arguments.class_rho, "the same for the share of either class in a batch")
       .add("--batch", arguments.batch, "tweets in a batch: predicted together, then learnt from together")
@@ -124,7 +137,7 @@ class Program {
       : pipeline_(pipeline), arguments_(arguments), report_(report), injection_(injection_of(arguments)) {
     learning_.batch = static_cast<std::size_t>(arguments.batch);
     Report::Settings settings;
-    settings.detector = "optwin";
+    settings.detector = arguments.detector;
     settings.total = arguments.data.empty() && arguments.tcp.empty() ? arguments.tweets : 0;
     settings.training = arguments.adapt != "never";
     settings.quiet = pipeline.options().quiet;
@@ -167,8 +180,6 @@ class Program {
   }
 
  private:
-  auto is_automatic() const -> bool { return arguments_.adapt == "automatic"; }
-
   auto replicas() const -> int {
     return arguments_.replicas > 0 ? arguments_.replicas : pipeline_.options().node_count();
   }
@@ -178,26 +189,52 @@ class Program {
     options.replicas = arguments_.replicas;
     options.load = arguments_.load;
     options.save = arguments_.save;
-    options.mode = is_automatic()                ? tensair::Mode::automatic
-                   : arguments_.adapt == "never" ? tensair::Mode::never
-                                                 : tensair::Mode::always;
-    // Each replica judges by its own batches: a window is so many tweets of all together.
-    constexpr std::size_t tweets_a_window = 480;
-    options.convergence = {
-        .window = std::max<std::size_t>(1, tweets_a_window / (learning_.batch * static_cast<std::size_t>(replicas()))),
-        .windows = 1,
-        .factor = 1.05,
-        .drift = tensair::drift::Optwin{loss_detector()}};
     return options;
   }
 
-  // Of batches' mean losses, which vary little: ten of them tell.
-  auto loss_detector() const -> tensair::optwin { return {.rho = arguments_.rho, .min_window = 10}; }
+  auto detector() const -> tensair::drift::AnyDetector {
+    // Batches' mean losses vary little: ten of them tell.
+    if (arguments_.detector == "optwin") return tensair::optwin{.rho = arguments_.rho, .min_window = 10};
+    tensair::drift::AnyDetector found;
+    tensair::drift::for_each_detector([&](auto parameters) {
+      if (decltype(parameters)::Detector::name == arguments_.detector) found = parameters;
+    });
+    return found;
+  }
+
+  auto adaptation() const -> tensair::Automatic {
+    using tensair::OnDrift;
+    constexpr std::size_t tweets_a_window = 480;
+    tensair::Automatic automatic;
+    automatic.detector = detector();
+    automatic.watched = arguments_.detector == "optwin" ? tensair::Watched::losses : tensair::Watched::errors;
+    automatic.convergence = {
+        .window = std::max<std::size_t>(1, tweets_a_window / learning_.batch), .windows = 1, .factor = 1.05};
+    automatic.rests = automatic_;
+    automatic.while_training = !automatic_;
+    if (arguments_.adapt == "reset") automatic.on_drift = OnDrift::reset_optimizer;
+    if (automatic_) {
+      const std::map<std::string, OnDrift> deeds{{"keep", OnDrift::keep},
+                                                 {"reset_optimizer", OnDrift::reset_optimizer},
+                                                 {"reset", OnDrift::reset},
+                                                 {"from_buffer", OnDrift::from_buffer},
+                                                 {"challenge", OnDrift::challenge}};
+      automatic.on_drift = deeds.at(arguments_.on_drift);
+      automatic.while_training = automatic.on_drift == OnDrift::challenge;
+    }
+    return automatic;
+  }
 
   template <class Tweets, class Batching>
   void follow(Tweets tweets, Batching batching) {
     auto net = pipeline_.model(
         "sentiment", [rows = learning_.rows] { return std::make_shared<Network>(rows); }, options());
+
+    if (arguments_.adapt == "never") {
+      net.mode(tensair::Mode::never);
+    } else {
+      net.mode(adaptation());
+    }
 
     auto evaluations = std::move(tweets)
                            .template flat_map<Tweet>([inject = Inject{injection_}](Tweet one, auto emit) mutable {
@@ -205,9 +242,8 @@ class Program {
                            })
                            .name("drift put in")
                            .batch(batching)
-                           .rebalance()
                            .model(net, Collate{learning_.rows})
-                           .evaluate({.outputs = true});
+                           .evaluate(tensair::routing::in_turn, {.outputs = true});
     evaluations.sink([this](const tensair::Evaluation& one) { report_.seen(one.score.examples); });
 
     using namespace tensair::metrics;
@@ -215,20 +251,13 @@ class Program {
         .measure({.every = measured_every}, Accuracy{}, Kappa{}, sliding(window, Accuracy{}))
         .sink([this](const tensair::Measurement& one) { report_.measured(one); });
 
-    // Detectors see batches; a place in the stream is told in tweets.
-    const auto report_drift = [this](const char* what) {
-      return [this, what](const auto& drift) { report_.drifted(drift.index * learning_.batch, what); };
-    };
-    evaluations.map([](const tensair::Evaluation& one) { return one.score.loss; })
-        .detect(loss_detector())
-        .sink(report_drift("loss"));
     // A model that rests does not see that one class has become rare: what it says is as right as before.
     auto imbalances = evaluations.flat_map(shares_of)
                           .key_by(&Share::feeling)
                           .detect(tensair::optwin{.rho = arguments_.class_rho}, &Share::share);
-    imbalances.sink(report_drift("classes"));
-    if (is_automatic()) net.control(imbalances.map([](const auto&) { return tensair::Mode::automatic; }));
-    net.mode_changes().sink([this](const tensair::ModeChange& one) { report_.switched(one); });
+    imbalances.sink([this](const auto& drift) { report_.drifted(drift.index * learning_.batch, "classes"); });
+    if (automatic_) net.control(imbalances.map([](const auto&) { return tensair::Mode::automatic; }));
+    net.decisions().sink([this](const tensair::Decision& one) { report_.decided(one); });
 
     // A held-out tweet for the sake of what is told with it: how many the model has been trained on in the end.
     pipeline_.source(std::vector<Tweet>(1))
@@ -243,6 +272,7 @@ class Program {
   Report& report_;
   Learning learning_;
   Injection injection_;
+  bool automatic_ = arguments_.adapt == "automatic";
 };
 
 }  // namespace

@@ -20,18 +20,6 @@ namespace {
 constexpr auto show_every = std::chrono::milliseconds{100};  // on a terminal
 constexpr std::uint64_t line_every = 2'500;                  // tweets, elsewhere
 
-auto to_string(tensair::Cause cause) -> const char* {
-  switch (cause) {
-    case tensair::Cause::command:
-      return "classes have changed";
-    case tensair::Cause::converged:
-      return "converged";
-    case tensair::Cause::drift:
-      return "the loss has changed";
-  }
-  return "";
-}
-
 /// A number, or null: JSON has none for NaN.
 auto number(double value) -> std::string {
   return std::isfinite(value) ? fmt::format("{:.4f}", value) : "null";
@@ -76,12 +64,17 @@ void Report::drifted(std::uint64_t index, const char* what) {
   print(fmt::format("tweet {}  {}: {} changed", index, settings_.detector, what));
 }
 
-void Report::switched(const tensair::ModeChange& change) {
+void Report::decided(const tensair::Decision& one) {
+  using tensair::Deed;
+  if (one.replica != 0) return;  // the others decide alike
   const std::lock_guard lock{mutex_};
-  switches_.push_back({tweets_, change.training, change.cause, change.replica});
-  training_ = change.training;
-  print(fmt::format("tweet {}  replica {} {}: {}", tweets_, change.replica, change.training ? "trains" : "rests",
-                    to_string(change.cause)));
+  const auto why = one.why == tensair::Why::command ? "classes" : tensair::to_string(one.why);
+  if (one.deed == Deed::drift) drifts_.push_back({one.example, "loss"});
+  if (one.deed == Deed::train || one.deed == Deed::rest) {
+    training_ = one.deed == Deed::train;
+    switches_.push_back({one.example, training_, std::string{why}});
+  }
+  print(fmt::format("tweet {}  {}: {}", one.example, to_string(one.deed), why));
 }
 
 void Report::trained_on(std::uint64_t tweets) {
@@ -135,7 +128,7 @@ void Report::draw() const {
   std::uint64_t since = 0;
   bool training = settings_.training;
   for (const auto& one : switches_) {
-    if (one.training == training) continue;  // another replica's
+    if (one.training == training) continue;
     if (training) plot.training.emplace_back(since, one.index);
     since = one.index;
     training = one.training;
@@ -161,8 +154,7 @@ void Report::add_to(tensair::Pipeline& pipeline) {
   pipeline.figure("switches", [this] {
     std::vector<std::string> all;
     for (const auto& one : switches_) {
-      all.push_back(fmt::format(R"({{"index":{},"training":{},"why":"{}","replica":{}}})", one.index, one.training,
-                                to_string(one.cause), one.replica));
+      all.push_back(fmt::format(R"({{"index":{},"training":{},"why":"{}"}})", one.index, one.training, one.why));
     }
     return fmt::format("[{}]", fmt::join(all, ","));
   });

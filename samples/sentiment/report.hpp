@@ -7,7 +7,7 @@
 #include <optional>
 #include <string>
 #include <tensair/metrics/measurement.hpp>
-#include <tensair/model/mode.hpp>
+#include <tensair/model/adaptation.hpp>
 #include <tensair/pipeline.hpp>
 #include <vector>
 
@@ -38,7 +38,7 @@ class Report {
   void measured(const tensair::Measurement& one);
   /// @param index  in tweets; `what`: has changed, "loss" or "classes"
   void drifted(std::uint64_t index, const char* what);
-  void switched(const tensair::ModeChange& change);
+  void decided(const tensair::Decision& one);
   void trained_on(std::uint64_t tweets);
 
   /// Says how it was and draws the plot.
@@ -55,8 +55,7 @@ class Report {
   struct Switch {
     std::uint64_t index;
     bool training;
-    tensair::Cause cause;
-    int replica;
+    std::string why;
   };
   using Clock = std::chrono::steady_clock;
 
