@@ -89,9 +89,13 @@ auto Report::rate() const -> double {
 
 auto Report::state() const -> std::string {
   const auto done = settings_.total > 0 ? fmt::format("{}/{}", tweets_, settings_.total) : fmt::format("{}", tweets_);
-  return fmt::format("{} tweets  {:.0f}/s  accuracy {:.1f} %  last {} {:.1f} %  kappa {:.2f}  {}: {} drifts  {}", done,
-                     rate(), 100 * accuracy_, std::min(measured_, window), 100 * recent_, kappa_, settings_.detector,
-                     drifts_.size(), training_ ? "training" : "resting");
+  auto text = fmt::format("{} tweets  {:.0f}/s", done, rate());
+  if (measured_ > 0) {
+    text += fmt::format("  accuracy {:.1f} %  last {} {:.1f} %  kappa {:.2f}", 100 * accuracy_,
+                        std::min(measured_, window), 100 * recent_, std::isnan(kappa_) ? 0 : kappa_);
+  }
+  return text +
+         fmt::format("  {}: {} drifts  {}", settings_.detector, drifts_.size(), training_ ? "training" : "resting");
 }
 
 void Report::show() {

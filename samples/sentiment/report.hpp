@@ -3,6 +3,7 @@
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
+#include <limits>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -71,7 +72,8 @@ class Report {
   std::uint64_t tweets_ = 0, first_tweets_ = 0, trained_on_ = 0;
   std::optional<Clock::time_point> first_;
   Clock::time_point last_{}, shown_{};
-  double accuracy_ = 0, kappa_ = 0, recent_ = 0;
+  static constexpr double none = std::numeric_limits<double>::quiet_NaN();
+  double accuracy_ = none, kappa_ = none, recent_ = none;  // none while no label has come
   std::uint64_t measured_ = 0;
   std::vector<std::pair<std::uint64_t, double>> accuracies_;
   std::vector<Found> drifts_;
