@@ -140,9 +140,10 @@ struct Report {
     images_by_node[step.node] += step.score.examples;
   }
 
-  void drifted(std::uint64_t after) {
-    drifts.push_back(after);
-    fmt::print("after {} images: drift\n", after);
+  void decided(const tensair::Decision& one) {
+    if (one.replica != 0) return;  // the others decide alike
+    if (one.deed == tensair::Deed::drift) drifts.push_back(one.example);
+    fmt::print("after {} images: {} ({})\n", one.example, to_string(one.deed), to_string(one.why));
     std::fflush(stdout);
   }
 
@@ -228,11 +229,10 @@ int main(int argc, char** argv) {
     steps.sink(tensair::progress({.total = report.images_an_epoch * static_cast<std::uint64_t>(arguments.epochs)}));
 
     if (arguments.drift > 0) {
-      // The test images' labels would soon be wrong. What is told instead is what the stream says of itself.
-      const auto batch = static_cast<std::uint64_t>(arguments.batch);
-      steps.map([](const tensair::TrainStep& step) { return step.score.loss; })
-          .detect(tensair::optwin{})
-          .sink([&report, batch](const auto& drift) { report.drifted(drift.index * batch); });
+      // As in the paper: train until converged, then only predict, and train again when the loss has changed. The test
+      // images' labels would soon be wrong: what is told instead is what the stream says of itself.
+      net.mode(tensair::Automatic{.detector = tensair::optwin{}, .convergence = {.windows = 2}});
+      net.decisions().sink([&](const tensair::Decision& one) { report.decided(one); });
     } else {
       pipeline.source(data.test)
           .batch(500)

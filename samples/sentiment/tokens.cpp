@@ -163,9 +163,11 @@ void Tokeniser::read_word() {
     if (static_cast<std::uint8_t>(c) >= 0x80) {
       const auto character = character_at(text_, next_);
       if (!is_letter(character) && !is_apostrophe(character)) break;
-      if (is_letter(character)) letters_.append(text_.substr(next_, character.bytes));
+      if (is_letter(character)) {
+        letters_.append(text_.substr(next_, character.bytes));
+        capitals = false;
+      }
       next_ += character.bytes;
-      capitals = false;
     } else if (is_ascii_letter(c) || is_digit(c)) {
       capitals = capitals && !(c >= 'a' && c <= 'z');
       const char letter = lower(c);
