@@ -10,6 +10,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <tensair/drift/optwin.hpp>
 #include <tensair/tensair.hpp>
 #include <vector>
 
@@ -28,6 +29,7 @@ struct Arguments {
   std::filesystem::path data =
       std::getenv("TENSAIR_DATA") != nullptr ? std::filesystem::path(std::getenv("TENSAIR_DATA")) / "cifar10" : "";
   int epochs = 5;
+  int drift = 0;
   int batch = 128;
   int replicas = 0;
   std::string optimizer = "adam";
@@ -47,6 +49,7 @@ auto flags_for(Arguments& arguments) -> tensair::Flags {
       .add("--data", arguments.data,
            "folder of CIFAR-10's binary files (default: $TENSAIR_DATA/cifar10; without it, images are generated)")
       .add("--epochs", arguments.epochs, "how often each image is trained on")
+      .add("--drift", arguments.drift, "after how many images two labels change places, again and again; 0: never")
       .add("--batch", arguments.batch, "images in a batch")
       .add("--replicas", arguments.replicas, "replicas of the model on all nodes; 0: one a node")
       .add("--optimizer", arguments.optimizer, {"adam", "sgd"}, "how a replica learns")
@@ -110,6 +113,8 @@ struct Report {
 
   std::uint64_t images_an_epoch = 0;
   std::uint64_t images = 0, first_images = 0;  // the first batch began before the clock did
+  std::uint64_t right = 0;                     // before they were trained on
+  std::vector<std::uint64_t> drifts;           // images until then
   std::map<int, std::uint64_t> images_by_node;
   std::optional<Clock::time_point> first;
   Clock::time_point last{};
@@ -131,7 +136,15 @@ struct Report {
       first_images = step.score.examples;
     }
     images += step.score.examples;
+    right += step.score.correct;
     images_by_node[step.node] += step.score.examples;
+  }
+
+  void decided(const tensair::Decision& one) {
+    if (one.replica != 0) return;  // the others decide alike
+    if (one.deed == tensair::Deed::drift) drifts.push_back(one.example);
+    fmt::print("after {} images: {} ({})\n", one.example, to_string(one.deed), to_string(one.why));
+    std::fflush(stdout);
   }
 
   void validated(const tensair::Validation& validation) {
@@ -154,6 +167,10 @@ struct Report {
     pipeline.figure("time_to_accuracy", [this] {
       return time_to_accuracy ? fmt::format("{:.3f}", *time_to_accuracy) : std::string("null");
     });
+    pipeline.figure("prequential_accuracy", [this] {
+      return fmt::format("{:.4f}", images > 0 ? static_cast<double>(right) / static_cast<double>(images) : 0.0);
+    });
+    pipeline.figure("drifts", [this] { return fmt::format("[{}]", fmt::join(drifts, ",")); });
     pipeline.node_figure("images", [this](int node) { return fmt::format("{}", images_by_node[node]); });
     pipeline.node_figure("images_per_s", [this](int node) { return rate(images_by_node[node]); });
   }
@@ -164,6 +181,7 @@ void check(const Arguments& arguments) {
     if (!good) throw tensair::UsageError(fmt::format("{} takes {}, not '{}'", flag, range, value), {}, "See --help.");
   };
   require(arguments.epochs >= 1, "--epochs", arguments.epochs, "a whole number from 1");
+  require(arguments.drift >= 0, "--drift", arguments.drift, "a whole number from 0");
   require(arguments.batch >= 1 && arguments.batch <= 1'000'000, "--batch", arguments.batch,
           "a whole number from 1 to 1000000");
   require(arguments.replicas >= 0 && arguments.replicas <= 1024, "--replicas", arguments.replicas,
@@ -200,7 +218,9 @@ int main(int argc, char** argv) {
                                .compression = compression_for(arguments)});
 
     auto steps =
-        pipeline.source(cifar10::ShuffledImages(data.train, options.seed, arguments.epochs))
+        pipeline
+            .source(cifar10::ShuffledImages(data.train, options.seed, arguments.epochs,
+                                            static_cast<std::size_t>(arguments.drift)))
             .name(fmt::format("{} images, {} epochs", report.images_an_epoch, arguments.epochs))  // nodes compare it
             .batch(static_cast<std::size_t>(arguments.batch))
             .model(net, cifar10::collator(arguments.settings))
@@ -208,11 +228,18 @@ int main(int argc, char** argv) {
     steps.sink([&](const tensair::TrainStep& step) { report.trained(step); });
     steps.sink(tensair::progress({.total = report.images_an_epoch * static_cast<std::uint64_t>(arguments.epochs)}));
 
-    pipeline.source(data.test)
-        .batch(500)
-        .model(net, cifar10::collator(arguments.settings))
-        .validate({.every = report.images_an_epoch})
-        .sink([&](const tensair::Validation& validation) { report.validated(validation); });
+    if (arguments.drift > 0) {
+      // As in the paper: train until converged, then only predict, and train again when the loss has changed. The test
+      // images' labels would soon be wrong: what is told instead is what the stream says of itself.
+      net.mode(tensair::Automatic{.detector = tensair::optwin{}, .convergence = {.windows = 2}});
+      net.decisions().sink([&](const tensair::Decision& one) { report.decided(one); });
+    } else {
+      pipeline.source(data.test)
+          .batch(500)
+          .model(net, cifar10::collator(arguments.settings))
+          .validate({.every = report.images_an_epoch})
+          .sink([&](const tensair::Validation& validation) { report.validated(validation); });
+    }
 
     report.add_to(pipeline);
   });

@@ -103,6 +103,7 @@ auto sum_of(const VersionVector& clock) -> std::uint64_t {
 
 struct ModelRuntime::State {
   std::shared_ptr<Exchange> exchange;
+  std::shared_ptr<Exchange> challengers;              // where they tell each other what they learn; null: nowhere
   std::vector<std::shared_ptr<Replica>> replicas;     // of this node
   std::vector<runtime::Inlet<PredictReply>> replies;  // by use
 };
@@ -169,6 +170,62 @@ auto ModelRuntime::owners() const -> std::vector<net::Rank> {
   return nodes_with(op_->sites);
 }
 
+void ModelRuntime::adapt(Automatic wanted) {
+  const auto require = [&](bool good, const std::string& what, const std::string& remedy) {
+    if (!good) throw UsageError(fmt::format("model «{}» {}", name_, what), "Automatic", remedy);
+  };
+  require(!adaptation_board_, "is to get a detector in the run", "Give it one before, and set its mode in the run.");
+  require(static_cast<bool>(wanted.detector), "is to be automatic without a detector",
+          "Name one (.detector = tensair::optwin{}), or set Mode::automatic.");
+  const auto& rule = wanted.convergence;
+  require(rule.window >= 1 && rule.windows >= 1 && rule.factor >= 1,
+          fmt::format("has {} windows of {} batches and a factor of {}", rule.windows, rule.window, rule.factor),
+          "Give at least one of each.");
+  require(wanted.fades_after >= 1, "has warnings that fade before they are there", "Let them last one value or more.");
+  require(wanted.challenger.level > 0 && wanted.challenger.level < 1 && wanted.challenger.examples >= 1,
+          fmt::format("has challengers with a level of {} and {} examples", wanted.challenger.level,
+                      wanted.challenger.examples),
+          "Give a level between 0 and 1, and at least one example.");
+  if (!automatic_) op_->detail += fmt::format(", adapts by {}", wanted.detector.name());
+  automatic_ = std::move(wanted);
+  mode_board_->request(Mode::automatic);
+}
+
+// As the factory makes it.
+auto ModelRuntime::make_learner(int replica) const -> std::unique_ptr<Learner> {
+  const bool together = options_.exchange != exchange::none;
+  return make_(options_, together ? replicas() : 1, seed_of(replica, seed_, options_.exchange));
+}
+
+// Of updates, whatever the models exchange. Channels as below.
+auto ModelRuntime::challenger_exchange(runtime::Node& node, std::size_t parameters) -> std::shared_ptr<Exchange> {
+  const bool alone = replicas() == 1 || options_.exchange == exchange::none;
+  if (!state_->challengers && !alone && automatic_->on_drift == OnDrift::challenge) {
+    auto options = options_;
+    options.exchange = exchange::updates;
+    state_->challengers = std::make_shared<Exchange>(node, replica_channel(*op_, 1), Overlay{owners(), options.overlay},
+                                                     replicas(), parameters, options);
+  }
+  return state_->challengers;
+}
+
+void ModelRuntime::build_adaptation(runtime::Node& node) {
+  using Kind = detail::ModelUse::Kind;
+  std::size_t streams = 0, senders = 0;
+  for (const auto& use : uses_) {
+    if (use.kind != Kind::train && use.kind != Kind::evaluate) continue;
+    ++streams;
+    senders += nodes_with(use.from->sites).size();
+    if (use.routing == routing::Kind::all)
+      throw UsageError(fmt::format("model «{}» is to adapt, and to learn each batch at every replica", name_),
+                       use.op->title(), "Take another routing, or another mode.");
+  }
+  const auto all = static_cast<std::size_t>(replicas());
+  adaptation_board_ = std::make_shared<AdaptationBoard>(*automatic_, automatic_->lag.value_or(4 * (all - 1)));
+  // The model's operator has no batches of its own: the channel that its first replica would get them by is free.
+  adaptation_board_->attach(node, replica_channel(*op_, 0), all, owners(), streams == 1 && senders == 1);
+}
+
 void ModelRuntime::build(runtime::Node& node) {
   at::set_num_threads(options_.threads);
   auto& state = *state_;
@@ -180,9 +237,10 @@ void ModelRuntime::build(runtime::Node& node) {
                      "ModelOptions::on_not_finite", "Let it have one, or let it skip such batches.");
   }
   mode_board_->attach(node, operators::channel_of(*op_) | reply_bit, static_cast<std::size_t>(replicas()), owners);
+  if (automatic_) build_adaptation(node);
   for (int i = 0; i < replicas(); ++i) {
     if (owners[static_cast<std::size_t>(i) % owners.size()] != node.rank()) continue;
-    auto learner = make_(options_, together ? replicas() : 1, seed_of(i, seed_, options_.exchange));
+    auto learner = make_learner(i);
     if (!start_ && !options_.load.empty())
       start_ = std::make_shared<const ModelCheckpoint>(read_checkpoint(options_.load));
     if (start_) learner->assign(start_->model, begins_with(options_).string());
@@ -195,6 +253,7 @@ void ModelRuntime::build(runtime::Node& node) {
     if (start_) replica->resume(*start_, begins_with(options_));
     state.replicas.push_back(replica);
     mode_board_->add(*replica);
+    if (adaptation_board_) adaptation_board_->add(static_cast<std::size_t>(i), *replica);
     node.when_built([&node, replica] {
       replica->open();
       node.scheduler().spawn(replica);
@@ -204,9 +263,9 @@ void ModelRuntime::build(runtime::Node& node) {
   node.report(name_, [this] {
     const auto all = figures();
     return fmt::format(
-        R"({{"replicas":{},"steps":{},"examples":{},"dropped":{},"skipped":{},"rolled_back":{},"untrained":{},"deltas_sent":{},)"
+        R"({{"replicas":{},"steps":{},"examples":{},"dropped":{},"skipped":{},"rolled_back":{},"untrained":{},"unwatched":{},"deltas_sent":{},)"
         R"("divergence":{{"last":{},"largest":{},"measured":{}}},"staleness_counts":[{}]}})",
-        all.replicas, all.steps, all.examples, all.dropped, all.skipped, all.rolled_back, all.untrained,
+        all.replicas, all.steps, all.examples, all.dropped, all.skipped, all.rolled_back, all.untrained, all.unwatched,
         all.deltas_sent, all.divergence, all.largest_divergence, all.divergences, fmt::join(all.staleness_counts, ","));
   });
   if (node.rank() == owners.front() && !options_.save.empty()) {
@@ -228,6 +287,7 @@ auto ModelRuntime::figures() const -> ModelFigures {
     all.staleness_counts.resize(one.staleness_counts.size());
     for (std::size_t v = 0; v < one.staleness_counts.size(); ++v) all.staleness_counts[v] += one.staleness_counts[v];
   }
+  if (adaptation_board_) all.unwatched = adaptation_board_->rejected();
   if (!state_->exchange) return all;
   const auto apart = state_->exchange->divergence();
   all.deltas_sent = state_->exchange->deltas_sent();

@@ -48,6 +48,10 @@ Replica::Replica(runtime::Node& node, ModelRuntime& model, int number, std::uniq
       examples_(clock_.size()) {
   figures_.staleness_counts.resize(staleness_limit + 1);
   checkpoint_time_ = node.clock().now();
+  if (model.automatic()) {
+    adapting_ = std::make_unique<Adapting>(*model.automatic(), model.adaptation_board());
+    adapting_->challenger.share(model.challenger_exchange(node, learner_->parameters().size()), number);
+  }
   if (model.options().on_not_finite == not_finite::roll_back) {
     roll_back_.emplace();
     roll_back_->note(learner_->parameters(), *optimizer_);
@@ -79,6 +83,7 @@ void Replica::open() {
     connect(model_.uses_[i].evaluations, use.evaluations);
     connect(model_.uses_[i].validations, use.validations);
     connect(model_.uses_[i].mode_changes, use.mode_changes);
+    connect(model_.uses_[i].decisions, use.decisions);
   }
 }
 
@@ -89,6 +94,7 @@ void Replica::for_each_sender(Body body) {
     if (use.evaluations) body(*use.evaluations);
     if (use.validations) body(*use.validations);
     if (use.mode_changes) body(*use.mode_changes);
+    if (use.decisions) body(*use.decisions);
   }
 }
 
@@ -112,6 +118,7 @@ auto Replica::work() -> runtime::Turn {
   // Asked before the deltas are collected: once all replicas have finished, what is collected then is the last.
   const bool complete = training_ended_ && exchange_->finished();
   read_mode();
+  if (adapting_) read_decisions();
   bool applied = apply_deltas();
   bool busy = answer();
   if (held_until() <= node_.clock().now()) publish_held();
@@ -189,6 +196,8 @@ void Replica::apply(const Delta& delta) {
 }
 
 auto Replica::learn() -> bool {
+  if (adapting_ && take_again()) return true;
+  if (adapting_ && adapting_->taken) return begin_taken();
   for (std::size_t k = 0; k < uses_.size(); ++k) {
     auto& use = uses_[(turn_ + k) % uses_.size()];
     if (!use.input.batches) continue;
@@ -196,12 +205,17 @@ auto Replica::learn() -> bool {
     if (!batch) continue;
     if (use.kind == Kind::validate) {
       use.held_out.push_back(std::move(*batch));
+    } else if (adapting_) {
+      adapting_->taken.emplace(Adapting::Taken{*std::move(batch), (turn_ + k) % uses_.size()});
+      ++turn_;
+      return begin_taken();
     } else {
       learn_from(*std::move(batch), (turn_ + k) % uses_.size());
     }
     ++turn_;
     return true;
   }
+  if (adapting_) adapting_->board->idle(static_cast<std::size_t>(number_));
   return false;
 }
 
@@ -212,14 +226,9 @@ void Replica::fail(const std::string& what, const TensorBatch& batch, const std:
               remedy);
 }
 
-template <class Body>
-auto Replica::on_batch(const TensorBatch& batch, Body body) const {
-  try {
-    return body();
-  } catch (const std::exception& error) {
-    fail("cannot take a batch: " + first_line(error.what()), batch,
-         "Check the batch's shapes and targets against the module and the loss.");
-  }
+void Replica::fail_at(const TensorBatch& batch, const std::exception& error) const {
+  fail("cannot take a batch: " + first_line(error.what()), batch,
+       "Check the batch's shapes and targets against the module and the loss.");
 }
 
 // As the mode says: a batch that is not trained on is scored if somebody wants to know.
@@ -242,24 +251,30 @@ void Replica::read_mode() {
   if (!verdict) return;
   for (auto& use : uses_) {
     if (use.mode_changes)
-      use.mode_changes->push({number_, node_.rank(), verdict->mode, verdict->training, verdict->cause, verdict->by,
+      use.mode_changes->push({number_, node_.rank(), verdict->mode, trains(), verdict->cause, verdict->by,
                               verdict->number, figures_.steps, examples_seen()});
   }
 }
 
 void Replica::evaluate(const TensorBatch& batch, Use& use) {
   Evaluation one{number_, node_.rank(), version(), {}};
-  one.score =
-      on_batch(batch, [&] { return use.outputs ? learner_->score(batch, one.outputs) : learner_->score(batch); });
+  const bool outputs = use.outputs || (adapting_ && adapting_->wanted.watched == Watched::errors);
+  one.score = on_batch(batch, [&] { return outputs ? learner_->score(batch, one.outputs) : learner_->score(batch); });
   last_loss_ = one.score.loss;
-  if (use.outputs) one.targets = batch.target;
+  if (adapting_) adapting_->outputs = one.outputs;
+  if (use.outputs) {
+    one.targets = batch.target;
+  } else {
+    one.outputs = at::Tensor{};
+  }
   if (use.evaluations) use.evaluations->push(std::move(one));
 }
 
 // What replicas in phase send each other in the midst of a round comes in time for the next one. What is older, or
 // comes from a replica that knows no rounds, is late.
 auto Replica::is_late(const Delta& delta) const -> bool {
-  return std::all_of(delta.contributions.begin(), delta.contributions.end(),
+  return !delta.contributions.empty() &&
+         std::all_of(delta.contributions.begin(), delta.contributions.end(),
                      [this](const Contribution& one) { return one.round != pace_.round(); });
 }
 
@@ -268,7 +283,8 @@ auto Replica::is_late(const Delta& delta) const -> bool {
 // distributed asynchronous environment", 2019, predict it from momentum).
 auto Replica::compute(const TensorBatch& batch) -> Score {
   const auto parameters = learner_->parameters();
-  const bool elsewhere = late_ && model_.options().anticipate && model_.options().exchange == exchange::updates;
+  const bool elsewhere = late_ && model_.options().anticipate && model_.options().exchange == exchange::updates &&
+                         !(adapting_ && figures_.steps < adapting_->anticipates_from);
   if (elsewhere) {
     kept_.assign(parameters.begin(), parameters.end());
     add(parameters, *late_);
@@ -328,7 +344,7 @@ void Replica::finish_step() {
     const auto core = node_.clock().core_time() - core_before;
     pace_.stepped(began, ended, ended > began ? std::min(1.0, Seconds(core) / Seconds(ended - began)) : 1);
   }
-  if (use.train_steps && !dropped) {
+  if (use.train_steps && !dropped && !(adapting_ && adapting_->replays)) {
     use.train_steps->push(
         {number_, node_.rank(), figures_.steps, examples_seen(), std::exchange(last_staleness_, 0), score});
   }
@@ -511,6 +527,7 @@ void Replica::finish_training_if_ended() {
   for (const auto& use : uses_) {
     if (use.input.batches && use.kind != Kind::validate && !use.input.batches.ended()) return;
   }
+  if (adapting_ && !has_decided_all()) return;
   training_ended_ = true;
   mode_.leave();
   if (rule_.waits()) make_step(last_batch_, learner_->gradient(), 1);  // fewer batches than a step has otherwise

@@ -1,3 +1,4 @@
+#include <tensair/model/adaptation.hpp>
 #include <tensair/model/evaluation.hpp>
 #include <tensair/model/mode.hpp>
 #include <tensair/model/model_runtime.hpp>
@@ -67,5 +68,6 @@ template class ResultHead<TrainStep>;
 template class ResultHead<Evaluation>;
 template class ResultHead<Validation>;
 template class ResultHead<ModeChange>;
+template class ResultHead<Decision>;
 
 }  // namespace tensair::operators

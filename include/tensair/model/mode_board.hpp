@@ -103,6 +103,8 @@ class ModeWatch {
   auto training() const -> bool { return now_.training; }
   /// Whether batches that are not trained on are to be scored.
   auto watching() const -> bool { return now_.mode == Mode::automatic; }
+  /// The number of the command that the mode is from.
+  auto command() const -> std::uint64_t { return now_.command; }
   /// The mean loss of a batch that was trained on or scored.
   void saw(double loss);
   /// The replica gets no more batches: the others no longer wait for its opinion.

@@ -44,6 +44,14 @@ class ModelHandle {
   /// @endcode
   /// @throws UsageError  in the run, on a node without a replica
   void mode(Mode mode) const { runtime_->mode_board()->request(mode); }
+  /// `Mode::automatic`, as a detector says: see `Automatic`. Before the run, the same in every node's program; in the
+  /// run `mode(Mode::automatic)` goes back to it, and begins anew.
+  ///
+  /// @code
+  /// net.mode(tensair::Automatic{.detector = tensair::adwin{.delta = 0.01}});
+  /// @endcode
+  /// @throws UsageError  without a detector; a setting that cannot be; in the run
+  void mode(Automatic wanted) const { runtime_->adapt(std::move(wanted)); }
   /// The mode as this node knows it.
   auto mode() const -> Mode { return runtime_->mode_board()->mode(); }
 
@@ -67,7 +75,21 @@ class ModelHandle {
   auto mode_changes() const
       -> Stream<ModeChange, operators::Chain<operators::ResultHead<ModeChange>, operators::NoBinder>>;
 
+  /// What was decided by `Automatic`, and why: a stream on the replicas' nodes, where each replica tells of every
+  /// decision when it begins to obey it. Decisions that would hold only behind the stream's end are not told.
+  ///
+  /// @code
+  /// net.decisions().sink([](const tensair::Decision& one) {
+  ///   if (one.replica == 0 && one.deed == tensair::Deed::drift) std::printf("drift at example %lu\n", one.example);
+  /// });
+  /// @endcode
+  auto decisions() const -> Stream<Decision, operators::Chain<operators::ResultHead<Decision>, operators::NoBinder>>;
+
  private:
+  template <class R>
+  auto watch(const char* kind, detail::ResultInlet<R> detail::ModelUse::*results) const
+      -> Stream<R, operators::Chain<operators::ResultHead<R>, operators::NoBinder>>;
+
   std::shared_ptr<ModelRuntime> runtime_;
   std::weak_ptr<plan::Graph> graph_;  // functions in the graph may have a handle
 };
@@ -366,20 +388,31 @@ void ModelHandle::control(Modes&& modes) const {
   std::forward<Modes>(modes).model(*this).control();
 }
 
-inline auto ModelHandle::mode_changes() const
-    -> Stream<ModeChange, operators::Chain<operators::ResultHead<ModeChange>, operators::NoBinder>> {
+template <class R>
+auto ModelHandle::watch(const char* kind, detail::ResultInlet<R> detail::ModelUse::*results) const
+    -> Stream<R, operators::Chain<operators::ResultHead<R>, operators::NoBinder>> {
   auto graph = graph_.lock();
-  if (!graph) throw UsageError("mode_changes of a model whose pipeline is gone", runtime_->name());
-  auto op = graph->add("mode_changes", operators::stream_type<ModeChange>(), plan::Placement::every_node);
+  if (!graph) throw UsageError(std::string(kind) + " of a model whose pipeline is gone", runtime_->name());
+  auto op = graph->add(kind, operators::stream_type<R>(), plan::Placement::every_node);
   op->input = runtime_->op().id;
   op->edge = plan::Edge::route;
-  auto head = operators::ResultHead<ModeChange>(op, runtime_);
+  auto head = operators::ResultHead<R>(op, runtime_);
   detail::ModelUse use;
   use.kind = detail::ModelUse::Kind::watch;
   use.op = op;
-  use.mode_changes = head.inlet();
+  use.*results = head.inlet();
   runtime_->add_use(std::move(use));
   return {std::move(graph), op, {std::move(head), {}}};
+}
+
+inline auto ModelHandle::mode_changes() const
+    -> Stream<ModeChange, operators::Chain<operators::ResultHead<ModeChange>, operators::NoBinder>> {
+  return watch("mode_changes", &detail::ModelUse::mode_changes);
+}
+
+inline auto ModelHandle::decisions() const
+    -> Stream<Decision, operators::Chain<operators::ResultHead<Decision>, operators::NoBinder>> {
+  return watch("decisions", &detail::ModelUse::decisions);
 }
 
 namespace detail {

@@ -4,6 +4,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <tensair/model/adaptation_board.hpp>
 #include <tensair/model/evaluation.hpp>
 #include <tensair/model/learner.hpp>
 #include <tensair/model/mode_board.hpp>
@@ -45,6 +46,7 @@ struct PredictReply {
   }
 };
 
+class Exchange;
 class Replica;
 
 namespace detail {
@@ -67,6 +69,7 @@ struct ModelUse {
   ResultInlet<Evaluation> evaluations;
   ResultInlet<Validation> validations;
   ResultInlet<ModeChange> mode_changes;
+  ResultInlet<Decision> decisions;
 };
 
 /// What a replica receives of one stream: batches to learn from, or requests to answer; both null when that stream is
@@ -89,6 +92,7 @@ struct ModelFigures {
   std::uint64_t dropped = 0;                   ///< steps not made, because they were too stale
   std::uint64_t skipped = 0, rolled_back = 0;  ///< batches with something that is not finite
   std::uint64_t untrained = 0;                 ///< examples that came and, as the mode said, were not trained on
+  std::uint64_t unwatched = 0;                 ///< batches of all nodes whose loss was not finite: no detector saw it
   std::uint64_t deltas_sent = 0;               ///< over links
   double divergence = 0, largest_divergence = 0;
   std::uint64_t divergences = 0;                  ///< how often it was measured
@@ -116,6 +120,12 @@ class ModelRuntime {
   auto op() const -> const plan::Operator& { return *op_; }
   /// What decides whether the replicas train.
   auto mode_board() const -> const std::shared_ptr<ModeBoard>& { return mode_board_; }
+  /// Mode `automatic` from now on, by a detector. Before the run.
+  /// @throws UsageError  a setting that cannot be; the run has begun
+  void adapt(Automatic wanted);
+  /// How, and what the replicas of this node know together; null without a detector.
+  auto automatic() const -> const std::optional<Automatic>& { return automatic_; }
+  auto adaptation_board() const -> const std::shared_ptr<AdaptationBoard>& { return adaptation_board_; }
 
   // Once the graph's operators have been placed:
   /// How many replicas there are on all nodes.
@@ -148,6 +158,9 @@ class ModelRuntime {
                ModelOptions options);
   void check() const;
   void build(runtime::Node& node);
+  void build_adaptation(runtime::Node& node);
+  auto make_learner(int replica) const -> std::unique_ptr<Learner>;
+  auto challenger_exchange(runtime::Node& node, std::size_t parameters) -> std::shared_ptr<Exchange>;
   auto make_input(runtime::Node& node, std::size_t use, int replica) -> detail::ReplicaInput;
   auto reply_outlets(runtime::Node& node, std::size_t use) -> std::vector<std::optional<runtime::Outlet<PredictReply>>>;
   template <class T>
@@ -160,6 +173,8 @@ class ModelRuntime {
   MakeLearner make_;
   ModelOptions options_;
   std::shared_ptr<ModeBoard> mode_board_;
+  std::optional<Automatic> automatic_;
+  std::shared_ptr<AdaptationBoard> adaptation_board_;
   std::vector<detail::ModelUse> uses_;
   std::unique_ptr<State> state_;
   std::shared_ptr<const ModelCheckpoint> start_;  // what replicas begin with; null: what the factory makes

@@ -2,6 +2,7 @@
 
 #include <deque>
 #include <memory>
+#include <tensair/model/adapting.hpp>
 #include <tensair/model/averaging.hpp>
 #include <tensair/model/delay_compensation.hpp>
 #include <tensair/model/exchange.hpp>
@@ -57,6 +58,7 @@ class Replica final : public runtime::Task {
     std::optional<operators::ChunkSender<Evaluation>> evaluations;
     std::optional<operators::ChunkSender<Validation>> validations;
     std::optional<operators::ChunkSender<ModeChange>> mode_changes;
+    std::optional<operators::ChunkSender<Decision>> decisions;
     std::vector<TensorBatch> held_out;
     std::uint64_t every = 0, next = 0;  // examples between validations, and at the next one
     bool validated_last = false;
@@ -79,6 +81,19 @@ class Replica final : public runtime::Task {
   auto learn() -> bool;
   void learn_from(TensorBatch batch, std::size_t use);
   void read_mode();
+  auto trains() const -> bool;
+  // Adaptation, in replica_adaptation.cpp:
+  void read_decisions();
+  void obey(const Decision& decision);
+  void obey_mode(const Decision& decision);
+  auto take_again() -> bool;
+  auto begin_taken() -> bool;
+  void learn_and_tell(TensorBatch batch, std::size_t use);
+  void compare_with_challenger(const TensorBatch& batch, BatchOutcome& outcome);
+  auto errors_of(const at::Tensor& outputs, const TensorBatch& batch) const -> std::vector<std::uint8_t>;
+  void reset_optimizer();
+  void jump_to(std::span<const float> target, const Decision& decision);
+  auto has_decided_all() -> bool;
   auto wait_for_peers() -> Time;
   auto answer() -> bool;
   auto is_late(const Delta& delta) const -> bool;
@@ -105,7 +120,14 @@ class Replica final : public runtime::Task {
   auto validated() const -> bool;
 
   template <class Body>
-  auto on_batch(const TensorBatch& batch, Body body) const;
+  auto on_batch(const TensorBatch& batch, Body body) const {
+    try {
+      return body();
+    } catch (const std::exception& error) {
+      fail_at(batch, error);
+    }
+  }
+  [[noreturn]] void fail_at(const TensorBatch& batch, const std::exception& error) const;
   [[noreturn]] void fail(const std::string& what, const TensorBatch& batch, const std::string& remedy) const;
   auto version() const -> std::uint64_t;
   auto examples_seen() const -> std::uint64_t;
@@ -132,7 +154,8 @@ class Replica final : public runtime::Task {
   std::vector<float> kept_;  // the parameters, while a gradient is taken elsewhere
   Pace pace_;
   ModeWatch mode_;
-  double last_loss_ = 0;  // of the batch that was trained on or scored last
+  std::unique_ptr<Adapting> adapting_;  // null without `Automatic`
+  double last_loss_ = 0;                // of the batch that was trained on or scored last
   std::optional<Begun> begun_;
   DelayCompensation compensation_;
   Accumulator held_;  // steps that the others have not been told of yet

@@ -15,8 +15,8 @@ class ModelRuntime;
 
 namespace operators {
 
-/// Records come from the replicas of a model, on their nodes. R is `TrainStep`, `Evaluation`, `Validation` or
-/// `ModeChange`.
+/// Records come from the replicas of a model, on their nodes. R is `TrainStep`, `Evaluation`, `Validation`,
+/// `ModeChange` or `Decision`.
 template <class R>
 class ResultHead {
  public:

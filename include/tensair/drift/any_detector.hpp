@@ -1,0 +1,114 @@
+#pragma once
+
+#include <concepts>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <tensair/drift/detector.hpp>
+#include <type_traits>
+#include <utility>
+
+namespace tensair::drift {
+
+namespace detail {
+
+/// A function of a value that says whether it is a drift, or what level it is.
+template <class F>
+concept Judge = std::copy_constructible<F> && requires(F judge, double value) {
+  requires std::same_as < std::invoke_result_t<F&, double>,
+  bool > || std::same_as<std::invoke_result_t<F&, double>, DriftLevel>;
+};
+
+}  // namespace detail
+
+/// Any detector, where which one is decided by who runs the program: made of a detector's parameters, of a detector,
+/// or of a function `(double) -> bool` (whether that is a drift) or `(double) -> DriftLevel`. A copy has the same state
+/// and goes on by itself.
+///
+/// @code
+/// tensair::drift::AnyDetector detector = tensair::adwin{.delta = 0.01};
+/// if (detector.update(0.7) == tensair::DriftLevel::drift) std::printf("%s: it has changed\n",
+/// detector.name().c_str()); detector = [](double loss) { return loss > 1; };
+/// @endcode
+class AnyDetector {
+ public:
+  /// None: it must not be updated.
+  AnyDetector() = default;
+  /// @throws UsageError  a parameter is outside its range
+  template <Parameters P>
+  AnyDetector(P parameters)  // NOLINT(google-explicit-constructor)
+      : AnyDetector(typename P::Detector{std::move(parameters)}) {}
+  template <Detector D>
+  AnyDetector(D detector)
+      : held_(std::make_unique<Of<D>>(std::move(detector))) {}  // NOLINT(google-explicit-constructor)
+  template <class F>
+  requires(detail::Judge<F> && !std::same_as<F, AnyDetector>)
+      AnyDetector(F judge)  // NOLINT(google-explicit-constructor)
+      : held_(std::make_unique<Of<Judged<F>>>(Judged<F>{judge, judge})) {}
+
+  AnyDetector(const AnyDetector& other) : held_(other.held_ ? other.held_->copy() : nullptr) {}
+  auto operator=(const AnyDetector& other) -> AnyDetector& {
+    if (this != &other) held_ = other.held_ ? other.held_->copy() : nullptr;
+    return *this;
+  }
+  AnyDetector(AnyDetector&&) noexcept = default;
+  auto operator=(AnyDetector&&) noexcept -> AnyDetector& = default;
+  ~AnyDetector() = default;
+
+  explicit operator bool() const { return held_ != nullptr; }
+
+  /// @throws BadValue  the value is outside the detector's domain
+  auto update(double value) -> DriftLevel { return held_->update(value); }
+  /// Forgets all values.
+  void reset() { held_->reset(); }
+  /// Of the test, when it last signalled; 0 of a function.
+  auto statistic() const -> double { return held_->statistic(); }
+  /// The detector's, or "function"; "none" without one.
+  auto name() const -> std::string { return held_ ? std::string{held_->name()} : "none"; }
+
+ private:
+  struct Held {
+    virtual ~Held() = default;
+    virtual auto copy() const -> std::unique_ptr<Held> = 0;
+    virtual auto update(double value) -> DriftLevel = 0;
+    virtual void reset() = 0;
+    virtual auto statistic() const -> double = 0;
+    virtual auto name() const -> std::string_view = 0;
+  };
+
+  template <class D>
+  struct Of final : Held {
+    explicit Of(D one) : detector(std::move(one)) {}
+    auto copy() const -> std::unique_ptr<Held> override { return std::make_unique<Of>(detector); }
+    auto update(double value) -> DriftLevel override { return detector.update(value); }
+    void reset() override { detector.reset(); }
+    auto statistic() const -> double override { return detector.statistic(); }
+    auto name() const -> std::string_view override { return D::name; }
+    D detector;
+  };
+
+  // A function may keep state in its captures: forgetting is going back to the copy that was given.
+  template <class F>
+  struct Judged {
+    static constexpr std::string_view name = "function";
+    std::shared_ptr<F> keep_original, now;
+    Judged(const F& original, const F& current)
+        : keep_original(std::make_shared<F>(original)), now(std::make_shared<F>(current)) {}
+    Judged(const Judged& other) : Judged(*other.keep_original, *other.now) {}
+    auto operator=(const Judged&) -> Judged& = delete;
+    auto update(double value) -> DriftLevel {
+      const auto said = (*now)(value);
+      if constexpr (std::same_as<std::remove_const_t<decltype(said)>, bool>) {
+        return said ? DriftLevel::drift : DriftLevel::none;
+      } else {
+        return said;
+      }
+    }
+    void reset() { now = std::make_shared<F>(*keep_original); }
+    auto statistic() const -> double { return 0; }
+  };
+
+  std::unique_ptr<Held> held_;
+};
+
+}  // namespace tensair::drift
