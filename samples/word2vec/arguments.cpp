@@ -43,7 +43,8 @@ auto flags_for(Arguments& arguments) -> tensair::Flags {
       .add("--vocabulary-file", arguments.vocabulary_file, "words and their counts, as word2vec writes them: no others")
       .add("--horizon", arguments.horizon, "words after which a count has lost half its weight, in a live vocabulary")
       .add("--cbow", arguments.cbow, "predict a word from the mean of its neighbours")
-      .add("--noise", arguments.noise, "negatives drawn for each word of a batch; fewer than --negative are shared")
+      .add("--noise", arguments.noise,
+           "negatives drawn for each word of a batch, which share them if there are fewer than --negative; 0: as many")
       .add("--batch", arguments.batch, "words in a batch, roughly")
       .add("--trainers", arguments.trainers, "threads that train on a node, on one table without locks")
       .add("--every", arguments.every, "batches after which nodes tell each other what they learnt")
@@ -105,7 +106,7 @@ void check(const Arguments& arguments) {
   require(arguments.sample >= 0 && arguments.sample <= 1, "--sample", arguments.sample, "a number from 0 to 1");
   require(arguments.lr > 0 && arguments.lr <= 1, "--lr", arguments.lr, "a number above 0, up to 1");
   require(arguments.last_lr >= 0, "--last-lr", arguments.last_lr, "a number from 0");
-  require(arguments.noise > 0 && arguments.noise <= 100, "--noise", arguments.noise, "a number above 0, up to 100");
+  require(arguments.noise >= 0 && arguments.noise <= 100, "--noise", arguments.noise, "a number from 0 to 100");
   require(arguments.batch >= 1 && arguments.batch <= 10'000'000, "--batch", arguments.batch,
           "a whole number from 1 to 10000000");
   require(arguments.every >= 1, "--every", arguments.every, "a whole number from 1");

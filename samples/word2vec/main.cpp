@@ -94,7 +94,7 @@ int main(int argc, char** argv) {
     job.encoder = std::make_shared<Encoder>(
         lexicon, EncodeOptions{.sample = arguments.sample,
                                .negative = arguments.negative,
-                               .noise = arguments.noise,
+                               .noise = arguments.noise > 0 ? arguments.noise : arguments.negative,
                                .lr = static_cast<float>(arguments.lr),
                                .last_lr = static_cast<float>(std::min(arguments.lr, arguments.last_lr)),
                                .live = live,

@@ -1,0 +1,38 @@
+"""How good word vectors are, whoever made them: read by gensim, measured by gensim and SciPy."""
+
+import json
+import os
+import sys
+
+from gensim.models import KeyedVectors
+from scipy.stats import spearmanr
+
+
+def similarity(vectors, path):
+    """(Spearman's correlation, pairs with a word that is not known)"""
+    said, found, unknown = [], [], 0
+    with open(path, encoding="utf-8") as file:
+        for line in file:
+            if line.startswith("#") or not line.strip():
+                continue
+            a, b, score = line.rstrip("\n").split("\t")[:3]
+            a, b = a.lower(), b.lower()
+            if a in vectors and b in vectors:
+                said.append(float(score))
+                found.append(vectors.similarity(a, b))
+            else:
+                unknown += 1
+    return float(spearmanr(said, found)[0]), unknown
+
+
+def quality(path, folder):
+    vectors = KeyedVectors.load_word2vec_format(path, binary=path.endswith(".bin"))
+    wordsim, wordsim_unknown = similarity(vectors, os.path.join(folder, "wordsim353.tsv"))
+    mturk, mturk_unknown = similarity(vectors, os.path.join(folder, "EN-MTurk-771.txt"))
+    analogies = vectors.evaluate_word_analogies(os.path.join(folder, "questions-words.txt"))[0]
+    return {"wordsim353": wordsim, "wordsim353_unknown": wordsim_unknown, "mturk771": mturk, "mturk771_unknown": mturk_unknown,
+            "analogies": float(analogies)}
+
+
+if __name__ == "__main__":
+    print(json.dumps(quality(sys.argv[1], sys.argv[2])))
