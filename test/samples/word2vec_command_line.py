@@ -73,6 +73,17 @@ class Word2Vec(unittest.TestCase):
             found = json.loads(figures.read_text())
             self.assertGreater(found["quality"]["neighbours of the same topic"]["value"], 0.5)
 
+    def test_gensim_reads_what_is_saved(self):
+        try:
+            from gensim.models import KeyedVectors
+        except ImportError:
+            self.skipTest("no gensim")
+        for name in "v.txt", "v.bin":
+            self.well(*SMALL, "--save", self.path(name))
+            read = KeyedVectors.load_word2vec_format(self.path(name), binary=name == "v.bin")
+            self.assertEqual(read.vector_size, 16)
+            self.assertIn("t3w4", read)
+
     def test_a_text_is_evaluated_as_it_is_learnt(self):
         lines = "".join(f"the cat number {i % 7} sat on mat {i % 5}\n" for i in range(20_000))
         self.path("similar.txt", "cat\tmat\t5\nsat\tunicorn\t3\nnumber\tthe\t1\n")

@@ -182,6 +182,29 @@ TEST_CASE("the model says what it touches", "[word2vec]") {
   }
 }
 
+TEST_CASE("a batch's delta is its touched rows", "[word2vec]") {
+  const std::size_t dim = 100, rows = 60'000;
+  Word2Vec model{{.shape = {.dim = dim}, .rows = rows}, std::make_shared<Lexicon>(rows)};
+  std::vector<double> weights(rows);
+  for (std::size_t row = 0; row < rows; ++row) weights[row] = 1 / static_cast<double>(row + 10);
+  const AliasTable words_drawn{weights};
+  Random random{1};
+  std::vector<std::int32_t> words(500), noise(250);
+  for (auto* list : {&words, &noise}) {
+    for (auto& row : *list) row = words_drawn.draw(random);
+  }
+  std::set<std::int32_t> in(words.begin(), words.end()), out = in;
+  out.insert(noise.begin(), noise.end());
+  tensair::SparseChange change;
+  change.begin(model.touched(to_tensors(words, noise, {}, 500, 1, 0.1F)), model.parameters());
+  const auto bytes =
+      static_cast<double>(change.values.size() * sizeof(float) + change.segments.size() * sizeof(tensair::Segment));
+  const auto touched = static_cast<double>(in.size() + out.size());
+  CHECK(change.values.size() == (in.size() + out.size()) * dim);
+  CHECK(bytes <= 1.05 * 4 * static_cast<double>(dim) * touched);
+  CHECK(static_cast<double>(2 * rows * dim * sizeof(float)) / bytes >= 100);
+}
+
 TEST_CASE("an alias table draws as often as weights say", "[word2vec]") {
   const std::vector<double> weights{0, 1, 2, 0, 5, 0.5};
   const AliasTable table{weights};

@@ -118,7 +118,7 @@ def main():
                 for nodes in arguments.nodes:
                     if nodes > 1:
                         sides["tensair", f"{nodes} nodes"] = lambda seed, n=nodes: run_tensair(plain, vectors, dim, epochs, 1, n, seed,
-                                                                                              ["--batch", 50_000, *extra])
+                                                                                              ["--batch", 50_000, "--noise", 0.5, *extra])
                 results = {side: [] for side in sides if arguments.only in (None, side[0])}
                 for seed in range(1, arguments.repetitions + 1):
                     for side, runs in results.items():
