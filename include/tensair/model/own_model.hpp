@@ -58,7 +58,7 @@ concept OwnModel = requires(M& model, const TensorBatch& batch) {
 ///     return rows;
 ///   }
 ///   auto step(const tensair::TensorBatch& batch) -> tensair::Score {
-///     counts[batch.input.min().item<std::size_t>()] += 1;
+///     counts[static_cast<std::size_t>(batch.input.min().item<long>())] += 1;
 ///     return {.loss = 0, .examples = 1};
 ///   }
 ///   auto predict(const tensair::TensorBatch& batch) -> at::Tensor {
