@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <stdexcept>
 #include <tensair/error.hpp>
 #include <tensair/model/checkpoint.hpp>
 #include <tensair/model/learner.hpp>
@@ -267,6 +268,10 @@ auto Learner::predict(const at::Tensor& input) -> at::Tensor {
   TensorBatch batch;
   batch.input = input;
   return predict(batch).first();
+}
+
+auto Learner::step(const TensorBatch&, SparseChange*) -> Score {
+  throw std::logic_error("this learner does not step in place");
 }
 
 void Learner::save(const std::filesystem::path& file) {

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 #include <numeric>
 #include <tensair/model/replica.hpp>
@@ -17,6 +18,23 @@ constexpr std::size_t staleness_limit = 4096;
 
 // Of averaging, when training has ended. Other rounds are even by steps and odd by divergence.
 constexpr std::uint64_t last_round = std::numeric_limits<std::uint64_t>::max();
+
+auto delta_of(std::shared_ptr<std::vector<float>> change) -> std::shared_ptr<Delta> {
+  if (!change) return nullptr;
+  auto delta = std::make_shared<Delta>();
+  delta->values = *change;
+  delta->owner = std::move(change);
+  return delta;
+}
+
+auto delta_of(std::shared_ptr<SparseChange> change) -> std::shared_ptr<Delta> {
+  if (!change) return nullptr;
+  auto delta = std::make_shared<Delta>();
+  delta->values = change->values;
+  delta->segments = change->segments;
+  delta->owner = std::move(change);
+  return delta;
+}
 
 auto tells_every_step(const ModelOptions& options) -> bool {
   return options.every.steps == 1;
@@ -175,7 +193,7 @@ auto Replica::unseen_by(const Contribution& one) const -> std::uint64_t {
 }
 
 void Replica::apply(const Delta& delta) {
-  if (model_.options().exchange == exchange::updates) {
+  if (model_.options().exchange == exchange::updates || learner_->steps_in_place()) {
     add(learner_->parameters(), delta);
   } else if (!delta.is_sparse()) {
     if (!delta.values.empty()) optimizer_->step(learner_->parameters(), delta.values);
@@ -298,15 +316,65 @@ auto Replica::compute(const TensorBatch& batch) -> Score {
 void Replica::begin_step(TensorBatch batch, std::size_t use) {
   const Time began = node_.clock().now();
   const auto core_before = node_.clock().core_time();
-  const auto score = compute(batch);
+  const bool in_place = learner_->steps_in_place();
+  // Nobody wants to know what was changed, nor will it be taken back: then nothing is noted.
+  const bool noted = in_place && (!exchange_->alone() || model_.options().on_not_finite != not_finite::stop);
+  auto change = noted ? changes_->get() : nullptr;
+  const auto score = in_place ? on_batch(batch, [&] { return learner_->step(batch, change.get()); }) : compute(batch);
   last_loss_ = score.loss;
   auto contribution = contribution_now();  // says what this gradient has seen, so before anything is applied
-  begun_.emplace(Begun{std::move(batch), use, score, std::move(contribution), began, core_before});
+  begun_.emplace(Begun{std::move(batch), use, score, std::move(contribution), began, core_before, std::move(change)});
+}
+
+// A step that was made where the parameters lie: what came in the midst of it is added, whatever the order.
+void Replica::finish_in_place(Begun begun) {
+  auto& use = uses_[begun.use];
+  const auto& staleness = model_.options().staleness;
+  const auto parameters = learner_->parameters();
+  auto& change = begun.change;
+  std::uint64_t unseen = 0;
+  if (const auto in_midst = exchange_->collect(number_)) {
+    for (const auto& one : in_midst->contributions) unseen += one.steps;
+    apply(*in_midst);
+  }
+  const char* problem = nullptr;
+  if (!std::isfinite(begun.score.loss)) problem = "has a loss that is not finite";
+  if (change && !change->finite) problem = "has parameters that are not finite";
+  if (problem) {
+    if (change) change->take_back(parameters, 1);
+    return reject(begun.batch, problem);
+  }
+  if (unseen > staleness.most) {
+    change->take_back(parameters, 1);
+    ++figures_.dropped;
+    return note_pace(begun);
+  }
+  if (staleness.scale && unseen > 1) change->take_back(parameters, 1 - 1 / static_cast<float>(unseen));
+  step_contribution_ = std::move(begun.contribution);
+  step_examples_ += static_cast<std::uint64_t>(begun.batch.examples());
+  publish(exchange_->alone() ? nullptr : delta_of(std::move(change)));
+  if (roll_back_) roll_back_->note(parameters, *optimizer_);
+  write_checkpoint_if_due(false);
+  note_pace(begun);
+  if (use.train_steps && !(adapting_ && adapting_->replays)) {
+    use.train_steps->push(
+        {number_, node_.rank(), figures_.steps, examples_seen(), std::exchange(last_staleness_, 0), begun.score});
+  }
+}
+
+void Replica::note_pace(const Begun& begun) {
+  const Time ended = node_.clock().now();
+  const auto core = node_.clock().core_time() - begun.core_before;
+  pace_.stepped(begun.began, ended,
+                ended > begun.began ? std::min(1.0, Seconds(core) / Seconds(ended - begun.began)) : 1);
 }
 
 void Replica::finish_step() {
-  auto [batch, use_number, score, contribution, began, core_before] = *std::exchange(begun_, std::nullopt);
-  auto& use = uses_[use_number];
+  auto begun = *std::exchange(begun_, std::nullopt);
+  if (learner_->steps_in_place()) return finish_in_place(std::move(begun));
+  auto& batch = begun.batch;
+  const auto& score = begun.score;
+  auto& use = uses_[begun.use];
   const auto& staleness = model_.options().staleness;
   // What came while this was computed is too late for it, and is what to expect during the next step.
   auto in_midst = exchange_->collect(number_);
@@ -328,7 +396,7 @@ void Replica::finish_step() {
       if (in_midst) apply(*std::exchange(in_midst, nullptr));
       gradient = compensation_.corrected(gradient, learner_->parameters(), learner_->trained());
     }
-    step_contribution_ = std::move(contribution);
+    step_contribution_ = std::move(begun.contribution);
     step_examples_ += static_cast<std::uint64_t>(batch.examples());
     step_loss_ = score.loss;
     if (rule_.take(gradient)) {
@@ -339,11 +407,7 @@ void Replica::finish_step() {
   }
   if (in_midst) apply(*in_midst);
   if (problem) return;
-  if (figures_.steps > steps_before || dropped) {
-    const Time ended = node_.clock().now();
-    const auto core = node_.clock().core_time() - core_before;
-    pace_.stepped(began, ended, ended > began ? std::min(1.0, Seconds(core) / Seconds(ended - began)) : 1);
-  }
+  if (figures_.steps > steps_before || dropped) note_pace(begun);
   if (use.train_steps && !dropped && !(adapting_ && adapting_->replays)) {
     use.train_steps->push(
         {number_, node_.rank(), figures_.steps, examples_seen(), std::exchange(last_staleness_, 0), score});
@@ -359,7 +423,7 @@ void Replica::make_step(const TensorBatch& batch, std::span<const float> latest,
       fail("has parameters that are not finite", batch, "Lower the learning rate, or look for NaN in the gradient.");
     return reject(batch, "has parameters that are not finite");
   }
-  publish(std::move(changed));
+  publish(delta_of(std::move(changed)));
   if (roll_back_) roll_back_->note(learner_->parameters(), *optimizer_);
   write_checkpoint_if_due(false);
 }
@@ -416,7 +480,7 @@ auto Replica::contribution_now() const -> Contribution {
           pace_.round()};
 }
 
-void Replica::publish(std::shared_ptr<std::vector<float>> change) {
+void Replica::publish(std::shared_ptr<Delta> delta) {
   auto contribution = std::exchange(step_contribution_, {});
   contribution.examples = std::exchange(step_examples_, 0);
   const auto own = static_cast<std::size_t>(number_);
@@ -424,10 +488,7 @@ void Replica::publish(std::shared_ptr<std::vector<float>> change) {
   examples_[own] += contribution.examples;
   ++figures_.steps;
   figures_.examples += contribution.examples;
-  if (!change) return;
-  auto delta = std::make_shared<Delta>();
-  delta->values = *change;
-  delta->owner = std::move(change);
+  if (!delta) return;
   delta->contributions.push_back(std::move(contribution));
   if (tells_every_step(model_.options())) {
     exchange_->publish(number_, std::move(delta));

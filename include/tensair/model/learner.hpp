@@ -9,6 +9,7 @@
 #include <tensair/model/network.hpp>
 #include <tensair/model/options.hpp>
 #include <tensair/model/results.hpp>
+#include <tensair/model/sparse_change.hpp>
 #include <tensair/model/tensor_batch.hpp>
 
 namespace tensair {
@@ -33,6 +34,13 @@ class Learner {
 
   /// Forward and backward: fills `gradient` and scores the batch, before anything is changed.
   virtual auto compute(const TensorBatch& batch) -> Score = 0;
+  /// Whether a batch touches few of the parameters, so that steps are made by `step`, in place, and cost what they
+  /// touch, instead of by `compute` and an optimiser, which cost a pass over all of them.
+  virtual auto steps_in_place() const -> bool { return false; }
+  /// Learns from a batch in place and scores it as it was before.
+  /// @param change  becomes what was changed; null: nobody asks
+  virtual auto step(const TensorBatch& batch, SparseChange* change) -> Score;
+
   /// Scores a batch as `predict` would see it.
   virtual auto score(const TensorBatch& batch) -> Score = 0;
   /// The same, and what the model said: `outputs` becomes its (first) output for the batch.

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <algorithm>
 #include <concepts>
 #include <memory>
 #include <span>
@@ -18,6 +17,8 @@ namespace tensair {
 /// `predict(batch)` returns the outputs for the batch's inputs, one row an example. With `score(batch)`, which changes
 /// nothing, there are `evaluate` and `validate`, too. It gets exchange, routing, and saving; its optimiser is its own
 /// affair, so of `ModelOptions` those that are about losses, optimisers and groups do not touch it.
+///
+/// A model of which a batch touches few parameters says so: see `SparseOwnModel`.
 ///
 /// @code
 /// struct Mean {  // of all targets
@@ -39,6 +40,38 @@ concept OwnModel = requires(M& model, const TensorBatch& batch) {
   { model.predict(batch) } -> std::convertible_to<Outputs>;
 };
 
+/// One that knows, before it steps, which parameters a batch will touch: the rows of an embedding. A step, a delta and
+/// what others do with it then cost as much as those, not as much as the model.
+///
+/// `touched(batch)` is asked right before `step(batch)`, if there is anybody to tell: stretches of the parameters,
+/// ascending and apart, with all that the step will change. A step is made in place, so options about gradients
+/// (clipping, accumulation, schedules, delay compensation, anticipation) do not touch such a model, and its replicas
+/// exchange updates whatever `ModelOptions::exchange` says.
+///
+/// @code
+/// struct Counts {  // of how often each word came
+///   std::vector<float> counts = std::vector<float>(60'000);
+///   std::vector<tensair::Segment> rows;
+///   auto parameters() -> std::span<float> { return counts; }
+///   auto touched(const tensair::TensorBatch& batch) -> std::span<const tensair::Segment> {
+///     rows = {{static_cast<std::uint32_t>(batch.input.min().item<long>()), 1}};
+///     return rows;
+///   }
+///   auto step(const tensair::TensorBatch& batch) -> tensair::Score {
+///     counts[static_cast<std::size_t>(batch.input.min().item<long>())] += 1;
+///     return {.loss = 0, .examples = 1};
+///   }
+///   auto predict(const tensair::TensorBatch& batch) -> at::Tensor {
+///     return torch::tensor(counts).index_select(0, batch.input);
+///   }
+/// };
+/// pipeline.model("counts", [] { return Counts{}; });
+/// @endcode
+template <class M>
+concept SparseOwnModel = OwnModel<M> && requires(M& model, const TensorBatch& batch) {
+  { model.touched(batch) } -> std::convertible_to<std::span<const Segment>>;
+};
+
 namespace detail {
 
 /// A tensor that is the values, where they lie.
@@ -49,16 +82,14 @@ auto tensor_over(std::span<float> values) -> at::Tensor;
 template <OwnModel M>
 class OwnLearner final : public Learner {
  public:
-  explicit OwnLearner(M model) : model_(std::make_unique<M>(std::move(model))) {
-    gradient_.resize(parameters().size());
-  }
+  explicit OwnLearner(M model) : model_(std::make_unique<M>(std::move(model))) {}
 
   auto parameters() -> std::span<float> override { return model_->parameters(); }
   auto gradient() -> std::span<const float> override { return gradient_; }
 
   auto compute(const TensorBatch& batch) -> Score override {
     const auto values = parameters();
-    std::copy(values.begin(), values.end(), gradient_.begin());
+    gradient_.assign(values.begin(), values.end());
     const Score score = model_->step(batch);
     for (std::size_t i = 0; i < values.size(); ++i) {
       const float before = gradient_[i];
@@ -66,6 +97,18 @@ class OwnLearner final : public Learner {
       values[i] = before;
     }
     return score;
+  }
+
+  auto steps_in_place() const -> bool override { return SparseOwnModel<M>; }
+  auto step(const TensorBatch& batch, SparseChange* change) -> Score override {
+    if constexpr (SparseOwnModel<M>) {
+      if (change) change->begin(model_->touched(batch), parameters());
+      const Score score = model_->step(batch);
+      if (change) change->finish(parameters());
+      return score;
+    } else {
+      return Learner::step(batch, change);
+    }
   }
 
   using Learner::score;
@@ -82,7 +125,7 @@ class OwnLearner final : public Learner {
 
   auto predict(const TensorBatch& batch) -> Outputs override { return model_->predict(batch); }
   auto make_optimizer(const OptimizerFactory&) -> std::unique_ptr<Optimizer> override {
-    return whole_step()(gradient_.size());
+    return whole_step()(parameters().size());
   }
   auto tensors() -> NamedTensors override { return {{"parameters", tensor_over(parameters())}}; }
 

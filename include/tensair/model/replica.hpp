@@ -73,6 +73,7 @@ class Replica final : public runtime::Task {
     Contribution contribution;
     Time began{};
     Duration core_before{};
+    std::shared_ptr<SparseChange> change{};  // of a step that is made in place
   };
 
   auto work() -> runtime::Turn;
@@ -100,12 +101,14 @@ class Replica final : public runtime::Task {
   auto compute(const TensorBatch& batch) -> Score;
   void begin_step(TensorBatch batch, std::size_t use);
   void finish_step();
+  void finish_in_place(Begun begun);
+  void note_pace(const Begun& begun);
   void evaluate(const TensorBatch& batch, Use& use);
   auto change(std::span<const float> gradient, float share) -> std::shared_ptr<std::vector<float>>;
   void make_step(const TensorBatch& batch, std::span<const float> latest, float share);
   void reject(const TensorBatch& batch, const char* problem);
   auto contribution_now() const -> Contribution;
-  void publish(std::shared_ptr<std::vector<float>> change);
+  void publish(std::shared_ptr<Delta> delta);
   void write_checkpoint_if_due(bool final);
   void hold(SharedDelta delta);
   auto held_until() const -> Time;
@@ -151,6 +154,7 @@ class Replica final : public runtime::Task {
   Time checkpoint_time_{};
   std::shared_ptr<Exchange> exchange_;
   std::shared_ptr<DeltaBuffers> buffers_;
+  std::shared_ptr<SparseChanges> changes_ = std::make_shared<SparseChanges>();
   std::vector<float> kept_;  // the parameters, while a gradient is taken elsewhere
   Pace pace_;
   ModeWatch mode_;
