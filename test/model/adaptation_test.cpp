@@ -242,6 +242,35 @@ TEST_CASE("replicas with streams of their own decide alike too, and nobody waits
   }
 }
 
+TEST_CASE("nobody waits for replicas that get no batches", "[adaptation]") {
+  for (const int nodes : {2, 5}) {
+    for (const int to : {0, nodes - 1}) {
+      for (const std::uint64_t seed : {1, 2, 3}) {
+        INFO(nodes << " nodes, all to replica " << to << ", seed " << seed);
+        Log log;
+        Collected<Decision> collected;
+        testing::Cluster cluster{{.nodes = nodes, .seed = seed}};
+        cluster.run([&](Pipeline& pipeline) {
+          auto net = pipeline.model("fixed", [&] { return FixedModel{&log}; });
+          net.mode(Automatic{.detector = ddm{}, .watched = Watched::errors, .lag = 0});
+          // A key whose hash belongs to that replica.
+          std::uint64_t key = 0;
+          while (hash_key(key) % static_cast<std::uint64_t>(nodes) != static_cast<std::uint64_t>(to)) ++key;
+          const auto route = routing::by_key([key](const auto&) { return key; });
+          pipeline.source(SharedFixed{}).batch(batch_size).model(net).train(route);
+          pipeline.source(all_fixed(100)).batch(batch_size).model(net).train(route);
+          auto here = net.decisions().collect();
+          if (pipeline.options().rank == 0) collected = here;
+        });
+        const auto sorted = by_replica(collected);
+        REQUIRE(sorted.size() == static_cast<std::size_t>(nodes));
+        for (const auto& [replica, all] : sorted) CHECK(same(all, sorted.at(0)));
+        CHECK(first(sorted.at(0), Deed::drift));
+      }
+    }
+  }
+}
+
 TEST_CASE("weights begin anew at every replica, and all have the same in the end", "[adaptation]") {
   for (const int nodes : {1, 2, 5}) {
     for (const std::uint64_t seed : {1, 2, 3}) {
