@@ -32,16 +32,23 @@ auto AdaptationBoard::place_of(std::size_t replica, std::uint64_t number) const 
   return one_stream_ ? number : next_[replica];
 }
 
-auto AdaptationBoard::may_begin(std::uint64_t place) const -> bool {
-  const std::lock_guard lock{mutex_};
-  return place - std::min<std::uint64_t>(place, lag_) <= first_missing();
+auto AdaptationBoard::may_begin(std::size_t replica, std::uint64_t place) -> bool {
+  {
+    const std::lock_guard lock{mutex_};
+    if (place - std::min<std::uint64_t>(place, lag_) <= first_missing()) return true;
+    if (one_stream_ || place <= busiest_) return false;
+    note(replica, Kind::waits, place);
+    say(replica, Kind::waits);
+  }
+  wake();
+  return false;
 }
 
 void AdaptationBoard::tell(std::size_t replica, const BatchOutcome& outcome) {
   {
     const std::lock_guard lock{mutex_};
-    note(replica, &outcome, one_stream_ ? 0 : outcome.batch + next_.size());
-    say(replica, &outcome);
+    note(replica, Kind::outcome, one_stream_ ? 0 : outcome.batch + next_.size(), &outcome);
+    say(replica, Kind::outcome, &outcome);
   }
   wake();
 }
@@ -51,8 +58,8 @@ void AdaptationBoard::idle(std::size_t replica) {
     const std::lock_guard lock{mutex_};
     if (one_stream_ || next_[replica] >= busiest_) return;
     const auto replicas = next_.size();
-    note(replica, nullptr, busiest_ + (replica + replicas - busiest_ % replicas) % replicas);
-    say(replica, nullptr);
+    note(replica, Kind::moves_on, busiest_ + (replica + replicas - busiest_ % replicas) % replicas);
+    say(replica, Kind::moves_on);
   }
   wake();
 }
@@ -60,8 +67,8 @@ void AdaptationBoard::idle(std::size_t replica) {
 void AdaptationBoard::end(std::size_t replica) {
   {
     const std::lock_guard lock{mutex_};
-    note(replica, nullptr, none_to_come);
-    say(replica, nullptr);
+    note(replica, Kind::moves_on, none_to_come);
+    say(replica, Kind::moves_on);
   }
   wake();
 }
@@ -107,20 +114,20 @@ auto AdaptationBoard::rejected() const -> std::uint64_t {
   return rule_.rejected();
 }
 
-void AdaptationBoard::note(std::size_t replica, const BatchOutcome* outcome, std::uint64_t next) {
+void AdaptationBoard::note(std::size_t replica, Kind kind, std::uint64_t next, const BatchOutcome* outcome) {
   next_[replica] = std::max(next_[replica], next);
+  if (kind != Kind::moves_on) busiest_ = std::max(busiest_, next);
   if (!outcome) return;
-  busiest_ = std::max(busiest_, next);
   end_ = std::max(end_, outcome->batch + 1);
   waiting_.emplace(outcome->batch, *outcome);
 }
 
-void AdaptationBoard::say(std::size_t replica, const BatchOutcome* outcome) const {
+void AdaptationBoard::say(std::size_t replica, Kind kind, const BatchOutcome* outcome) const {
   for (const net::Rank peer : others_) {
     net::Writer writer{channel_};
+    writer.write(kind);
     writer.write(static_cast<std::uint32_t>(replica));
     writer.write(next_[replica]);
-    writer.write(static_cast<std::uint8_t>(outcome != nullptr));
     if (outcome) writer.write(*outcome);
     node_->transport().link(peer).send(net::Lane::control, std::move(*writer.finish()));
   }
@@ -128,17 +135,18 @@ void AdaptationBoard::say(std::size_t replica, const BatchOutcome* outcome) cons
 
 void AdaptationBoard::arrive(const net::Payload& payload) {
   net::Reader reader{payload};
+  const auto kind = reader.read<Kind>();
   const auto replica = reader.read<std::uint32_t>();
   const auto next = reader.read<std::uint64_t>();
-  const bool has_outcome = reader.read<std::uint8_t>() != 0;
+  const bool has_outcome = kind == Kind::outcome;
   BatchOutcome outcome;
   if (has_outcome) outcome = reader.read<BatchOutcome>();
   {
     const std::lock_guard lock{mutex_};
-    const bool known = replica < next_.size();
+    const bool known = kind <= Kind::outcome && replica < next_.size();
     if (!known || (has_outcome && (outcome.batch >= none_to_come - next_.size() || waiting_.contains(outcome.batch))))
       throw net::Malformed("the outcome of a batch that makes no sense");
-    note(replica, has_outcome ? &outcome : nullptr, next);
+    note(replica, kind, next, has_outcome ? &outcome : nullptr);
   }
   wake();
 }

@@ -86,7 +86,7 @@ auto Replica::begin_taken() -> bool {
   auto& board = *adapting_->board;
   const auto number = static_cast<std::size_t>(number_);
   const auto place = board.place_of(number, adapting_->taken->batch.number);
-  if (!board.may_begin(place)) return false;
+  if (!board.may_begin(number, place)) return false;
   board.read();
   for (const auto& one : board.decisions(number, place)) obey(one);
   if (take_again()) return true;

@@ -3,6 +3,7 @@
 #include <torch/torch.h>
 
 #include <span>
+#include <tensair/drift/detectors.hpp>
 #include <tensair/metrics.hpp>
 #include <tensair/tensair.hpp>
 #include <vector>

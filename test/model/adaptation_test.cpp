@@ -1,6 +1,7 @@
 #include <torch/torch.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <map>
 #include <set>
@@ -84,17 +85,18 @@ auto all_fixed(int n = records) -> std::vector<Fixed> {
 class SharedFixed {
  public:
   using value_type = Fixed;
+  explicit SharedFixed(int n = records) : n_(n) {}
   void split(int part, int parts) {
     next_ = part;
     step_ = parts;
   }
   auto next() -> std::optional<Fixed> {
-    if (next_ >= records) return std::nullopt;
+    if (next_ >= n_) return std::nullopt;
     return fixed(std::exchange(next_, next_ + step_));
   }
 
  private:
-  int next_ = 0, step_ = 1;
+  int n_, next_ = 0, step_ = 1;
 };
 
 /// What a detector says of these records, one after the other: where it first warns and drifts, by how many it has
@@ -238,6 +240,79 @@ TEST_CASE("replicas with streams of their own decide alike too, and nobody waits
       for (const auto& log : logs) trained += log->size();
       CHECK(trained < records / batch_size);
       CHECK(steps.size() >= trained - 1);
+    }
+  }
+}
+
+TEST_CASE("replicas decide alike whatever happens when, and none waits for ever", "[adaptation]") {
+  for (std::uint64_t seed = 1; seed <= 60; ++seed) {
+    const int nodes = 2 + static_cast<int>(seed % 4);
+    const int replicas = nodes + static_cast<int>(seed % 3);
+    const std::size_t lag = seed % 5;
+    INFO(nodes << " nodes, " << replicas << " replicas, lag " << lag << ", seed " << seed);
+    Log log;
+    Collected<Decision> collected;
+    testing::Cluster cluster{{.nodes = nodes,
+                              .seed = seed,
+                              .delay = std::chrono::microseconds{100 * (1 + static_cast<long>(seed % 40))},
+                              .turn_spread = 0.9,
+                              .slowness = {1, 1 + static_cast<double>(seed % 7)}}};
+    cluster.run([&](Pipeline& pipeline) {
+      auto net = pipeline.model("fixed", [&] { return FixedModel{&log}; }, {.replicas = replicas});
+      // It signals often: every 300 values in turn a warning and a drift.
+      const auto told = [n = 0](double) mutable {
+        ++n;
+        return n % 300 == 0 ? DriftLevel::drift : n % 300 > 200 ? DriftLevel::warning : DriftLevel::none;
+      };
+      const auto on_drift = std::array{OnDrift::keep, OnDrift::reset, OnDrift::from_buffer, OnDrift::challenge};
+      net.mode(Automatic{.detector = told,
+                         .watched = Watched::errors,
+                         .convergence = {.window = 5, .windows = 3},
+                         .on_drift = on_drift[seed % on_drift.size()],
+                         .challenger = {.examples = 100},
+                         .lag = lag});
+      if (seed % 2 == 0) {
+        pipeline.source(all_fixed(3'000)).batch(batch_size).model(net).evaluate();
+      } else {
+        pipeline.source(SharedFixed{3'000}).batch(batch_size).model(net).train();
+        pipeline.source(all_fixed(200)).batch(batch_size).model(net).train(routing::in_turn);
+      }
+      auto here = net.decisions().collect();
+      if (pipeline.options().rank == 0) collected = here;
+    });
+    const auto sorted = by_replica(collected);
+    REQUIRE(sorted.size() == static_cast<std::size_t>(replicas));
+    for (const auto& [replica, all] : sorted) CHECK(same(all, sorted.at(0)));
+    CHECK(std::count_if(sorted.at(0).begin(), sorted.at(0).end(),
+                        [](const Decision& one) { return one.deed == Deed::drift; }) >= 5);
+  }
+}
+
+TEST_CASE("nobody waits for replicas that get no batches", "[adaptation]") {
+  for (const int nodes : {2, 5}) {
+    for (const int to : {0, nodes - 1}) {
+      for (const std::uint64_t seed : {1, 2, 3}) {
+        INFO(nodes << " nodes, all to replica " << to << ", seed " << seed);
+        Log log;
+        Collected<Decision> collected;
+        testing::Cluster cluster{{.nodes = nodes, .seed = seed}};
+        cluster.run([&](Pipeline& pipeline) {
+          auto net = pipeline.model("fixed", [&] { return FixedModel{&log}; });
+          net.mode(Automatic{.detector = ddm{}, .watched = Watched::errors, .lag = 0});
+          // A key whose hash belongs to that replica.
+          std::uint64_t key = 0;
+          while (hash_key(key) % static_cast<std::uint64_t>(nodes) != static_cast<std::uint64_t>(to)) ++key;
+          const auto route = routing::by_key([key](const auto&) { return key; });
+          pipeline.source(SharedFixed{}).batch(batch_size).model(net).train(route);
+          pipeline.source(all_fixed(100)).batch(batch_size).model(net).train(route);
+          auto here = net.decisions().collect();
+          if (pipeline.options().rank == 0) collected = here;
+        });
+        const auto sorted = by_replica(collected);
+        REQUIRE(sorted.size() == static_cast<std::size_t>(nodes));
+        for (const auto& [replica, all] : sorted) CHECK(same(all, sorted.at(0)));
+        CHECK(first(sorted.at(0), Deed::drift));
+      }
     }
   }
 }
@@ -455,6 +530,7 @@ TEST_CASE("a command ends adaptation, and begins it anew", "[adaptation]") {
   for (const int nodes : {1, 2, 5}) {
     INFO(nodes << " nodes");
     Log log;
+    Collected<ModeChange> changes;
     Collected<Decision> collected;
     testing::Cluster cluster{{.nodes = nodes, .seed = 5}};
     cluster.run([&](Pipeline& pipeline) {
@@ -463,11 +539,25 @@ TEST_CASE("a command ends adaptation, and begins it anew", "[adaptation]") {
       pipeline.source(all_fixed(5'000)).batch(1).model(net).train();
       net.control(pipeline.source(OnSchedule<Mode>({{200ms, Mode::never}, {400ms, Mode::automatic}})));
       auto here = net.decisions().collect();
-      if (pipeline.options().rank == 0) collected = here;
+      auto modes = net.mode_changes().collect();
+      if (pipeline.options().rank != 0) return;
+      collected = here;
+      changes = modes;
     });
+    std::map<int, std::vector<ModeChange>> modes;
+    for (const auto& one : changes) modes[one.replica].push_back(one);
     const auto sorted = by_replica(collected);
     REQUIRE(sorted.size() == static_cast<std::size_t>(nodes));
     for (const auto& [replica, all] : sorted) {
+      // To rest, the two commands, to train, to rest.
+      const auto& told = modes[replica];
+      REQUIRE(told.size() == 5);
+      CHECK(told[0].cause == Cause::converged);
+      CHECK(told[1].mode == Mode::never);
+      CHECK(told[2].mode == Mode::automatic);
+      CHECK(told[3].training);
+      CHECK(told[3].number == all.at(1).number);
+      CHECK_FALSE(told[4].training);
       CHECK(same(all, sorted.at(0)));
       REQUIRE(all.size() == 3);
       CHECK(all[0].deed == Deed::rest);
@@ -534,6 +624,17 @@ TEST_CASE("adaptation that cannot be is refused", "[adaptation][error]") {
   CHECK_THAT(refused({.detector = ddm{}, .convergence = {.window = 0}}), ContainsSubstring("0 batches"));
   CHECK_THAT(refused({.detector = ddm{}, .challenger = {.level = 1}}), ContainsSubstring("level"));
   CHECK_THAT(refused({.detector = ddm{}}, {.exchange = exchange::none}), ContainsSubstring("at every replica"));
+  // A loss is watched by a detector of error rates.
+  Log log;
+  CHECK_THROWS_WITH(test::run({.nodes = 2},
+                              [&](Pipeline& pipeline) {
+                                auto net = pipeline.model("fixed", [&] { return FixedModel{&log}; });
+                                net.mode(Automatic{.detector = ddm{}});
+                                auto some = all_fixed(400);
+                                some[200].loss = 50;
+                                pipeline.source(some).batch(batch_size).model(net).train();
+                              }),
+                    ContainsSubstring("ddm") && ContainsSubstring("batch 51 of"));
   // Errors are watched, and the outputs are values.
   std::string text;
   try {

@@ -26,9 +26,8 @@ concept Judge = std::copy_constructible<F> && requires(F judge, double value) {
 /// and goes on by itself.
 ///
 /// @code
-/// tensair::drift::AnyDetector detector = tensair::adwin{.delta = 0.01};
-/// if (detector.update(0.7) == tensair::DriftLevel::drift) std::printf("%s: it has changed\n",
-/// detector.name().c_str()); detector = [](double loss) { return loss > 1; };
+/// tensair::drift::AnyDetector detector = [](double loss) { return loss > 1; };  // or tensair::adwin{.delta = 0.01}
+/// if (detector.update(0.7) == tensair::DriftLevel::drift) std::puts("it has changed");
 /// @endcode
 class AnyDetector {
  public:

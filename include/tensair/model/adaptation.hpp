@@ -90,6 +90,7 @@ struct ChallengerOptions {
 /// net.mode(tensair::Automatic{.detector = tensair::ddm{},
 ///                             .watched = tensair::Watched::errors,
 ///                             .on_drift = tensair::OnDrift::reset_optimizer});
+/// examples_of_flowers.batch(32).model(net).evaluate();
 /// net.decisions().sink([](const tensair::Decision& one) {
 ///   std::printf("replica %d: %s from batch %lu on\n", one.replica, tensair::to_string(one.deed).data(), one.from);
 /// });

@@ -43,8 +43,9 @@ class AdaptationBoard {
   // From replicas of the node, while it runs:
   /// The place of the batch that a replica has taken and not told the outcome of yet.
   auto place_of(std::size_t replica, std::uint64_t number) const -> std::uint64_t;
-  /// Whether all is known that holds for that place.
-  auto may_begin(std::uint64_t place) const -> bool;
+  /// Whether all is known that holds for that place, which the replica's batch has. If not, the others hear that it
+  /// waits.
+  auto may_begin(std::size_t replica, std::uint64_t place) -> bool;
   void tell(std::size_t replica, const BatchOutcome& outcome);
   /// A replica has no batch to begin.
   void idle(std::size_t replica);
@@ -64,8 +65,10 @@ class AdaptationBoard {
   static constexpr auto none_to_come = std::numeric_limits<std::uint64_t>::max();
 
   void arrive(const net::Payload& payload);
-  void note(std::size_t replica, const BatchOutcome* outcome, std::uint64_t next);
-  void say(std::size_t replica, const BatchOutcome* outcome) const;
+  enum class Kind : std::uint8_t { moves_on, waits, outcome };
+
+  void note(std::size_t replica, Kind kind, std::uint64_t next, const BatchOutcome* outcome = nullptr);
+  void say(std::size_t replica, Kind kind, const BatchOutcome* outcome = nullptr) const;
   auto first_missing() const -> std::uint64_t;
   auto all_ended() const -> bool;
   void wake() const;
@@ -76,8 +79,9 @@ class AdaptationBoard {
   bool one_stream_ = false;
   std::map<std::uint64_t, BatchOutcome> waiting_;  // by place: what the rule has not been given yet
   std::uint64_t taken_ = 0;                        // in one stream: how many it has been given
-  std::vector<std::uint64_t> next_;             // by replica: none of its batches to come has a place before this one
-  std::uint64_t busiest_ = 0;                   // the greatest of those that an outcome has led to
+  std::vector<std::uint64_t> next_;  // by replica: none of its batches to come has a place before this one
+  // The greatest place that an outcome has led to, or that a batch waits at.
+  std::uint64_t busiest_ = 0;
   std::uint64_t end_ = 0;                       // the place behind all of which there is an outcome
   std::deque<Decision> decided_;                // as far as a replica of this node may not have been given them
   std::map<std::size_t, std::uint64_t> given_;  // by replica of this node: the number of the last one
