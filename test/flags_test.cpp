@@ -317,7 +317,9 @@ TEST_CASE("the cluster's token comes from a file or the environment", "[flags][e
   put("the token of the file\r\n");
   CHECK(parse(in_file).token == "the token of the file");
   CHECK(parse(in_file, in_environment).token == "the token of the file");
-  put(std::string(4096, 'x') + "\n");
+  std::string long_line(4096, 'x');
+  long_line += '\n';  // g++ 12 takes a sum for one beyond the text's end
+  put(long_line);
   CHECK(parse(in_file).token.size() == 4096);
 
   const std::string says = "a cluster's token has from 16 to 4096 bytes, not ";
