@@ -10,9 +10,8 @@ import argparse
 import json
 import os
 import statistics
-import subprocess
-import sys
-import tempfile
+
+from sample import run
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 WAYS = {
@@ -23,14 +22,6 @@ WAYS = {
     "float32, every 4 steps": ["--every", "4"],
     "fp16, every 4 steps": ["--compress-deltas", "fp16", "--every", "4"],
 }
-
-
-def run(sample, flags):
-    with tempfile.NamedTemporaryFile(suffix=".json") as file:
-        done = subprocess.run([sample, "--quiet", "--json", file.name, *flags], capture_output=True, text=True, check=False)
-        if done.returncode != 0:
-            sys.exit(f"compression: {sample} ended with {done.returncode}: {done.stderr.strip()}")
-        return json.load(open(file.name, encoding="utf-8"))
 
 
 def main():

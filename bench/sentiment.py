@@ -11,9 +11,9 @@ import json
 import os
 import pathlib
 import statistics
-import subprocess
 import sys
-import tempfile
+
+from sample import run
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 # Of the best among hashed bags of words with logistic regression and MOA's or River's detectors, tuned in hindsight.
@@ -24,14 +24,6 @@ STREAMS = {
     "labels swapped once": (["--swap-at", "13845"], 0.785, 0.76, 8_000),
     "swapped every 5,000": (["--swap-every", "5000"], 0.765, 0.75, 14_000),
 }
-
-
-def run(sample, flags):
-    with tempfile.NamedTemporaryFile(suffix=".json") as file:
-        done = subprocess.run([sample, "--quiet", "--json", file.name, *flags], capture_output=True, text=True, check=False)
-        if done.returncode != 0:
-            sys.exit(f"sentiment: {sample} ended with {done.returncode}: {done.stderr.strip()}")
-        return json.load(open(file.name, encoding="utf-8"))
 
 
 def default_data():

@@ -1,25 +1,14 @@
 #include "graph.hpp"
 
 #include <array>
-#include <unordered_map>
+
+#include "tally.hpp"
 
 namespace word2vec {
 
 auto count_words(std::span<const Block> blocks) -> std::vector<WordCounts> {
-  std::unordered_map<std::string, std::uint32_t, TextHash, std::equal_to<>> counts;
-  for (const auto& block : blocks) {
-    for_each_word(
-        block.text,
-        [&](std::string_view word) {
-          const auto found = counts.find(word);
-          if (found == counts.end()) {
-            counts.emplace(word, 1);
-          } else {
-            ++found->second;
-          }
-        },
-        [] {});
-  }
+  Tally<std::uint32_t> counts;
+  for (const auto& block : blocks) add_words(counts, block.text);
   std::array<WordCounts, shards> by_shard;
   for (const auto& [word, count] : counts) by_shard[shard_of(hash_of(word))].words.emplace_back(word, count);
   std::vector<WordCounts> some;

@@ -7,9 +7,9 @@
 #include <fstream>
 #include <sstream>
 #include <tensair/error.hpp>
-#include <unordered_map>
 
 #include "admission.hpp"
+#include "tally.hpp"
 #include "text.hpp"
 
 namespace word2vec {
@@ -27,21 +27,9 @@ void sort_and_cut(Counted& words, std::uint64_t min_count, std::size_t most) {
 
 auto count_texts(const std::vector<std::filesystem::path>& files, std::uint64_t min_count, std::size_t most)
     -> Counted {
-  std::unordered_map<std::string, std::uint64_t, TextHash, std::equal_to<>> counts;
+  Tally<std::uint64_t> counts;
   TextFiles texts{files, 1};
-  while (const auto block = texts.next()) {
-    for_each_word(
-        block->text,
-        [&](std::string_view word) {
-          const auto found = counts.find(word);
-          if (found == counts.end()) {
-            counts.emplace(word, 1);
-          } else {
-            ++found->second;
-          }
-        },
-        [] {});
-  }
+  while (const auto block = texts.next()) add_words(counts, block->text);
   Counted words(counts.begin(), counts.end());
   sort_and_cut(words, min_count, most);
   if (words.empty())

@@ -106,8 +106,6 @@ void check(const std::vector<char>& bytes, const std::filesystem::path& file) {
 
 }  // namespace
 
-// torch::pickle_save writes an archive too, but marks dictionaries with a type of TorchScript's, and torch.load then
-// refuses them unless it is told to trust the file.
 auto dictionary_of(const NamedTensors& tensors) -> c10::Dict<std::string, at::Tensor> {
   c10::Dict<std::string, at::Tensor> dictionary;
   for (const auto& [name, tensor] : tensors)
@@ -115,6 +113,8 @@ auto dictionary_of(const NamedTensors& tensors) -> c10::Dict<std::string, at::Te
   return dictionary;
 }
 
+// torch::pickle_save writes an archive too, but marks dictionaries with a type of TorchScript's, and torch.load then
+// refuses them unless it is told to trust the file.
 auto archive_of(const c10::IValue& dictionary) -> std::vector<char> {
   std::vector<char> pickled;
   torch::jit::Pickler pickler(

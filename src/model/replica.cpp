@@ -7,6 +7,8 @@
 #include <numeric>
 #include <tensair/model/replica.hpp>
 
+#include "model/delta_of.hpp"
+
 namespace tensair {
 namespace {
 
@@ -18,23 +20,6 @@ constexpr std::size_t staleness_limit = 4096;
 
 // Of averaging, when training has ended. Other rounds are even by steps and odd by divergence.
 constexpr std::uint64_t last_round = std::numeric_limits<std::uint64_t>::max();
-
-auto delta_of(std::shared_ptr<std::vector<float>> change) -> std::shared_ptr<Delta> {
-  if (!change) return nullptr;
-  auto delta = std::make_shared<Delta>();
-  delta->values = *change;
-  delta->owner = std::move(change);
-  return delta;
-}
-
-auto delta_of(std::shared_ptr<SparseChange> change) -> std::shared_ptr<Delta> {
-  if (!change) return nullptr;
-  auto delta = std::make_shared<Delta>();
-  delta->values = change->values;
-  delta->segments = change->segments;
-  delta->owner = std::move(change);
-  return delta;
-}
 
 auto tells_every_step(const ModelOptions& options) -> bool {
   return options.every.steps == 1;

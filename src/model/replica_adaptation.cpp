@@ -2,6 +2,8 @@
 #include <tensair/model/model.hpp>
 #include <tensair/model/replica.hpp>
 
+#include "model/delta_of.hpp"
+
 namespace tensair {
 namespace {
 
@@ -49,10 +51,7 @@ void Challenger::learn(const TensorBatch& batch) {
   if (!buffers_) buffers_ = std::make_shared<DeltaBuffers>(learner_->parameters().size());
   auto change = buffers_->get();
   optimizer_->tracked_step(learner_->parameters(), step, *change);
-  auto delta = std::make_shared<Delta>();
-  delta->values = *change;
-  delta->owner = std::move(change);
-  exchange_->publish(replica_, delta);
+  exchange_->publish(replica_, delta_of(std::move(change)));
 }
 
 void Adapting::keep(const TensorBatch& batch, std::size_t use) {
@@ -249,10 +248,7 @@ void Replica::jump_to(std::span<const float> target, const Decision& decision) {
       parameters[i] = target[i];
     }
     publish_held();
-    auto delta = std::make_shared<Delta>();
-    delta->values = *change;
-    delta->owner = std::move(change);
-    exchange_->publish(number_, delta);
+    exchange_->publish(number_, delta_of(std::move(change)));
   }
   if (!roll_back_) return;
   roll_back_.emplace();

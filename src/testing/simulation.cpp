@@ -57,8 +57,10 @@ auto SimulatedLink::has_waiting() const -> bool {
 
 void SimulatedLink::pump() {
   auto& senders = simulation_.transport(from_).senders;
-  if (has_waiting() && std::find(senders.begin(), senders.end(), this) == senders.end()) senders.push_back(this);
-  while (has_waiting() && can_send_at() <= simulation_.clock().now() && may_send()) {
+  const bool take_turns = simulation_.options().node_bytes_per_second > 0;
+  if (take_turns && has_waiting() && std::find(senders.begin(), senders.end(), this) == senders.end())
+    senders.push_back(this);
+  while (has_waiting() && can_send_at() <= simulation_.clock().now() && (!take_turns || senders.front() == this)) {
     const auto lane = static_cast<std::size_t>(
         std::find_if(waiting_.begin(), waiting_.end(), [](const auto& outboxes) { return !outboxes.empty(); }) -
         waiting_.begin());
@@ -71,13 +73,9 @@ void SimulatedLink::pump() {
     auto payload = flatten(*message);
     bytes_[lane] += payload.size();
     put_under_way(message->channel, std::move(payload));
-    if (senders.front() == this) std::rotate(senders.begin(), senders.begin() + 1, senders.end());
+    if (take_turns) std::rotate(senders.begin(), senders.begin() + 1, senders.end());
   }
-  if (!has_waiting()) std::erase(senders, this);
-}
-
-auto SimulatedLink::may_send() const -> bool {
-  return simulation_.options().node_bytes_per_second <= 0 || simulation_.transport(from_).senders.front() == this;
+  if (take_turns && !has_waiting()) std::erase(senders, this);
 }
 
 auto SimulatedLink::can_send_at() const -> Time {

@@ -66,7 +66,6 @@ class SimulatedLink final : public net::Link {
 
   auto has_waiting() const -> bool;
   auto can_send_at() const -> Time;
-  auto may_send() const -> bool;
   void put_under_way(net::ChannelId channel, net::Payload payload);
 
   Simulation& simulation_;
