@@ -29,6 +29,7 @@ namespace tensair::net::detail {
 namespace {
 
 constexpr std::size_t staging_bytes = 64 * 1024;
+constexpr std::size_t most_held = 65'536;        // messages, however short
 constexpr std::size_t least_direct = 16 * 1024;  // below, a copy costs less than a system call
 
 auto index(Lane lane) -> std::size_t {
@@ -286,7 +287,12 @@ void TcpLink::written(const boost::system::error_code& error, std::size_t bytes)
   if (error) {
     // The reader first takes what the peer had still sent, perhaps the reason, and then sees the end, too.
     broken_ = true;
-    if (!reading_) connection_failed(reason_of(error));
+    if (reading_) return;
+    if (delivering_) return connection_failed(reason_of(error));
+    // It has stopped reading because it holds so much, all of it now in vain.
+    forget_held();
+    take_pending();
+    if (!closed_ && !reading_) read();
     return;
   }
   if (abort_ == Farewell::writing) {
@@ -317,7 +323,7 @@ void TcpLink::start() {
 void TcpLink::deliver() {
   if (closed_ || delivering_) return;
   delivering_ = true;
-  if (!held_) return;
+  if (held_.empty()) return;
   take_pending();
   if (!closed_ && !reading_) read();
 }
@@ -363,14 +369,19 @@ void TcpLink::have_read(const boost::system::error_code& error, std::size_t byte
     alive_due_ = true;
     pump();
   }
-  if (!closed_ && !held_ && !reading_) read();
+  if (!closed_ && !holds_enough() && !reading_) read();
 }
 
-// Takes message by message what is in staging, until there is no more, or the link is no longer to be read.
+// Takes message by message what was held and what is in staging, until there is no more, or the link is no longer to be
+// read.
 void TcpLink::take_pending() {
   try {
-    if (held_ && delivering_) take(*std::exchange(held_, std::nullopt));
-    while (!pending_.empty() && !held_ && !closed_ && !discards()) {
+    while (delivering_ && !held_.empty() && !closed_ && !discards()) {
+      auto next = std::move(held_.front());
+      held_.pop_front();
+      take(std::move(next));
+    }
+    while (!pending_.empty() && !holds_enough() && !closed_ && !discards()) {
       if (auto arrived = assembler_.take(pending_)) take(*std::move(arrived));
     }
   } catch (const std::exception& failure) {
@@ -379,13 +390,28 @@ void TcpLink::take_pending() {
 }
 
 void TcpLink::take(Arrived arrived) {
-  if (arrived.lane == link_lane) return take_link_message(arrived);
-  if (peer_said_goodbye_) throw Malformed("a message after the goodbye", fmt::format("channel {}", arrived.channel));
-  if (!delivering_) {
-    held_ = std::move(arrived);
+  const bool of_link = arrived.lane == link_lane;
+  const bool is_goodbye = of_link && arrived.channel == static_cast<ChannelId>(LinkMessage::goodbye);
+  // That the peer gives up is not to wait behind what it has sent before: this node may never come so far.
+  if (!delivering_ && (!of_link || is_goodbye)) {
+    if (broken_) return;
+    held_bytes_ += arrived.payload.size();
+    held_.push_back(std::move(arrived));
     return;
   }
+  if (of_link) return take_link_message(arrived);
+  if (peer_said_goodbye_) throw Malformed("a message after the goodbye", fmt::format("channel {}", arrived.channel));
   owner_.arrived(peer_, arrived.channel, std::move(arrived.payload));
+}
+
+// So much that the peer has to wait, too, until `deliver`.
+auto TcpLink::holds_enough() const -> bool {
+  return !delivering_ && (held_bytes_ >= limits_.unacknowledged || held_.size() >= most_held);
+}
+
+void TcpLink::forget_held() {
+  held_.clear();
+  held_bytes_ = 0;
 }
 
 void TcpLink::take_link_message(const Arrived& arrived) {

@@ -96,6 +96,8 @@ class TcpLink final : public Link, public std::enable_shared_from_this<TcpLink> 
   void have_read(const boost::system::error_code& error, std::size_t bytes);
   void take_pending();
   void take(Arrived arrived);
+  auto holds_enough() const -> bool;
+  void forget_held();
   void take_link_message(const Arrived& arrived);
   void take_alive(const Arrived& arrived);
 
@@ -149,7 +151,8 @@ class TcpLink final : public Link, public std::enable_shared_from_this<TcpLink> 
   Assembler assembler_;
   std::unique_ptr<std::byte[]> staging_;
   std::span<const std::byte> pending_;  // in staging_, not yet looked at
-  std::optional<Arrived> held_;         // arrived before `deliver`
+  std::deque<Arrived> held_;            // arrived before `deliver`
+  std::size_t held_bytes_ = 0;
   std::uint64_t received_ = 0;
   std::uint64_t received_since_said_ = 0;
   bool was_long_ = false;  // the last piece

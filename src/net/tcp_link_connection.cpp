@@ -32,7 +32,7 @@ void TcpLink::begin_connection() {
   const auto from = stream_.remote_endpoint(unknown);
   checked_ = limits_.checksums.value_or(unknown || !is_loopback(from.address()));
   if (limits_.beat.count() > 0) wait_a_beat();
-  if (!held_ && !reading_) read();
+  if (!holds_enough() && !reading_) read();
 }
 
 void TcpLink::wait_a_beat() {
@@ -45,7 +45,7 @@ void TcpLink::wait_a_beat() {
 void TcpLink::look_after() {
   if (closed_ || interrupted_ || discards()) return;
   const auto now = clock_.now();
-  if (held_) heard_.heard();  // not listening
+  if (holds_enough()) heard_.heard();  // not listening
   if (heard_.suspects(now)) {
     return connection_failed(fmt::format("nothing was heard from it for {:g} s", seconds(limits_.silence)));
   }

@@ -224,6 +224,7 @@ TEST_CASE("when a node fails, the others are told why", "[integration][error]") 
         0);
     FAIL("nothing was thrown");
   } catch (const NodeError& error) {
+    INFO(error.what());
     CHECK(error.node() == 2);
     CHECK(error.failed().find("filter #1 threw: broken") != std::string::npos);
   }

@@ -342,6 +342,35 @@ TEST_CASE("nothing is delivered before all links are up", "[net][tcp][rendezvous
   CHECK(node.losses.size() == 0);
 }
 
+TEST_CASE("a node that gives up while others are missing is heard, whatever it had sent before",
+          "[net][tcp][rendezvous][error]") {
+  const auto messages = GENERATE(1, 100);  // the node holds them all, or stops reading
+  const auto options = options_of(0, 3);
+  Node node{options, TcpLimits{.beat = 10ms, .unacknowledged = 64 * 1024}};
+  std::string line;
+  std::thread connecting{[&] { line = line_of([&] { node.connect(); }); }};
+  HandMadePeer peer{port_of(options, 0)};
+  peer.shake_hands({.rank = 1, .nodes = 3, .plan = some_plan});
+  const std::string text(10'000, 'a');
+  const auto size = static_cast<std::uint32_t>(text.size());
+  for (int i = 0; i < messages; ++i) {
+    peer.send(FrameHeader{.piece = size, .flags = 3, .lane = 2, .channel = 1, .message = size}, text);
+  }
+  const std::string reason = "out of paper";
+  const auto last = static_cast<std::uint32_t>(reason.size());
+  peer.send(FrameHeader{.piece = last,
+                        .flags = 3,
+                        .lane = link_lane,
+                        .channel = static_cast<ChannelId>(LinkMessage::abort),
+                        .message = last},
+            reason);
+  if (messages > 1) peer.close();
+  connecting.join();
+  CHECK(line == "node 1 (" + options.nodes[1] +
+                    ") was lost while the nodes were coming together: node 1 gave up: out of paper. See what that "
+                    "node says.");
+}
+
 TEST_CASE("giving up ends another thread's wait for the nodes", "[net][tcp][rendezvous]") {
   const auto options = options_of(0, 2);
   Node node{options};
