@@ -37,11 +37,12 @@ class AnyDetector {
   template <Parameters P>
   AnyDetector(P parameters)  // NOLINT(google-explicit-constructor)
       : AnyDetector(typename P::Detector{std::move(parameters)}) {}
-  template <Detector D>
-  AnyDetector(D detector)
-      : held_(std::make_unique<Of<D>>(std::move(detector))) {}  // NOLINT(google-explicit-constructor)
+  // Whether it is itself is asked first: whether `AnyDetector` is copyable must not depend on whether it is.
+  template <class D>
+  requires(!std::same_as<D, AnyDetector> && Detector<D>) AnyDetector(D detector)  // NOLINT(google-explicit-constructor)
+      : held_(std::make_unique<Of<D>>(std::move(detector))) {}
   template <class F>
-  requires(detail::Judge<F> && !std::same_as<F, AnyDetector>)
+  requires(!std::same_as<F, AnyDetector> && detail::Judge<F>)
       AnyDetector(F judge)  // NOLINT(google-explicit-constructor)
       : held_(std::make_unique<Of<Judged<F>>>(Judged<F>{judge, judge})) {}
 

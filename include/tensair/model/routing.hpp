@@ -81,7 +81,7 @@ auto by_key(F f) -> ByKey<F> {
 /// };
 /// queries.model(net).predict({}, tensair::routing::all(vote)).sink(print);
 /// @endcode
-inline constexpr auto all = All{&mean_output};
+inline constexpr auto all = All<decltype(&mean_output)>{&mean_output};
 
 auto to_string(Kind kind) -> std::string;
 
