@@ -41,7 +41,7 @@ class SimulatedLink::Queue final : public net::Outbox {
 void SimulatedLink::ready(net::Lane lane, std::shared_ptr<net::Outbox> outbox) {
   auto& waiting = waiting_[static_cast<std::size_t>(lane)];
   if (std::find(waiting.begin(), waiting.end(), outbox) == waiting.end()) waiting.push_back(std::move(outbox));
-  simulation_.activate(*this);
+  simulation_.look_at(*this);
 }
 
 void SimulatedLink::send(net::Lane lane, net::Message message) {
@@ -57,6 +57,7 @@ auto SimulatedLink::has_waiting() const -> bool {
 
 void SimulatedLink::pump() {
   auto& senders = simulation_.transport(from_).senders;
+  auto* const was_first = senders.empty() ? nullptr : senders.front();
   const bool take_turns = simulation_.options().node_bytes_per_second > 0;
   if (take_turns && has_waiting() && std::find(senders.begin(), senders.end(), this) == senders.end())
     senders.push_back(this);
@@ -76,6 +77,10 @@ void SimulatedLink::pump() {
     if (take_turns) std::rotate(senders.begin(), senders.begin() + 1, senders.end());
   }
   if (take_turns && !has_waiting()) std::erase(senders, this);
+  auto* const first = senders.empty() ? nullptr : senders.front();
+  if (first != nullptr && first != was_first && first != this) simulation_.look_at(*first);
+  const bool has_turn = !take_turns || first == this;
+  if (has_waiting() && has_turn && can_send_at() > simulation_.clock().now()) simulation_.look_at(*this, can_send_at());
 }
 
 auto SimulatedLink::can_send_at() const -> Time {
@@ -149,7 +154,10 @@ void SimulatedScheduler::wake(runtime::Task& task) {
 // --- What happens
 
 Simulation::Simulation(ClusterOptions options)
-    : options_(std::move(options)), random_(options_.seed), dead_(static_cast<std::size_t>(options_.nodes)) {
+    : options_(std::move(options)),
+      random_(options_.seed),
+      by_rank_(static_cast<std::size_t>(options_.nodes)),
+      dead_(static_cast<std::size_t>(options_.nodes)) {
   for (int rank = 0; rank < options_.nodes; ++rank) {
     transports_.push_back(std::make_unique<SimulatedTransport>(*this, rank, options_.nodes));
     schedulers_.push_back(std::make_unique<SimulatedScheduler>(*this, rank));
@@ -158,7 +166,11 @@ Simulation::Simulation(ClusterOptions options)
 
 void Simulation::spawn(int rank, std::shared_ptr<runtime::Task> task) {
   auto* key = task.get();
-  by_task_[key] = &entries_.emplace_back(Entry{std::move(task), rank});
+  auto& entry = entries_.emplace_back(Entry{std::move(task), rank, entries_.size()});
+  by_task_[key] = &entry;
+  by_rank_[static_cast<std::size_t>(rank)].push_back(&entry);
+  ++unfinished_;
+  expect(entry);
 }
 
 void Simulation::wake(runtime::Task& task) {
@@ -168,14 +180,15 @@ void Simulation::wake(runtime::Task& task) {
   } else if (entry.waiting) {
     entry.waiting = false;
     entry.ready_at = clock_.now();
+    expect(entry);
   } else {
     entry.woken = true;  // its turn takes until `ready_at`, and it is run again then
   }
 }
 
 void Simulation::wake_all(int rank) {
-  for (auto& entry : entries_) {
-    if (entry.rank == rank && !entry.done) wake(*entry.task);
+  for (auto* entry : by_rank_[static_cast<std::size_t>(rank)]) {
+    if (!entry->done) wake(*entry->task);
   }
 }
 
@@ -213,15 +226,23 @@ void Simulation::turn(Entry& entry) {
   switch (turn.state) {
     case runtime::Turn::State::done:
       entry.done = true;
+      --unfinished_;
       return;
     case runtime::Turn::State::again:
       entry.ready_at = clock_.now() + length;
-      return;
+      break;
     case runtime::Turn::State::wait:
       entry.waiting = !entry.woken;
       entry.ready_at = entry.woken ? clock_.now() + short_turn : turn.deadline;
-      return;
+      break;
   }
+  expect(entry);
+}
+
+void Simulation::deliver(SimulatedLink& link) {
+  link.deliver();
+  if (link.arrival() == never) --flying_;
+  expect(link);
 }
 
 void Simulation::die(int rank) {
@@ -229,13 +250,59 @@ void Simulation::die(int rank) {
   throw NodeError(rank, "the connection was lost", fmt::format("node {}", rank), "");
 }
 
+// Into the list of what may happen now, or on the heap of what comes later.
+void Simulation::expect(Entry& entry) {
+  if (entry.ready_at > clock_.now()) {
+    if (entry.ready_at != never) later_.push({entry.ready_at, next_event_++, &entry, nullptr});
+    return;
+  }
+  const auto place = std::lower_bound(ready_.begin(), ready_.end(), &entry,
+                                      [](const Entry* a, const Entry* b) { return a->place < b->place; });
+  if (place == ready_.end() || *place != &entry) ready_.insert(place, &entry);
+}
+
+void Simulation::expect(SimulatedLink& link) {
+  if (link.arrival() > clock_.now()) {
+    if (link.arrival() != never) look_at(link, link.arrival());
+    return;
+  }
+  const auto place = std::lower_bound(arriving_.begin(), arriving_.end(), &link, ByEnds{});
+  if (place == arriving_.end() || *place != &link) arriving_.insert(place, &link);
+}
+
+void Simulation::take_due_events() {
+  while (!later_.empty() && later_.top().time <= clock_.now()) {
+    const auto event = later_.top();
+    later_.pop();
+    if (event.link != nullptr) {
+      look_at(*event.link);
+    } else if (!event.entry->done && event.entry->ready_at <= clock_.now()) {
+      expect(*event.entry);
+    }
+  }
+}
+
+// A link may let another one of its node send; that comes now if its turn is still to come, else next time.
+void Simulation::pump_links() {
+  for (auto at = looked_at_.begin(); at != looked_at_.end();) {
+    auto* const link = *at;
+    looked_at_.erase(at);
+    const bool flew = link->arrival() != never;
+    link->pump();
+    if (!flew && link->arrival() != never) ++flying_;
+    if (!flew || link->arrival() <= clock_.now()) expect(*link);
+    at = looked_at_.upper_bound(link);
+  }
+}
+
 auto Simulation::next_time() -> Time {
   Time next = std::min(drain_at_, deaths_.empty() ? never : deaths_.begin()->first);
-  for (const auto& entry : entries_) {
-    if (!entry.done && !dead(entry.rank)) next = std::min(next, entry.ready_at);
-  }
-  for (const auto* link : active_) next = std::min({next, link->arrival(), link->free_at()});
-  return next;
+  const auto says_something = [](const Event& event) {
+    if (event.entry != nullptr) return !event.entry->done && event.entry->ready_at == event.time;
+    return event.link->arrival() == event.time || event.link->free_at() == event.time;
+  };
+  while (!later_.empty() && !says_something(later_.top())) later_.pop();
+  return later_.empty() ? next : std::min(next, later_.top().time);
 }
 
 void Simulation::report_deadlock() const {
@@ -256,8 +323,6 @@ void Simulation::run() {
 }
 
 void Simulation::run_until_done() {
-  std::vector<Entry*> ready;
-  std::vector<SimulatedLink*> arriving;
   while (true) {
     const Time now = clock_.now();
     if (drain_at_ <= now) {
@@ -269,35 +334,28 @@ void Simulation::run_until_done() {
       deaths_.erase(deaths_.begin());
       die(rank);
     }
-    ready.clear();
-    arriving.clear();
-    bool unfinished = false;
-    for (auto& entry : entries_) {
-      unfinished = unfinished || !entry.done;
-      if (!entry.done && entry.ready_at <= now) ready.push_back(&entry);
-    }
-    bool flying = false;
-    for (auto at = active_.begin(); at != active_.end();) {
-      SimulatedLink& link = **at;
-      link.pump();
-      flying = flying || link.arrival() != never;
-      if (link.arrival() <= now) arriving.push_back(&link);
-      at = link.active() ? std::next(at) : active_.erase(at);
-    }
-    if (!unfinished && !flying) return;
-    const auto choices = ready.size() + arriving.size();
+    take_due_events();
+    pump_links();
+    if (unfinished_ == 0 && flying_ == 0) return;
+    const auto choices = ready_.size() + arriving_.size();
     if (choices == 0) {
+      if (!looked_at_.empty()) continue;
       const Time next = next_time();
       if (next == never) report_deadlock();
       clock_.advance(std::max(now, next));
       continue;
     }
     const auto choice = static_cast<std::size_t>(random_() % choices);
-    if (choice < ready.size()) {
-      ready[choice]->waiting = false;
-      turn(*ready[choice]);
+    if (choice < ready_.size()) {
+      auto& entry = *ready_[choice];
+      ready_.erase(ready_.begin() + static_cast<std::ptrdiff_t>(choice));
+      entry.waiting = false;
+      turn(entry);
     } else {
-      arriving[choice - ready.size()]->deliver();
+      const auto at = arriving_.begin() + static_cast<std::ptrdiff_t>(choice - ready_.size());
+      auto& link = **at;
+      arriving_.erase(at);
+      deliver(link);
     }
   }
 }

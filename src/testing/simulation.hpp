@@ -5,11 +5,13 @@
 #include <deque>
 #include <map>
 #include <memory>
+#include <queue>
 #include <random>
 #include <set>
 #include <tensair/net/transport.hpp>
 #include <tensair/runtime/task.hpp>
 #include <tensair/testing/cluster.hpp>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -18,6 +20,10 @@
 // There is one list of things that may happen now: a turn of a task that is ready, and the arrival of the message that
 // is next on a link. One of them is drawn and happens; when the list is empty, time jumps to the next thing that will
 // be ready. All of it is in one thread, so a wake or a message that tasks cause only changes the list.
+//
+// What happens costs the same however many nodes there are, but for a logarithm: the list is kept, not made anew, what
+// comes later waits in a heap by time, and only links with something to do are looked at. An entry of the heap is not
+// taken out when its time changes; it then says nothing when its turn comes, and there is another one.
 
 namespace tensair::testing {
 
@@ -53,8 +59,6 @@ class SimulatedLink final : public net::Link {
   /// Takes the next message from the outboxes, when the link is free.
   void pump();
   auto free_at() const -> Time { return has_waiting() ? can_send_at() : never; }
-  /// Whether something waits for it or is under way on it.
-  auto active() const -> bool { return has_waiting() || !under_way_.empty(); }
 
  private:
   struct Flight {
@@ -96,7 +100,7 @@ class SimulatedTransport final : public net::Transport {
 
   /// When the network card can send, and receive, more; and the links that wait for it to send, which take turns.
   Time sends_at{}, receives_at{};
-  std::deque<const SimulatedLink*> senders{};
+  std::deque<SimulatedLink*> senders{};
 
  private:
   Simulation& simulation_;
@@ -144,8 +148,10 @@ class Simulation {
   void cut(int a, int b, Duration at, Duration outage) {
     outages_.push_back({std::minmax(a, b), Time{} + at, Time{} + at + outage});
   }
-  /// The link has something to do from now on.
-  void activate(SimulatedLink& link) { active_.insert(&link); }
+  /// The link may have something to send.
+  void look_at(SimulatedLink& link) { looked_at_.insert(&link); }
+  /// … not before `time`, which is to come.
+  void look_at(SimulatedLink& link, Time time) { later_.push({time, next_event_++, nullptr, &link}); }
   /// When what would arrive at `time` on that link does: later if the link is cut then.
   auto after_outages(int from, int to, Time time) const -> Time;
   auto dead(int rank) const -> bool { return dead_.at(static_cast<std::size_t>(rank)); }
@@ -160,8 +166,20 @@ class Simulation {
   struct Entry {
     std::shared_ptr<runtime::Task> task;
     int rank;
+    std::size_t place;  // among all
     bool waiting = false, done = false, woken = false;
     Time ready_at{};  // when not waiting: not before; when waiting: its deadline
+  };
+
+  // A task or a link may have something to do then.
+  struct Event {
+    Time time;
+    std::uint64_t place;  // those of the same time come in order
+    Entry* entry;
+    SimulatedLink* link;
+    friend auto operator>(const Event& a, const Event& b) -> bool {
+      return std::pair(a.time, a.place) > std::pair(b.time, b.place);
+    }
   };
 
   struct Outage {
@@ -171,8 +189,13 @@ class Simulation {
 
   void run_until_done();
   void turn(Entry& entry);
+  void deliver(SimulatedLink& link);
   void die(int rank);
+  void take_due_events();
+  void pump_links();
   auto next_time() -> Time;
+  void expect(Entry& entry);
+  void expect(SimulatedLink& link);
   [[noreturn]] void report_deadlock() const;
 
   ClusterOptions options_;
@@ -181,12 +204,21 @@ class Simulation {
   std::vector<std::unique_ptr<SimulatedTransport>> transports_;
   std::vector<std::unique_ptr<SimulatedScheduler>> schedulers_;
   std::deque<Entry> entries_;
-  std::map<runtime::Task*, Entry*> by_task_;
+  std::vector<std::vector<Entry*>> by_rank_;
+  std::unordered_map<runtime::Task*, Entry*> by_task_;
+  std::size_t unfinished_ = 0;  // entries
   std::multimap<Time, int> deaths_;
   struct ByEnds {
     auto operator()(const SimulatedLink* a, const SimulatedLink* b) const -> bool { return *a < *b; }
   };
-  std::set<SimulatedLink*, ByEnds> active_;  // in order, so that a seed runs the same way wherever links lie in memory
+  // In order, so that a seed runs the same way wherever they lie in memory: what may happen now, and links that may
+  // send.
+  std::vector<Entry*> ready_;
+  std::vector<SimulatedLink*> arriving_;
+  std::set<SimulatedLink*, ByEnds> looked_at_;
+  std::size_t flying_ = 0;  // links with messages under way
+  std::priority_queue<Event, std::vector<Event>, std::greater<>> later_;
+  std::uint64_t next_event_ = 0;
   std::vector<Outage> outages_;
   Time drain_at_ = never;
   std::vector<bool> dead_;
