@@ -15,12 +15,17 @@ constexpr double longest_over_average = 4;
 // Waits are averaged over about so many steps.
 constexpr double memory = 16;
 
+// With more replicas patience gets less in proportion: all wait for the last of many, and few of them step together.
+constexpr double patient = 16;
+
 constexpr int first_pause = 64, longest_pause = 16'384;
 
 }  // namespace
 
 Pace::Pace(int replicas, int own, double patience)
-    : peers_(static_cast<std::size_t>(replicas)), own_(static_cast<std::size_t>(own)), patience_(patience) {
+    : peers_(static_cast<std::size_t>(replicas)),
+      own_(static_cast<std::size_t>(own)),
+      patience_(patience * std::min(1.0, patient / replicas)) {
   for (auto& peer : peers_) peer.next_pause = first_pause;
 }
 

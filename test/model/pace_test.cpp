@@ -183,6 +183,18 @@ TEST_CASE("waiting costs next to nothing when news are long under way", "[pace]"
   }
 }
 
+TEST_CASE("of many replicas each waits for less", "[pace]") {
+  // News are a fifth of a step under way: four replicas wait for them, 64 do not.
+  const auto least_of = [](int n) {
+    World world{step / 5};
+    for (int i = 0; i < n; ++i) world.add(0.25, n, step, i * step / n, 0.05);
+    const auto steps = world.run(milliseconds{8'000}).steps;
+    return *std::min_element(steps.begin(), steps.end());
+  };
+  CHECK(least_of(4) < 340);  // of 400
+  CHECK(least_of(64) > 350);
+}
+
 TEST_CASE("waiting in vain is given up", "[pace]") {
   // Its steps vary so much that nobody can be in phase with it.
   World world{microseconds{100}};

@@ -72,7 +72,8 @@ struct ModelOptions {
   enum exchange exchange = exchange::updates;
   enum overlay overlay = overlay::automatic;  ///< the links that deltas travel; automatic: as `--overlay` says
   double patience = 0.25;  ///< how long a replica waits for another before a step, on average, as a share of a step's
-                           ///< time: replicas that step together learn better (see `Pace`); 0: never
+                           ///< time: replicas that step together learn better (see `Pace`); of more than 16 replicas
+                           ///< each waits less in proportion; 0: never
   bool anticipate = true;  ///< take a gradient where the parameters will be when it is applied, judging by what came
                            ///< too late for the last step; `updates` only
   int threads = 1;         ///< LibTorch's threads inside one replica's operations

@@ -31,7 +31,8 @@ struct Arrival {
 class Pace {
  public:
   /// @param own       the replica's number
-  /// @param patience  how long it waits for another on average, as a share of the time of a step; 0: never
+  /// @param patience  how long it waits for another on average, as a share of the time of a step; 0: never. With more than
+  ///                  16 replicas less in proportion: a wait for the last of many is a wait of all
   Pace(int replicas, int own, double patience);
 
   /// The replica has made a step.
