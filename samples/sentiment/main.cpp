@@ -187,6 +187,8 @@ class Program {
   auto options() const -> tensair::ModelOptions {
     auto options = sentiment::options(learning_, replicas());
     options.replicas = arguments_.replicas;
+    // The first node reads the tweets and makes features of them: one replica is best somewhere else.
+    if (arguments_.replicas == 1) options.on = pipeline_.options().node_count() - 1;
     options.load = arguments_.load;
     options.save = arguments_.save;
     return options;
