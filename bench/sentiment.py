@@ -4,6 +4,7 @@
     bench/sentiment.py [--data FILE] [--runs N] [--nodes N] [--quick] [--json FILE]
     bench/sentiment.py --unseen      # the same settings on tweets, changes and a stream that they were not chosen on
     bench/sentiment.py --choose      # what other settings come to on the first 5,000 tweets, on which they were chosen
+    bench/sentiment.py --scale       # two nodes beside one, in turns, each node on a core of its own: rate, accuracy and decisions
 
 Prints medians. Without --data and $TENSAIR_DATA/tweets there is nothing to compare with, and it says so.
 
@@ -15,7 +16,9 @@ import argparse
 import json
 import os
 import pathlib
+import socket
 import statistics
+import subprocess
 import sys
 import tempfile
 
@@ -136,6 +139,50 @@ class Bench:
                 line += f"{middle(always, 'prequential_accuracy'):>10.4f}{middle(automatic, 'prequential_accuracy'):>8.4f} {'(%.0f)' % middle(automatic, 'labels_used'):>7}"
             print(line, flush=True)
 
+    def on_cores(self, nodes, *flags):
+        """The figures of a run of so many nodes, each with one worker and a core of its own."""
+        with tempfile.NamedTemporaryFile(suffix=".json") as file:
+            hosts = []
+            for _ in range(nodes):
+                with socket.create_server(("127.0.0.1", 0)) as free:
+                    hosts.append(f"127.0.0.1:{free.getsockname()[1]}")
+            command = [self.arguments.sample, "--quiet", "--threads", "1", "--data", self.arguments.data, *map(str, flags)]
+            if nodes > 1:
+                command += ["--nodes", ",".join(hosts)]
+            running = [subprocess.Popen(["taskset", "-c", str(rank), *command, *(["--rank", str(rank)] if nodes > 1 else []),
+                                         *(["--json", file.name] if rank == 0 else [])], stdout=subprocess.DEVNULL) for rank in range(nodes)]
+            if any([one.wait() for one in running]):
+                sys.exit("sentiment: a node failed")
+            return json.load(open(file.name, encoding="utf-8"))
+
+    def scale(self):
+        print(f"{'stream':<22}{'training':<12}{'replicas':>9}{'accuracy: 1':>12}{'2 nodes':>9}{'labels: 1':>11}{'2 nodes':>9}{'tweets/s: 1':>12}"
+              f"{'2 nodes':>9}{'times':>7}  decisions of two nodes")
+        for stream, (flags, *_) in STREAMS.items():
+            for how, replicas in ("never", 0), ("always", 0), ("automatic", 0), ("automatic", 1):
+                if how == "never" and flags:
+                    continue
+                both = {1: [], 2: []}
+                for _ in range(self.runs):
+                    for nodes, some in both.items():
+                        some.append(self.on_cores(nodes, "--adapt", how, "--replicas", replicas, *flags))
+                value = {nodes: [middle(some, name) for name in ("prequential_accuracy", "labels_used", "tweets_per_s")] for nodes, some in both.items()}
+                far = max(apart(one["switches"], two["switches"]) for one, two in zip(both[1], both[2]))
+                same = "" if how != "automatic" else "others" if far is OTHER else f"the same, at most {far} tweets apart"
+                print(f"{stream:<22}{how:<12}{replicas or 'all':>9}" + "".join(f"{value[1][k]:>{w}.{d}f}{value[2][k]:>9.{d}f}" for k, w, d in ((0, 12, 4), (1, 11, 0), (2, 12, 0)))
+                      + f"{value[2][2] / value[1][2]:>7.2f}  {same}", flush=True)
+                self.keep(f"{stream}, {how}, {replicas or 'all'} replicas, two nodes of one", **{"times the rate": value[2][2] / value[1][2]})
+
+
+OTHER = float("inf")
+
+
+def apart(one, other):
+    """How many tweets are between the same decisions of two runs, at most; OTHER if they are not the same."""
+    if [(a["training"], a["why"]) for a in one] != [(b["training"], b["why"]) for b in other]:
+        return OTHER
+    return max((abs(a["index"] - b["index"]) for a, b in zip(one, other)), default=0)
+
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -146,6 +193,7 @@ def main():
     parser.add_argument("--quick", action="store_true", help="one run of each")
     parser.add_argument("--unseen", action="store_true", help="other tweets and changes than the settings were chosen on")
     parser.add_argument("--choose", action="store_true", help="other settings, on the tweets they were chosen on")
+    parser.add_argument("--scale", action="store_true", help="two nodes beside one")
     parser.add_argument("--json", help="file for the figures")
     arguments = parser.parse_args()
     if not arguments.data:
@@ -154,6 +202,8 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         if arguments.choose:
             bench.choose(pathlib.Path(folder))
+        elif arguments.scale:
+            bench.scale()
         elif arguments.unseen:
             bench.unseen(pathlib.Path(folder))
         else:
