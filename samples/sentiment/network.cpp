@@ -21,13 +21,15 @@ auto tensor_of(const std::vector<std::int64_t>& values) -> at::Tensor {
 
 }  // namespace
 
-Network::Network(std::size_t rows)
+Network::Network(std::size_t rows, const std::vector<float>& weights)
     : embedding_(torch::nn::EmbeddingBagOptions(static_cast<std::int64_t>(rows), 1).mode(torch::kSum)),
       output_(torch::nn::LinearOptions(2, 1)) {
   register_module("embedding", embedding_);
   register_module("output", output_);
   const torch::NoGradGuard no_gradient;
   embedding_->weight.zero_();
+  if (!weights.empty())
+    std::memcpy(embedding_->weight.data_ptr<float>(), weights.data(), weights.size() * sizeof(float));
   output_->weight.fill_(1);
   output_->bias.zero_();
 }
