@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """How many lines a second samples/detect takes on one core, for each of its detectors.
 
-    bench/detect.py [--lines N] [--runs N] [--json FILE]
+    bench/detect.py [--lines N] [--runs N] [--quick] [--json FILE]
 
 Lines are errors, 0 or 1, at a rate of 0.2, read from a pipe; the time is that of the whole run. Medians. `cat` beside it is the least that
 reading them takes. Asked for are 10 M; KSWIN's values cost a microsecond each.
@@ -31,8 +31,11 @@ def main():
     parser.add_argument("--sample", default=str(ROOT / "build" / "release" / "samples" / "detect"))
     parser.add_argument("--lines", type=int, default=10_000_000)
     parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--quick", action="store_true", help="one run of fewer lines")
     parser.add_argument("--json", help="file for the figures")
     arguments = parser.parse_args()
+    if arguments.quick:
+        arguments.runs, arguments.lines = 1, 5_000_000
     names = json.loads(subprocess.run([arguments.sample, "--list", "--json"], check=True, capture_output=True).stdout)
     draw = random.Random(1)
     some = "".join("1\n" if draw.random() < 0.2 else "0\n" for _ in range(100_000)).encode()

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """How samples/electricity learns River's electricity market: accuracy and rate, beside what it must reach and others.
 
-    bench/electricity.py [--data FILE] [--runs N] [--json FILE]
+    bench/electricity.py [--data FILE] [--runs N] [--quick] [--json FILE]
 
 Prints medians. Each row is predicted before it is learnt; a row's rate is of the whole run, one node with one worker.
 Without --data and $TENSAIR_DATA/drift/elec.csv there is nothing to compare with, and it says so.
@@ -28,8 +28,11 @@ def main():
     parser.add_argument("--data", default=str(pathlib.Path(os.environ.get("TENSAIR_DATA", "/nonexistent"), "drift", "elec.csv")))
     parser.add_argument("--sample", default=str(ROOT / "build" / "release" / "samples" / "electricity"))
     parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--quick", action="store_true", help="one run")
     parser.add_argument("--json", help="file for the figures")
     arguments = parser.parse_args()
+    if arguments.quick:
+        arguments.runs = 1
     if not pathlib.Path(arguments.data).is_file():
         sys.exit("electricity: there are no rows. Give --data elec.csv, or set TENSAIR_DATA.")
     with open(arguments.data, encoding="utf-8") as file:
