@@ -3,7 +3,8 @@
     python3 -m venv /tmp/peers && /tmp/peers/bin/pip install river==0.26.1 capymoa==0.15.1
     /tmp/peers/bin/python test/drift/record.py test/drift/recorded
 
-The streams are drawn by Python's random from fixed seeds, other ones with a number behind the folder. A detector's parameters are in its name. MOA's run in a JVM, by CapyMOA.
+The streams are drawn by Python's random from fixed seeds, other ones with a number behind the folder; names behind that are the only
+detectors. A detector's parameters are in its name. MOA's run in a JVM, by CapyMOA.
 """
 import pathlib, random, sys
 
@@ -112,6 +113,8 @@ FOLDER.mkdir(exist_ok=True)
 write("streams.tsv", ("scenario", "run", "values"), [(s, str(r), text(v)) for (s, r), v in STREAMS.items()])
 rows = []
 for name, (signals, streams) in DETECTORS.items():
+    if len(sys.argv) > 3 and name not in sys.argv[3:]:
+        continue
     for scenario, run in streams:
         # What the file says, not what was rounded for it.
         values = [float(v) for v in text(STREAMS[scenario, run]).split()]
