@@ -1,7 +1,7 @@
 // Drift detectors: what a value costs, how soon and how often they signal on streams whose changes are known, and what
 // their signals are worth on real ones.
 //
-//   detectors [--data DIR] [--values N] [--repetitions N] [--json FILE] [--speed-only]
+//   detectors [--data DIR] [--values N] [--repetitions N] [--json FILE] [--speed-only] [--quick]
 //
 // DIR has the folders drift-golden and drift (default: $TENSAIR_DATA); without it only the cost is measured. Cost is
 // processor time for errors at a rate of 0.2, each detector in turn, all of them again and again; the median.
@@ -269,14 +269,19 @@ int main(int argc, char** argv) {
   fs::path data = from_environment == nullptr ? "" : from_environment, json;
   std::size_t values = 2'000'000;
   int repetitions = 5;
-  bool speed_only = false;
+  bool speed_only = false, quick = false;
   auto app = CLI::App{"Drift detectors: cost, and what they find."};
   app.add_option("--data", data, "folder with drift-golden and drift");
   app.add_option("--values", values, "values for each measurement")->check(CLI::Range(100'000, 1'000'000'000));
   app.add_option("--repetitions", repetitions, "measurements of each")->check(CLI::PositiveNumber);
   app.add_option("--json", json, "write the figures there");
   app.add_flag("--speed-only", speed_only, "only what a value costs");
+  app.add_flag("--quick", quick, "one measurement of few values");
   CLI11_PARSE(app, argc, argv);
+  if (quick) {
+    values = 200'000;
+    repetitions = 1;
+  }
 
   auto rows = measure_cost(values, repetitions);
   if (!speed_only && !data.empty()) {

@@ -21,9 +21,10 @@ int main(int argc, char** argv) {
   double accuracy = 0;
   pipeline.figure("prequential_accuracy", [&] { return std::to_string(accuracy); });
   const auto learn = [&](auto half_hours) {
-    auto net = pipeline.model("up", [] { return torch::nn::Linear(7, 2); }, {.optimizer = tensair::adam({.lr = 0.1})});
+    auto net = pipeline.model("up", [] { return torch::nn::Linear(electricity::inputs, 2); },
+                              {.optimizer = tensair::adam({.lr = 0.1})});
     std::move(half_hours)
-        .map(electricity::Day{})
+        .map(electricity::Recent{})
         .batch(32)
         .model(net)
         .evaluate({.outputs = true})  // says what it thinks of each batch, and then learns from it

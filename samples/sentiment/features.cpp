@@ -50,6 +50,10 @@ auto Features::known(std::uint32_t hash) const -> Known {
   return lexicon_[slot].known;
 }
 
+auto Features::row_of(std::string_view word) const -> std::int64_t {
+  return static_cast<std::int64_t>(mixed(hash_of(word)) & mask_);
+}
+
 void Features::add(std::string_view text, std::vector<std::int64_t>& words, std::vector<std::int64_t>& pairs) {
   const auto row = [this](std::uint32_t hash) { return static_cast<std::int64_t>(mixed(hash) & mask_); };
   static const auto begin = hash_of("<s>"), end = hash_of("</s>");

@@ -22,6 +22,8 @@ class Features {
 
   /// Appends the rows of a text, each below `rows`.
   void add(std::string_view text, std::vector<std::int64_t>& words, std::vector<std::int64_t>& pairs);
+  /// The row of a word, as the tokeniser writes it.
+  auto row_of(std::string_view word) const -> std::int64_t;
 
  private:
   enum class Known : std::uint8_t { no, glad, sad };

@@ -19,6 +19,8 @@
 #include "network.hpp"
 #include "read.hpp"
 #include "report.hpp"
+#include "word2vec/vectors.hpp"
+#include "word_weights.hpp"
 
 // Follows a stream of tweets: says of each how whoever wrote it feels, is told, and learns. The whole job is in
 // `build`: tweets → batches → model on every node → metrics, detectors → the model's mode.
@@ -34,7 +36,7 @@ struct Arguments {
   int batch = 32, replicas = 0;
   double rho = 0.5, class_rho = 1.5;
   bool skip_bad = false;
-  std::filesystem::path plot, save, load;
+  std::filesystem::path plot, save, load, vectors;
 };
 
 auto names_of_detectors() -> std::vector<std::string> {
@@ -82,6 +84,7 @@ auto flags_for(Arguments& arguments) -> tensair::Flags {
            "after how many tweets nine of ten positive ones are left out; 0: never")
       .add("--skip-bad", arguments.skip_bad, "count tweets that cannot be read, instead of stopping at the first")
       .add("--plot", arguments.plot, "SVG file for a plot of accuracy over time")
+      .add("--vectors", arguments.vectors, "word2vec's file of vectors, from which words' weights begin")
       .add("--load", arguments.load, "file with parameters to start from")
       .add("--save", arguments.save, "file for the trained parameters; Python reads it with torch.load");
   return flags;
@@ -187,6 +190,8 @@ class Program {
   auto options() const -> tensair::ModelOptions {
     auto options = sentiment::options(learning_, replicas());
     options.replicas = arguments_.replicas;
+    // The first node reads the tweets and makes features of them: one replica is best somewhere else.
+    if (arguments_.replicas == 1) options.on = pipeline_.options().node_count() - 1;
     options.load = arguments_.load;
     options.save = arguments_.save;
     return options;
@@ -227,8 +232,11 @@ class Program {
 
   template <class Tweets, class Batching>
   void follow(Tweets tweets, Batching batching) {
+    std::vector<float> weights;
+    if (!arguments_.vectors.empty())
+      weights = weights_of_words(word2vec::read_vectors(arguments_.vectors), Features{learning_.rows}, learning_.rows);
     auto net = pipeline_.model(
-        "sentiment", [rows = learning_.rows] { return std::make_shared<Network>(rows); }, options());
+        "sentiment", [rows = learning_.rows, weights] { return std::make_shared<Network>(rows, weights); }, options());
 
     if (arguments_.adapt == "never") {
       net.mode(tensair::Mode::never);

@@ -21,13 +21,15 @@ auto tensor_of(const std::vector<std::int64_t>& values) -> at::Tensor {
 
 }  // namespace
 
-Network::Network(std::size_t rows)
+Network::Network(std::size_t rows, const std::vector<float>& weights)
     : embedding_(torch::nn::EmbeddingBagOptions(static_cast<std::int64_t>(rows), 1).mode(torch::kSum)),
       output_(torch::nn::LinearOptions(2, 1)) {
   register_module("embedding", embedding_);
   register_module("output", output_);
   const torch::NoGradGuard no_gradient;
   embedding_->weight.zero_();
+  if (!weights.empty())
+    std::memcpy(embedding_->weight.data_ptr<float>(), weights.data(), weights.size() * sizeof(float));
   output_->weight.fill_(1);
   output_->bias.zero_();
 }
@@ -76,6 +78,8 @@ auto options(const Learning& learning, int replicas) -> tensair::ModelOptions {
   // Each replica's Adagrad adds up the squares of its own share of the gradients alone, and would take larger steps.
   const double share = 1 / std::sqrt(static_cast<double>(replicas));
   tensair::ModelOptions options;
+  // To tell another node of a step, of all rows, costs about as much as to make it.
+  if (replicas > 1) options.every.steps = 4;
   options.loss = loss;
   options.optimizer = tensair::adagrad({.lr = share * learning.lr, .epsilon = epsilon / tweets});
   options.groups = {{.match = "output.weight", .optimizer = tensair::sgd({.lr = share * learning.mixing_lr * tweets})},

@@ -7,6 +7,7 @@
 #include <span>
 #include <tensair/model/options.hpp>
 #include <tensair/model/tensor_batch.hpp>
+#include <vector>
 
 #include "features.hpp"
 #include "tweet.hpp"
@@ -30,7 +31,8 @@ struct Learning {
 /// forgets nothing.
 class Network : public torch::nn::Module {
  public:
-  explicit Network(std::size_t rows);
+  /// @param weights  float [rows], what the embedding begins with; none: 0
+  explicit Network(std::size_t rows, const std::vector<float>& weights = {});
 
   /// @param scale    float [N, 2]: what the sums over a text's words and pairs are multiplied by
   /// @param rows     int64 [M]: the words' rows of the first text, its pairs', those of the second, …

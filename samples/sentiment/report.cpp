@@ -49,6 +49,8 @@ void Report::measured(const tensair::Measurement& one) {
     kappa_ = one.value;
   } else if (one.name == "accuracy") {
     accuracy_ = one.value;
+    const auto right = static_cast<std::uint64_t>(std::llround(one.value * static_cast<double>(one.index)));
+    if (right_.empty() || one.index > right_.back().first) right_.emplace_back(one.index, right);
   } else {
     recent_ = one.value;
     const bool is_new = one.index > measured_;  // the last ones are told at the end, too
@@ -160,6 +162,11 @@ void Report::add_to(tensair::Pipeline& pipeline) {
     for (const auto& one : switches_) {
       all.push_back(fmt::format(R"({{"index":{},"training":{},"why":"{}"}})", one.index, one.training, one.why));
     }
+    return fmt::format("[{}]", fmt::join(all, ","));
+  });
+  pipeline.figure("right", [this] {
+    std::vector<std::string> all;
+    for (const auto& [at, count] : right_) all.push_back(fmt::format("[{},{}]", at, count));
     return fmt::format("[{}]", fmt::join(all, ","));
   });
   pipeline.figure("accuracies", [this] {

@@ -76,6 +76,7 @@ class Report {
   double accuracy_ = none, kappa_ = none, recent_ = none;  // none while no label has come
   std::uint64_t measured_ = 0;
   std::vector<std::pair<std::uint64_t, double>> accuracies_;
+  std::vector<std::pair<std::uint64_t, std::uint64_t>> right_;
   std::vector<Found> drifts_;
   std::vector<Switch> switches_;
 };

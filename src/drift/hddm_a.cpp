@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cmath>
 #include <tensair/drift/hddm_a.hpp>
 
@@ -8,26 +9,62 @@ HddmA::HddmA(hddm_a parameters) : parameters_(parameters) {
   logarithms();
 }
 
+// Why hardly a value costs a division or a root.
+//
+// MOA compares means with Hoeffding's bounds, sqrt(log / 2n). Nearly always neither is close to the other, and the same
+// comparison of squares, multiplied by what is divided by, says so: `is_calm`. It is told a bound that is a little too
+// low, by far more than rounding can be. Where that is not enough, the means are compared as MOA does, so that nothing
+// is ever decided otherwise.
+
+namespace {
+
+constexpr double little = 0.999'999;
+// Rounding is far below that little up to so many values, and with logarithms not less than this.
+constexpr double most_values = 1e9, least_logarithm = 0.01;
+
+auto a_little_less(double logarithm) -> double {
+  return logarithm < least_logarithm ? 0 : logarithm / 2 * little;
+}
+
+// Whether a difference is certainly less than the root of `squared_bound`; not said of a bound of 0.
+auto is_calm(double difference, double squared_bound) -> bool {
+  const double positive = std::max(difference, 0.0);
+  return positive * positive < squared_bound;
+}
+
+}  // namespace
+
 void HddmA::logarithms() {
   log_bound_ = std::log(1 / parameters_.drift);
   log_drift_ = std::log(2 / parameters_.drift);
   log_warning_ = std::log(2 / parameters_.warning);
+  calm_bound_ = a_little_less(log_bound_);
+  calm_lowest_ = a_little_less(std::min(log_drift_, log_warning_));
+  calm_highest_ = a_little_less(log_drift_);
 }
 
 // Whether the mean so far and that of its beginning, a sample, are too far apart to be those of one stream.
 auto HddmA::is_apart(double difference, const Sample& sample, double logarithm) const -> bool {
   const double n = all_.count, n1 = sample.count;
   if (n1 == n || difference < 0) return false;
-  // The same without division and root. Mostly this is enough; what is close to equal is decided as MOA does.
-  if (difference * difference * 2 * n1 * n < (n - n1) * logarithm * 0.999'999) return false;
   const double m = (n - n1) / n1 * (1 / n);
   return difference >= std::sqrt(m / 2 * logarithm);
 }
 
 auto HddmA::update(double value) -> DriftLevel {
   expect_fraction(name, value);
-  all_.count += 1;
-  all_.sum += value;
+  const double n = all_.count += 1, sum = all_.sum += value;
+  const double calm = n * calm_bound_;
+  const double n1 = lowest_.count, n2 = highest_.count;
+  if (is_calm(lowest_.bound * n - sum, calm) && is_calm(sum - highest_.bound * n, calm) &&
+      is_calm(sum * n1 - lowest_.sum * n, (n - n1) * n * n1 * calm_lowest_) &&
+      is_calm(highest_.sum * n - sum * n2, (n - n2) * n * n2 * calm_highest_) && n < most_values)
+    return DriftLevel::none;
+  return compare();
+}
+
+// The mean's comparisons with its extremes, as MOA has them.
+auto HddmA::compare() -> DriftLevel {
   const double mean = all_.sum / all_.count;
   const double bound = std::sqrt(1 / (2 * all_.count) * log_bound_);
   if (lowest_.count == 0 || lowest_.bound >= mean + bound) lowest_ = {all_.count, all_.sum, mean, mean + bound};

@@ -3,7 +3,8 @@
     python3 -m venv /tmp/peers && /tmp/peers/bin/pip install river==0.26.1 capymoa==0.15.1
     /tmp/peers/bin/python test/drift/record.py test/drift/recorded
 
-The streams are drawn by Python's random from fixed seeds. A detector's parameters are in its name. MOA's run in a JVM, by CapyMOA.
+The streams are drawn by Python's random from fixed seeds, other ones with a number behind the folder; names behind that are the only
+detectors. A detector's parameters are in its name. MOA's run in a JVM, by CapyMOA.
 """
 import pathlib, random, sys
 
@@ -13,22 +14,23 @@ from moa.classifiers.core.driftdetection import HDDM_A_Test, HDDM_W_Test, PageHi
 from river import drift
 
 FOLDER = pathlib.Path(sys.argv[1])
+SEED = int(sys.argv[2]) if len(sys.argv) > 2 else 0
 
 
 def bits(seed, parts):
     """Errors: `parts` are (how many, error rate)."""
-    draw = random.Random(seed)
+    draw = random.Random(SEED + seed)
     return [int(draw.random() < rate) for n, rate in parts for _ in range(n)]
 
 
 def ramp(seed, n, low, high):
-    draw = random.Random(seed)
+    draw = random.Random(SEED + seed)
     return [int(draw.random() < low + (high - low) * i / n) for i in range(n)]
 
 
 def reals(seed, parts):
     """Numbers in [0, 1] of three digits: `parts` are (how many, least, greatest)."""
-    draw = random.Random(seed)
+    draw = random.Random(SEED + seed)
     return [round(draw.uniform(low, high), 3) for n, low, high in parts for _ in range(n)]
 
 
@@ -111,6 +113,8 @@ FOLDER.mkdir(exist_ok=True)
 write("streams.tsv", ("scenario", "run", "values"), [(s, str(r), text(v)) for (s, r), v in STREAMS.items()])
 rows = []
 for name, (signals, streams) in DETECTORS.items():
+    if len(sys.argv) > 3 and name not in sys.argv[3:]:
+        continue
     for scenario, run in streams:
         # What the file says, not what was rounded for it.
         values = [float(v) for v in text(STREAMS[scenario, run]).split()]

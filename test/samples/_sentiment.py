@@ -26,10 +26,12 @@ class SentimentTest(unittest.TestCase):
             file.write(content if isinstance(content, bytes) else content.encode())
         return self.path(name)
 
-    def run_sample(self, *flags, data_folder=None, seconds=100):
+    def run_sample(self, *flags, data_folder=None, seconds=100, terminal=False):
         environment = {k: v for k, v in os.environ.items() if not k.startswith("TENSAIR_")}
         if data_folder:
             environment["TENSAIR_DATA"] = data_folder
+        if terminal:
+            environment["TENSAIR_TERMINAL"] = "1"
         return subprocess.run([PROGRAM, *map(str, flags)], capture_output=True, timeout=seconds, env=environment, text=True)
 
     def figures(self, *flags, **given):

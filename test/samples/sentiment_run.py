@@ -68,6 +68,23 @@ class Generated(SentimentTest):
         # The swap, and its place in the legend.
         self.assertEqual(len(re.findall("stroke-dasharray", svg)), 2)
 
+    def test_a_terminal_shows_how_it_goes(self):
+        run = self.run_sample("--tweets", 30000, "--swap-at", 15000, terminal=True)
+        self.assertEqual(run.returncode, 0, run)
+        views = run.stderr.split("\r")
+        self.assertTrue(any(re.search(r"accuracy [\d.]+ %  last 1000 [\d.]+ %  kappa [-\d.]+  optwin: \d+ drifts  (training|resting)", one)
+                            for one in views), run.stderr)
+
+    def test_words_begin_as_their_vectors_say(self):
+        words = [(word, 1) for word in ("good", "great", "love", "nice", "happy", "splendid")]
+        words += [(word, -1) for word in ("bad", "sad", "hate", "sick", "tired", "dreadful")]
+        vectors = self.write("words.txt", f"{len(words)} 2\n" + "".join(f"{word} {side} 0.5\n" for word, side in words))
+        tweets = self.write("tweets.csv", "label,text\n" + "1,splendid day\n0,dreadful day\n" * 50)
+        for flags, right in (["--vectors", vectors], 1), ([], 0.5):
+            self.assertEqual(self.figures("--data", tweets, "--adapt", "never", *flags)["prequential_accuracy"], right)
+        self.refuse("--data", tweets, "--vectors", self.path("missing.txt"), words=(r"missing\.txt",))
+        self.refuse("--data", tweets, "--vectors", self.write("few.txt", "1 2\ngood 1 1\n"), words=("1 glad and 0 sad", "lexicon"))
+
 
 @unittest.skipUnless(REAL and pathlib.Path(REAL, "tweets").is_dir(), "TENSAIR_DATA has no tweets: generated ones must do")
 class Tweets(SentimentTest):

@@ -73,10 +73,12 @@ class HddmA {
   };
 
   void logarithms();
+  auto compare() -> DriftLevel;
   auto is_apart(double difference, const Sample& sample, double logarithm) const -> bool;
 
   hddm_a parameters_;
   double log_bound_ = 0, log_drift_ = 0, log_warning_ = 0;
+  double calm_bound_ = 0, calm_lowest_ = 0, calm_highest_ = 0;  // halves of these, a little less
   Sample all_, lowest_, highest_;
   double statistic_ = 0;
 };

@@ -74,8 +74,11 @@ class PageHinkley {
 
  private:
   page_hinkley parameters_;
+  // The count stands between the mean and the sums: compilers store neighbours at once, and the mean, which the next
+  // value waits for, would wait for a sum.
+  double mean_ = 0;
   std::uint64_t count_ = 0;
-  double mean_ = 0, rising_ = 0, falling_ = 0;
+  double rising_ = 0, falling_ = 0;
   double lowest_ = std::numeric_limits<double>::max(), highest_ = std::numeric_limits<double>::lowest();
   double statistic_ = 0;
   bool drifted_ = false;
