@@ -1,7 +1,7 @@
 // Windows: the Yahoo streaming benchmark in memory beside a loop by hand, sliding windows beside tumbling ones,
 // sessions.
 //
-//   windows [--json FILE] [--quick] [--events N] [--repetitions N]
+//   windows [--json FILE] [--quick] [--only-ysb] [--events N] [--repetitions N]
 //
 // The Yahoo streaming benchmark (Chintapalli et al., "Benchmarking streaming computation engines", 2016) counts the
 // views of advertisements by campaign in windows of 10 s: 1,000 ads belong to 100 campaigns, a third of the events are
@@ -265,8 +265,9 @@ int main(int argc, char** argv) {
   std::filesystem::path json;
   std::uint64_t events = 100'000'000;
   int repetitions = 5;
-  bool quick = false;
+  bool quick = false, only_ysb = false;
   app.add_option("--json", json, "where to write the rows");
+  app.add_flag("--only-ysb", only_ysb, "the Yahoo streaming benchmark alone");
   app.add_option("--events", events, "how many")->check(CLI::PositiveNumber);
   app.add_option("--repetitions", repetitions, "how often each side runs, in turn")->check(CLI::PositiveNumber);
   app.add_flag("--quick", quick, "within 20 s");
@@ -278,8 +279,10 @@ int main(int argc, char** argv) {
   try {
     bench::Report report;
     compare_ysb(report, events, repetitions);
-    compare_sliding(report, events, repetitions);
-    measure_sessions(report, events / 5, repetitions);
+    if (!only_ysb) {
+      compare_sliding(report, events, repetitions);
+      measure_sessions(report, events / 5, repetitions);
+    }
     if (!json.empty()) report.write(json);
     return 0;
   } catch (const std::exception& error) {

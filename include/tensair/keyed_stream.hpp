@@ -14,6 +14,7 @@
 #include <tensair/operators/chain.hpp>
 #include <tensair/operators/count.hpp>
 #include <tensair/operators/distinct.hpp>
+#include <tensair/operators/inspect.hpp>
 #include <tensair/operators/key_by.hpp>
 #include <tensair/operators/mean.hpp>
 #include <tensair/operators/measure.hpp>
@@ -105,6 +106,27 @@ class KeyedStream {
   auto name(std::string label) && -> KeyedStream {
     label_ = std::move(label);
     return std::move(*this);
+  }
+
+  /// Says what becomes of a record whose key cannot be told, because `f` or the key's hash throws: see
+  /// `Stream::on_error`. The key is then told twice.
+  ///
+  /// @code
+  /// const auto sensor = [](std::string_view line) { return parse(line).sensor; };  // may throw
+  /// log_lines.key_by(sensor).on_error(tensair::skip).count().sink(print);
+  /// @endcode
+  template <class Handling>
+  auto on_error(Handling handling) && {
+    auto op = stream_.follow("key", operators::stream_type<T>());
+    op->label = label_;
+    auto checked =
+        stream_.template then<T>(op, operators::Inspect<operators::TellKey<F>>{op, {f_}}).on_error(std::move(handling));
+    using Checked = typename decltype(checked)::chain_type;
+    auto keyed = KeyedStream<K, T, Checked, F, Lifetime>(std::move(checked), std::move(f_), lifetime_);
+    keyed.parallel_ = parallel_;
+    keyed.where_ = std::move(where_);
+    keyed.label_ = std::move(label_);
+    return keyed;
   }
 
   /// A key's state is forgotten when the key has had no record for `duration` of the node's clock; its next record

@@ -589,7 +589,9 @@ class Stream {
   /// paid for records that do not fail, except that with `dead_letter` a function that takes its record by value gets a
   /// copy.
   ///
-  /// What an operator emitted before it threw has gone on. Errors of operators further down are not this one's.
+  /// What an operator emitted before it threw has gone on. Errors of operators further down are not this one's, nor is
+  /// what the key function throws: that is said behind `key_by`. What throws when no record has come, a window's
+  /// function at its end or a timer's, stops the pipeline all the same.
   ///
   /// @code
   /// const auto text = [](const tensair::DeadLetter<std::string>& bad) { return bad.record + " # " + bad.error; };

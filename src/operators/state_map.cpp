@@ -11,12 +11,14 @@ namespace {
 
 // From the size of a huge page on, memory comes from the system directly: it is zero without being touched.
 constexpr std::size_t huge_page = std::size_t{2} << 20;
+// Entries of a line's size then lie in one line each.
+constexpr std::align_val_t line{64};
 
 }  // namespace
 
 auto allocate_table(std::size_t bytes) -> void* {
   if (bytes < huge_page) {
-    void* memory = ::operator new(bytes);
+    void* memory = ::operator new(bytes, line);
     std::memset(memory, 0, bytes);
     return memory;
   }
@@ -28,7 +30,7 @@ auto allocate_table(std::size_t bytes) -> void* {
 
 void free_table(void* memory, std::size_t bytes) noexcept {
   if (bytes < huge_page) {
-    ::operator delete(memory);
+    ::operator delete(memory, line);
   } else {
     ::munmap(memory, bytes);
   }

@@ -1,4 +1,6 @@
+#include <algorithm>
 #include <map>
+#include <string>
 #include <tensair/operators/event_time.hpp>
 #include <tensair/operators/timers.hpp>
 #include <vector>
@@ -41,4 +43,40 @@ TEST_CASE("timers come in the order of their times", "[operators][property]") {
     RC_ASSERT(timers.first() == EventTime::max());
   };
   check_property("whatever is set", property);
+}
+
+TEST_CASE("timers of texts come in order from any distance", "[operators]") {
+  operators::Timers<EventTime, std::string> timers;
+  std::multimap<EventTime, std::string> model;
+  std::uint64_t random = 88172645463325252;
+  const auto draw = [&](std::uint64_t below) {
+    random ^= random << 13;
+    random ^= random >> 7;
+    random ^= random << 17;
+    return (random >> 20) % below;
+  };
+  std::int64_t now = -1'000'000;
+  for (int i = 0; i < 20'000; ++i) {
+    // From a microsecond to a century ahead, some many at the same time; now and then in the past.
+    const auto ahead = static_cast<std::int64_t>(draw(std::uint64_t{1} << draw(52)));
+    const auto time = EventTime{std::chrono::microseconds{draw(50) == 0 ? now - ahead % 1'000 : now + ahead / 8 * 8}};
+    const auto key = "a text that is too long to be inside a string: " + std::to_string(i);
+    timers.add(time, key);
+    model.emplace(time, key);
+    if (draw(3) != 0) continue;
+    // As many come as were set, so that the next ones lie further and further away.
+    for (auto n = draw(6); n > 0 && !model.empty(); --n) {
+      const auto first = model.begin();
+      REQUIRE(timers.first() == first->first);
+      const auto timer = timers.take();
+      REQUIRE(timer.time == first->first);
+      REQUIRE(timer.key == first->second);  // of one time, the one that was set first
+      now = std::max(now, timer.time.time_since_epoch().count());
+      model.erase(first);
+    }
+  }
+  CHECK(model.size() > 1'000);
+  auto moved = std::move(timers);
+  for (; model.size() > 500; model.erase(model.begin())) REQUIRE(moved.take().key == model.begin()->second);
+  CHECK(moved.first() == model.begin()->first);  // the rest goes with it
 }

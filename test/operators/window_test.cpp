@@ -115,11 +115,15 @@ auto sums_of(const Topology& topology, const std::vector<Event>& all, int parall
 
 TEST_CASE("windows of many records have the sums of a naive model, also over TCP", "[operators][window]") {
   const auto all = events(3'000, 5, 80, 1);
-  for (const auto& topology : {Topology{1, 1, false}, Topology{5, 1, false}, Topology{2, 1, true}}) {
-    INFO(topology.name());
-    CHECK(sums_of(topology, all, 3, 80, tumbling(100us, -7us)) == naive_sliding(all, 100, 100, -7));
-    CHECK(sums_of(topology, all, 3, 80, sliding(35us, 8us)) == naive_sliding(all, 35, 8, 0));
-    CHECK(sums_of(topology, all, 3, 80, session(9us)) == naive_sessions(all, 9));
+  const auto in_tumbling = naive_sliding(all, 100, 100, -7), in_sliding = naive_sliding(all, 35, 8, 0);
+  const auto in_sessions = naive_sessions(all, 9);
+  for (const auto& topology : topologies()) {
+    for (const int parallel : {1, 3}) {
+      INFO(topology.name() << ", parallel " << parallel);
+      CHECK(sums_of(topology, all, parallel, 80, tumbling(100us, -7us)) == in_tumbling);
+      CHECK(sums_of(topology, all, parallel, 80, sliding(35us, 8us)) == in_sliding);
+      CHECK(sums_of(topology, all, parallel, 80, session(9us)) == in_sessions);
+    }
   }
 }
 

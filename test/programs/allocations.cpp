@@ -112,6 +112,12 @@ auto allocations_of(std::uint64_t results, Build build) -> std::uint64_t {
   return watch.during();
 }
 
+auto timed_numbers(Pipeline& pipeline, std::uint64_t n) {
+  return pipeline.source(Numbers{n}).assign_timestamps([](std::uint64_t number) {
+    return EventTime{std::chrono::microseconds{number}};
+  });
+}
+
 auto resident_bytes() -> std::uint64_t {
   std::uint64_t all = 0, resident = 0;
   std::ifstream{"/proc/self/statm"} >> all >> resident;
@@ -194,6 +200,80 @@ TEST_CASE("windows allocate nothing for a record") {
         }) <= once_in_a_while);
 }
 
+TEST_CASE("overlapping windows allocate for a slice, not for a record") {
+  // 100 keys in windows of 400,000 records, a slice of 100,000: 20 slices in half of all, each of some tables.
+  CHECK(allocations_of(4'300, [](Pipeline& pipeline, Watch& watch) {
+          timed_numbers(pipeline, records)
+              .key_by([](std::uint64_t n) { return n % 100; })
+              .window(sliding(std::chrono::microseconds{400'000}, std::chrono::microseconds{100'000}))
+              .count()
+              .sink([&](const auto&) { watch.see(); });
+        }) <= 10 * once_in_a_while);
+}
+
+TEST_CASE("sessions allocate nothing for a record") {
+  // A key comes ten times in a thousand microseconds, and again ten thousand later: 100,000 keys, at most 10 at a time.
+  CHECK(allocations_of(records / 10, [](Pipeline& pipeline, Watch& watch) {
+          timed_numbers(pipeline, records)
+              .key_by([](std::uint64_t n) { return n / 1'000 % 10 * 100 + n % 100; })
+              .window(session(std::chrono::microseconds{500}))
+              .count()
+              .sink([&](const auto&) { watch.see(); });
+        }) <= once_in_a_while);
+}
+
+TEST_CASE("windows of a number of records allocate nothing for a record") {
+  CHECK(allocations_of(records / 10, [](Pipeline& pipeline, Watch& watch) {
+          timed_numbers(pipeline, records)
+              .key_by([](std::uint64_t n) { return n % 100; })
+              .window(tumbling_count(10))
+              .sum()
+              .sink([&](const auto&) { watch.see(); });
+        }) <= once_in_a_while);
+}
+
+TEST_CASE("joins allocate nothing for a record") {
+  const auto key = [](std::uint64_t n) { return n % 1'000; };
+  const auto sum = [](std::uint64_t a, std::uint64_t b) { return a + b; };
+  // Each number meets itself.
+  CHECK(allocations_of(records, [&](Pipeline& pipeline, Watch& watch) {
+          timed_numbers(pipeline, records)
+              .key_by(key)
+              .join(timed_numbers(pipeline, records).key_by(key))
+              .between(std::chrono::microseconds{0}, std::chrono::microseconds{0})
+              .with(sum)
+              .sink([&](std::uint64_t) { watch.see(); });
+        }) <= once_in_a_while);
+  CHECK(allocations_of(records, [&](Pipeline& pipeline, Watch& watch) {
+          pipeline.source(Numbers{records})
+              .key_by(key)
+              .lookup(pipeline.source(Numbers{1'000}).key_by(key),
+                      [](std::uint64_t n, const std::uint64_t* row) { return row == nullptr ? n : n + *row; })
+              .sink([&](std::uint64_t) { watch.see(); });
+        }) <= once_in_a_while);
+  CHECK(allocations_of(records, [&](Pipeline& pipeline, Watch& watch) {
+          timed_numbers(pipeline, records)
+              .key_by(key)
+              .lookup(timed_numbers(pipeline, records).key_by(key), as_of_event_time,
+                      [](std::uint64_t n, const std::uint64_t* row) { return row == nullptr ? n : n + *row; })
+              .sink([&](std::uint64_t) { watch.see(); });
+        }) <= once_in_a_while);
+}
+
+TEST_CASE("a join in windows allocates for lists that grow, not for each record") {
+  // Three keys, each with a thousand records of either side in a window.
+  constexpr std::uint64_t some = 300'000;
+  CHECK(allocations_of(some / 3'000 * 3 * 1'000 * 1'000, [](Pipeline& pipeline, Watch& watch) {
+          const auto key = [](std::uint64_t n) { return n % 3; };
+          timed_numbers(pipeline, some)
+              .key_by(key)
+              .join(timed_numbers(pipeline, some).key_by(key))
+              .window(tumbling(std::chrono::microseconds{3'000}))
+              .with([](std::uint64_t a, std::uint64_t b) { return a + b; })
+              .sink([&](std::uint64_t) { watch.see(); });
+        }) <= 2 * some / 50);
+}
+
 TEST_CASE("memory stays flat over ten million records") {
   constexpr std::uint64_t many = 10'000'000;
   const auto idle = resident_bytes();
@@ -212,5 +292,35 @@ TEST_CASE("memory stays flat over ten million records") {
       });
   pipeline.execute();
   CHECK(seen == many);
+  if (!sanitized) CHECK(most - std::min(most, idle) <= 64'000'000);
+}
+
+TEST_CASE("memory of windows and joins stays flat over ten million records") {
+  constexpr std::uint64_t many = 5'000'000;  // of each of two streams
+  const auto key = [](std::uint64_t n) { return n % 1'000; };
+  const auto idle = resident_bytes();
+  std::uint64_t most = 0, results = 0;
+  const auto look = [&] {
+    if (++results % 10'000 == 0) most = std::max(most, resident_bytes());
+  };
+  Options options;
+  options.threads = 2;
+  Pipeline pipeline{options};
+  auto joined = timed_numbers(pipeline, many)
+                    .key_by(key)
+                    .parallel(2)
+                    .join(timed_numbers(pipeline, many).key_by(key))
+                    .between(std::chrono::microseconds{-2'000}, std::chrono::microseconds{2'000})
+                    .with([](std::uint64_t a, std::uint64_t b) { return a + b; });
+  joined.key_by([](std::uint64_t n) { return n % 100; })
+      .window(sliding(std::chrono::microseconds{10'000}, std::chrono::microseconds{1'000}))
+      .count()
+      .sink([&](const auto&) { look(); });
+  joined.key_by([](std::uint64_t n) { return n / 1'000 % 1'000; })
+      .window(session(std::chrono::microseconds{100}))
+      .count()
+      .sink([&](const auto&) { look(); });
+  pipeline.execute();
+  CHECK(results > 200'000);
   if (!sanitized) CHECK(most - std::min(most, idle) <= 64'000'000);
 }

@@ -28,28 +28,35 @@ auto listen_anywhere() -> std::pair<int, int> {
 }  // namespace
 
 auto Topology::name() const -> std::string {
-  return tcp ? fmt::format("{} nodes over TCP", nodes) : fmt::format("{} simulated nodes, seed {}", nodes, seed);
+  return tcp ? fmt::format("{} nodes with {} workers over TCP", nodes, workers)
+             : fmt::format("{} simulated nodes, seed {}", nodes, seed);
 }
 
 auto topologies() -> std::vector<Topology> {
   std::vector<Topology> all;
   for (const int nodes : {1, 2, 5}) {
     for (const std::uint64_t seed : {1, 2, 3}) all.push_back({nodes, seed, false});
-    all.push_back({nodes, 1, true});
+    for (const int workers : {1, 3}) all.push_back({nodes, 1, true, workers});
   }
+  return all;
+}
+
+auto tcp_topologies() -> std::vector<Topology> {
+  auto all = topologies();
+  std::erase_if(all, [](const Topology& one) { return !one.tcp; });
   return all;
 }
 
 void run(const Topology& topology, const std::function<void(Pipeline&)>& build) {
   if (topology.tcp) {
-    run_tcp(topology.nodes, build);
+    run_tcp(topology.nodes, build, 0, topology.workers);
     return;
   }
   testing::Cluster cluster{{.nodes = topology.nodes, .seed = topology.seed}};
   cluster.run(build);
 }
 
-void run_tcp(int nodes, const std::function<void(Pipeline&)>& build, int whose) {
+void run_tcp(int nodes, const std::function<void(Pipeline&)>& build, int whose, int workers) {
   std::vector<Options> options(static_cast<std::size_t>(nodes));
   std::vector<std::string> addresses;
   for (auto& one : options) {
@@ -62,7 +69,7 @@ void run_tcp(int nodes, const std::function<void(Pipeline&)>& build, int whose) 
     auto& one = options[static_cast<std::size_t>(rank)];
     one.program = "test";
     one.rank = rank;
-    one.threads = 2;
+    one.threads = workers;
     if (nodes > 1) one.nodes = addresses;
     // Building is done here, in turn: a test's builder is not called by two threads at once.
     build(*pipelines.emplace_back(std::make_unique<Pipeline>(one)));

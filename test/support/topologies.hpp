@@ -12,19 +12,22 @@ struct Topology {
   int nodes = 1;
   std::uint64_t seed = 1;
   bool tcp = false;
+  int workers = 2;  ///< threads of a node, over TCP: the simulation has one for all
 
   auto name() const -> std::string;
 };
 
-/// 1, 2 and 5 nodes, each in the simulation with three seeds and over TCP.
+/// 1, 2 and 5 nodes, each in the simulation with three seeds and over TCP with one worker and with three.
 auto topologies() -> std::vector<Topology>;
+/// Those of them over TCP.
+auto tcp_topologies() -> std::vector<Topology>;
 
 /// Builds the pipeline on every node and runs it; throws what the first failing node throws.
 void run(const Topology& topology, const std::function<void(Pipeline&)>& build);
 
 /// Runs N nodes over TCP on loopback ports of their own, each in a thread; throws node `whose`'s error, if that node
 /// failed.
-void run_tcp(int nodes, const std::function<void(Pipeline&)>& build, int whose = 0);
+void run_tcp(int nodes, const std::function<void(Pipeline&)>& build, int whose = 0, int workers = 2);
 
 /// The plan of a pipeline on so many nodes, as `--explain` prints it.
 auto explained(const Pipeline& pipeline, int nodes) -> std::string;

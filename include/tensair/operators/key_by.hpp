@@ -53,6 +53,17 @@ struct KeyFunction {
   }
 };
 
+/// Tells a record's key and its hash, to see whether that can be done.
+template <class F>
+struct TellKey {
+  F f;
+
+  template <class T>
+  void operator()(const T& record) {
+    static_cast<void>(hash_key(std::invoke(f, record)));
+  }
+};
+
 /// To the instance that keeps the record's key.
 template <class F>
 struct ByKey {

@@ -1,8 +1,8 @@
 #pragma once
 
 #include <algorithm>
-#include <boost/container/small_vector.hpp>
 #include <tensair/operators/lookahead.hpp>
+#include <tensair/operators/short_row.hpp>
 #include <tensair/operators/state_map.hpp>
 #include <tensair/operators/timers.hpp>
 #include <tensair/operators/trigger.hpp>
@@ -28,10 +28,16 @@ struct KeyWindow {
   [[no_unique_address]] Pending pending{};
 };
 
-/// The windows of a key, by time. One lies with the key: few have more.
-template <class One>
+/// The windows of a key, by time, and when its timers are set for. With a small key and state all of it is a line of
+/// memory. `HasEarlyTimer`: whether there is a second timer.
+template <class One, bool HasEarlyTimer>
 struct KeyWindows {
-  boost::container::small_vector<One, 1> windows{};
+  ShortRow<One> windows{};
+  EventTime timer = end_of_time;
+};
+template <class One>
+struct KeyWindows<One, true> {
+  ShortRow<One> windows{};
   EventTime timer = end_of_time;
   EventTime early_timer = end_of_time;
 };
@@ -45,7 +51,7 @@ class KeyWindowStage : public WindowStage<KeyWindowStage<Windows, Parts, Next>, 
   using typename Base::State;
   using Trigger = typename Parts::Trigger;
   using One = KeyWindow<State, typename Trigger::Pending>;
-  using All = KeyWindows<One>;
+  using All = KeyWindows<One, Trigger::has_timer>;
   using Entry = typename StateMap<Key, All>::Entry;
   static constexpr bool merges = std::same_as<Windows, SessionWindows>;
 
@@ -139,7 +145,7 @@ class KeyWindowStage : public WindowStage<KeyWindowStage<Windows, Parts, Next>, 
 
   static auto overlap(const Window& a, const Window& b) -> bool { return a.start < b.end && b.start < a.end; }
   static auto overlaps_one(const All& all, const Window& window) -> bool {
-    return std::any_of(all.windows.rbegin(), all.windows.rend(),
+    return std::any_of(all.windows.begin(), all.windows.end(),
                        [&](const auto& one) { return overlap(one.window, window); });
   }
 
@@ -216,6 +222,9 @@ class KeyWindowStage : public WindowStage<KeyWindowStage<Windows, Parts, Next>, 
         windows.end());
     if (windows.empty()) {
       keys_->erase(timer.key, hash);
+      if constexpr (std::is_trivially_copyable_v<Owned<Key>>) {
+        if (wants_lookahead()) keys_->prefetch_last();
+      }
       return;
     }
     entry->value.timer = end_of_time;

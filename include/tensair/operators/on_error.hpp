@@ -83,6 +83,7 @@ class SkipHandler : public LastStage {
   explicit SkipHandler(plan::OperatorRef op) : op_(op) {}
 
   void open(StageContext& context) { count_ = context.node.counter(op_->title() + ": skipped"); }
+  auto is_about(const LambdaThrew& threw) const -> bool { return threw.operator_title() == op_->title(); }
   template <class T>
   void handle(const T&, const char*) {
     count_->add(1);
@@ -106,6 +107,7 @@ class LetterHandler {
     count_ = context.node.counter(op_->title() + ": dead letters");
     letters_.open(context);
   }
+  auto is_about(const LambdaThrew& threw) const -> bool { return threw.operator_title() == op_->title(); }
   template <class Record>
   void handle(const Record& record, const char* error) {
     constexpr bool fits = std::is_constructible_v<T, const Record&>;
@@ -172,7 +174,8 @@ class GuardStage {
         inner_(std::forward<T>(record), stamp...);
       }
     } catch (const LambdaThrew& threw) {
-      if (*from_behind_) throw;
+      // A key function's failure is key_by's, which may be on another node.
+      if (*from_behind_ || !handler_.is_about(threw)) throw;
       handler_.handle(record, threw.what());
     } catch (const Error& error) {
       if (*from_behind_) throw;

@@ -59,7 +59,7 @@ class RecordLists {
     return segments_[segment][shifted - (first_segment << segment)];
   }
   void prefetch(RecordNumber number) {
-    if (number != no_record) operators::prefetch(&at(number));
+    if (number != no_record) prefetch_node(number);
   }
 
   /// Fetches the second record of a list, the first being there.
@@ -127,13 +127,19 @@ class RecordLists {
 
   /// Fetches the place that the n-th record from now on will get, if it is one that was given back.
   void prefetch_place(std::size_t n) {
-    if (n < free_.size()) operators::prefetch(&at(free_[free_.size() - 1 - n]));
+    if (n < free_.size()) prefetch_node(free_[free_.size() - 1 - n]);
   }
 
  private:
   static constexpr std::size_t first_segment = 64;
   static constexpr int first_bits = 7;  // of 64
 
+  // A node may lie across two lines of memory.
+  void prefetch_node(RecordNumber number) {
+    const Node* node = &at(number);
+    operators::prefetch(node);
+    operators::prefetch(reinterpret_cast<const char*>(node + 1) - 1);
+  }
   auto place() -> RecordNumber {
     if (!free_.empty()) {
       const RecordNumber number = free_.back();
