@@ -7,6 +7,7 @@
 #include <tensair/operators/timers.hpp>
 #include <tensair/operators/trigger.hpp>
 #include <tensair/operators/window_stage.hpp>
+#include <type_traits>
 #include <utility>
 #include <vector>
 

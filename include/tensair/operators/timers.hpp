@@ -6,7 +6,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <new>
 #include <tensair/operators/owned.hpp>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
