@@ -29,7 +29,8 @@ FLAGS = {
 
 def python_with_peers():
     for python in sys.executable, SOURCE / "build" / "peers" / "detectors" / "bin" / "python":
-        if subprocess.run([python, "-c", "import river, capymoa.drift.detectors"], capture_output=True).returncode == 0:
+        is_there = python == sys.executable or python.exists()
+        if is_there and subprocess.run([python, "-c", "import river, capymoa.drift.detectors"], capture_output=True).returncode == 0:
             return python
     print("River and CapyMOA are not installed (bench/peers/run.sh detectors installs them): only what was recorded of them is compared with")
     sys.exit(77)
