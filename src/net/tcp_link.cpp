@@ -289,8 +289,7 @@ void TcpLink::written(const boost::system::error_code& error, std::size_t bytes)
     broken_ = true;
     if (reading_) return;
     if (delivering_) return connection_failed(reason_of(error));
-    // It has stopped reading because it holds so much, all of it now in vain.
-    forget_held();
+    // It has stopped reading because it holds so much. What is still to come is no more than what the kernel has.
     take_pending();
     if (!closed_ && !reading_) read();
     return;
@@ -394,7 +393,6 @@ void TcpLink::take(Arrived arrived) {
   const bool is_goodbye = of_link && arrived.channel == static_cast<ChannelId>(LinkMessage::goodbye);
   // That the peer gives up is not to wait behind what it has sent before: this node may never come so far.
   if (!delivering_ && (!of_link || is_goodbye)) {
-    if (broken_) return;
     held_bytes_ += arrived.payload.size();
     held_.push_back(std::move(arrived));
     return;
@@ -406,12 +404,7 @@ void TcpLink::take(Arrived arrived) {
 
 // So much that the peer has to wait, too, until `deliver`.
 auto TcpLink::holds_enough() const -> bool {
-  return !delivering_ && (held_bytes_ >= limits_.unacknowledged || held_.size() >= most_held);
-}
-
-void TcpLink::forget_held() {
-  held_.clear();
-  held_bytes_ = 0;
+  return !delivering_ && !broken_ && (held_bytes_ >= limits_.unacknowledged || held_.size() >= most_held);
 }
 
 void TcpLink::take_link_message(const Arrived& arrived) {

@@ -97,7 +97,6 @@ class TcpLink final : public Link, public std::enable_shared_from_this<TcpLink> 
   void take_pending();
   void take(Arrived arrived);
   auto holds_enough() const -> bool;
-  void forget_held();
   void take_link_message(const Arrived& arrived);
   void take_alive(const Arrived& arrived);
 

@@ -30,11 +30,15 @@ public class MoaDetectors {
     }
   }
 
-  public static void main(String[] args) {
-    int n = Integer.parseInt(args[0]);
+  static double[] errors(int n) {
     Random random = new Random(1);
     double[] values = new double[n];
     for (int i = 0; i < n; i++) values[i] = random.nextDouble() < 0.2 ? 1 : 0;
+    return values;
+  }
+
+  public static void main(String[] args) {
+    double[] values = errors(Integer.parseInt(args[0]));
     for (String name : "adwin ddm eddm ecdd stepd hddm_a hddm_w page_hinkley cusum rddm".split(" ")) {
       measure(make(name), values);
       System.out.println(name + " " + measure(make(name), values));

@@ -1,13 +1,9 @@
-import java.util.Random;
 import moa.classifiers.core.driftdetection.OPTWIN;
 
 /** What a value costs the detector of OPTWIN's authors, as MoaDetectors measures it. OPTWIN_CUT_PATH is the folder of their cuts. */
 public class OptwinDetector {
   public static void main(String[] args) {
-    int n = Integer.parseInt(args[0]);
-    Random random = new Random(1);
-    double[] values = new double[n];
-    for (int i = 0; i < n; i++) values[i] = random.nextDouble() < 0.2 ? 1 : 0;
+    double[] values = MoaDetectors.errors(Integer.parseInt(args[0]));
     for (String rho : "0.5 1.0".split(" ")) {
       double ns = 0;
       for (int i = 0; i < 2; i++) {
