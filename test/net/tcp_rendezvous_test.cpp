@@ -344,9 +344,11 @@ TEST_CASE("nothing is delivered before all links are up", "[net][tcp][rendezvous
 
 TEST_CASE("a node that gives up while others are missing is heard, whatever it had sent before",
           "[net][tcp][rendezvous][error]") {
-  const auto messages = GENERATE(1, 100);  // the node holds them all, or stops reading
+  // The node holds them all, or stops reading. They fit into its socket: what a peer that closes had not got rid of
+  // would be lost with the connection.
+  const auto messages = GENERATE(1, 4);
   const auto options = options_of(0, 3);
-  Node node{options, TcpLimits{.beat = 10ms, .unacknowledged = 64 * 1024}};
+  Node node{options, TcpLimits{.beat = 10ms, .unacknowledged = 16 * 1024}};
   std::string line;
   std::thread connecting{[&] { line = line_of([&] { node.connect(); }); }};
   HandMadePeer peer{port_of(options, 0)};
