@@ -43,8 +43,12 @@ class Proxy {
   /// What comes over the connections there are goes nowhere from now on, and they stay open.
   void go_deaf() { deaf_ = true, wake(); }
 
-  /// Cuts all connections, and lets whoever calls wait.
-  void go_away() { away_ = true, wake(); }
+  /// Cuts all connections, and from then on lets whoever calls wait. Returns when they are cut.
+  void go_away() {
+    away_ = true;
+    wake();
+    gone_.wait(false);
+  }
 
  private:
   struct Pair {
@@ -80,6 +84,8 @@ class Proxy {
         }
         if (away_) {
           for (auto& pair : pairs_) close(pair, false);
+          gone_ = true;
+          gone_.notify_all();
         }
       }
       for (std::size_t i = 0; i < pairs_.size(); ++i) {
@@ -129,7 +135,7 @@ class Proxy {
   const std::uint16_t target_;
   const Listening listening_ = listen_on_loopback();
   const int wakes_ = ::eventfd(0, EFD_CLOEXEC);
-  std::atomic<bool> stopped_ = false, deaf_ = false, away_ = false;
+  std::atomic<bool> stopped_ = false, deaf_ = false, away_ = false, gone_ = false;
   std::atomic<int> cuts_ = 0;
   std::mutex mutex_;
   std::deque<std::size_t> gaps_;
