@@ -2,6 +2,7 @@
 
 #include <concepts>
 #include <tensair/key_value.hpp>
+#include <tensair/operators/failures.hpp>
 #include <tensair/operators/key_by.hpp>
 #include <utility>
 
@@ -203,6 +204,11 @@ class AggregateAtEndStage : public KeyedStage<K, Function, AggregateState<A>, Ne
         op_(op),
         aggregate_(std::move(aggregate)) {}
 
+  void open(StageContext& context) {
+    failures_.open(context);
+    this->next_.open(context);  // no time to live: nothing else is to be opened
+  }
+
   template <class T>
   void operator()(T&& record, Stamp stamp) {
     if constexpr (is_timed<Stamp>) latest_ = std::max(latest_, stamp);
@@ -212,9 +218,15 @@ class AggregateAtEndStage : public KeyedStage<K, Function, AggregateState<A>, Ne
       const auto merge = [&] { aggregate_.merge(entry.value, std::move(record.value)); };
       call(op_, merge);
     } else {
+      const auto known = this->states_->size();
       auto& entry = this->entry_of(std::as_const(record), [&] { return aggregate_.init(); });
       const auto add = [&] { aggregate_.add(entry.value, std::as_const(record)); };
-      call(op_, add);
+      try {
+        call(op_, add);
+      } catch (...) {
+        if (this->states_->size() > known) this->states_->erase_at(known);  // a key with no record has no result
+        throw;
+      }
     }
   }
 
@@ -238,12 +250,19 @@ class AggregateAtEndStage : public KeyedStage<K, Function, AggregateState<A>, Ne
     auto& states = *this->states_;
     for (; next_key_ < states.size() && !this->next_.blocked(); ++next_key_) {
       auto& entry = states.at(next_key_);
-      const auto result = [&]() -> AggregateResult<A> { return aggregate_.result(entry.value); };
-      auto out = KeyValue<K, AggregateResult<A>>{K(entry.key), call(op_, result)};
-      if constexpr (is_timed<Stamp>) {
-        this->next_(std::move(out), latest_);
-      } else {
-        this->next_(std::move(out), Untimed{});
+      bool behind = false;  // what is thrown then is not the aggregate's
+      try {
+        const auto result = [&]() -> AggregateResult<A> { return aggregate_.result(entry.value); };
+        auto out = KeyValue<K, AggregateResult<A>>{K(entry.key), call(op_, result)};
+        behind = true;
+        if constexpr (is_timed<Stamp>) {
+          this->next_(std::move(out), latest_);
+        } else {
+          this->next_(std::move(out), Untimed{});
+        }
+      } catch (...) {
+        if (behind) throw;
+        failures_.handle({entry.key, entry.value}, [&] { return text_of_key(entry.key) + ", at the end of the stream"; });
       }
     }
     if (next_key_ < states.size()) return;
@@ -254,6 +273,7 @@ class AggregateAtEndStage : public KeyedStage<K, Function, AggregateState<A>, Ne
 
   plan::OperatorRef op_;
   [[no_unique_address]] A aggregate_;
+  Failures<FailedKey<K, AggregateState<A>>> failures_;
   std::size_t next_key_ = 0;
   EventTime latest_ = beginning_of_time;
   bool finishing_ = false, ended_ = false;
@@ -284,6 +304,8 @@ struct PreAggregate {
 };
 template <class K, class Function, class A, class Stamp>
 struct AggregateAtEnd {
+  using Failed = Fails<FailedKey<K, AggregateState<A>>>;
+
   plan::OperatorRef op;
   Function function;
   A aggregate;

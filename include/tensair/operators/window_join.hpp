@@ -92,6 +92,12 @@ struct CoGrouped {
   Window window;
   std::span<const L> left;
   std::span<const R> right;
+
+  /// What is kept of them.
+  template <class A, class Lefts, class Rights>
+  requires(std::constructible_from<A, const Owned<K>&>) operator WindowResult<A, std::pair<Lefts, Rights>>() const {
+    return {A(*key), window, {Lefts(left.begin(), left.end()), Rights(right.begin(), right.end())}};
+  }
 };
 
 template <class KeyType, class L, class R>
