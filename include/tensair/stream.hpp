@@ -612,7 +612,9 @@ class Stream {
   template <class Record, class K>
   auto on_error(DeadLetters<Record, K> letters) && {
     constexpr bool fits = operators::can_be_letter<SomeChain, Record>;
-    static_assert(fits, "dead_letter<T>(sink): T is what the operator takes (of a source: std::string)");
+    static_assert(fits,
+                  "dead_letter<T>(sink): T is what the operator takes (of a source: std::string; of a window's result, "
+                  "a timer or at_end see dead_letter, or use skip)");
     if constexpr (fits && DeadLetters<Record, K>::fits) {
       must_be_unused();
       return guarded(operators::LetterHandler<Record>{

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <concepts>
+#include <memory>
 #include <tensair/key_value.hpp>
 #include <tensair/operators/failures.hpp>
 #include <tensair/operators/key_by.hpp>
@@ -102,17 +103,24 @@ class AggregateStage : public KeyedStage<K, Function, AggregateState<A>, Next> {
 template <class K, class State>
 using Partial = KeyValue<K, State>;
 
+/// What the two operators of `at_end` have in common: the one in front of the exchange works for the one behind.
+struct AtEndOperator {
+  std::shared_ptr<plan::Operator> op{};  ///< whose title errors and counts have
+  bool skips_errors = false;             ///< `on_error(skip)` has been said of it
+};
+
 /// In front of the exchange: adds up the values of some keys, and sends them on when the stream ends. Passes records
 /// through if nothing is exchanged.
 template <class K, class Function, class A, class Stamp, class Next>
 class PreAggregateStage : public KeyedStage<K, Function, AggregateState<A>, Next> {
  public:
-  PreAggregateStage(plan::OperatorRef op, Function function, A aggregate, Next next)
+  PreAggregateStage(std::shared_ptr<const AtEndOperator> whole, Function function, A aggregate, Next next)
       : KeyedStage<K, Function, AggregateState<A>, Next>(std::move(function), std::move(next)),
-        op_(op),
+        whole_(std::move(whole)),
         aggregate_(std::move(aggregate)) {}
 
   void open(StageContext& context) {
+    if (whole_->skips_errors) skipped_ = context.node.counter(whole_->op->title() + ": skipped");
     this->next_.open(context);
     passes_through_ = this->next_.is_fused();
   }
@@ -129,13 +137,15 @@ class PreAggregateStage : public KeyedStage<K, Function, AggregateState<A>, Next
     auto* entry = this->states_->find(key, hash);
     if (entry == nullptr && this->states_->size() >= most_keys) {
       auto partial = Partial<K, AggregateState<A>>{K(key), aggregate_.init()};
-      add(partial.value, std::as_const(record));
+      if (!add(partial.value, std::as_const(record))) return;
       this->next_(std::move(partial), stamp);
       if (++passed_by_ >= most_passed_by) sending_ = true;
       return;
     }
-    if (entry == nullptr) entry = &this->states_->find_or_make(key, hash, [&] { return aggregate_.init(); });
-    add(entry->value, std::as_const(record));
+    const bool is_new = entry == nullptr;
+    if (is_new) entry = &this->states_->find_or_make(key, hash, [&] { return aggregate_.init(); });
+    // A key with no record has no value.
+    if (!add(entry->value, std::as_const(record)) && is_new) this->states_->erase_at(this->states_->size() - 1);
   }
 
   void flush() {
@@ -159,10 +169,22 @@ class PreAggregateStage : public KeyedStage<K, Function, AggregateState<A>, Next
   static constexpr std::size_t most_keys = std::size_t{1} << 14;
   static constexpr std::size_t most_passed_by = most_keys * 16;
 
+  // False: it could not be added, and has been skipped.
   template <class T>
-  void add(AggregateState<A>& value, const T& record) {
+  auto add(AggregateState<A>& value, const T& record) -> bool {
     const auto run = [&] { aggregate_.add(value, record); };
-    call(op_, run);
+    if constexpr (adding_is_safe<A, T>) {
+      run();
+    } else {
+      try {
+        call(whole_->op, run);
+      } catch (...) {
+        if (skipped_ == nullptr) throw;
+        skipped_->add(1);
+        return false;
+      }
+    }
+    return true;
   }
 
   void send() {
@@ -188,8 +210,9 @@ class PreAggregateStage : public KeyedStage<K, Function, AggregateState<A>, Next
     this->next_.finish();
   }
 
-  plan::OperatorRef op_;
+  std::shared_ptr<const AtEndOperator> whole_;
   [[no_unique_address]] A aggregate_;
+  std::shared_ptr<runtime::Counter> skipped_;
   std::size_t next_key_ = 0, passed_by_ = 0;
   EventTime latest_ = beginning_of_time;
   bool passes_through_ = false, sending_ = false, finishing_ = false, ended_ = false;
@@ -293,26 +316,30 @@ struct AggregateByKey {
 };
 template <class K, class Function, class A, class Stamp>
 struct PreAggregate {
-  plan::OperatorRef op;
+  std::shared_ptr<const AtEndOperator> whole;
   Function function;
   A aggregate;
 
   template <class Next>
   auto bind(Next next) && -> PreAggregateStage<K, Function, A, Stamp, Next> {
-    return {op, std::move(function), std::move(aggregate), std::move(next)};
+    return {std::move(whole), std::move(function), std::move(aggregate), std::move(next)};
   }
 };
 template <class K, class Function, class A, class Stamp>
 struct AggregateAtEnd {
   using Failed = Fails<FailedKey<K, AggregateState<A>>>;
+  /// Records that fail do so where they come from, and there is no way from there to a letter's sink.
+  using FailedRecord = Fails<>;
 
-  plan::OperatorRef op;
+  std::shared_ptr<AtEndOperator> whole;
   Function function;
   A aggregate;
 
+  void skip_errors() { whole->skips_errors = true; }
+
   template <class Next>
   auto bind(Next next) && -> AggregateAtEndStage<K, Function, A, Stamp, Next> {
-    return {op, std::move(function), std::move(aggregate), std::move(next)};
+    return {whole->op, std::move(function), std::move(aggregate), std::move(next)};
   }
 };
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <concepts>
 #include <memory>
 #include <string>
 #include <tensair/operators/chain.hpp>
@@ -61,6 +62,8 @@ auto guard(Chain<Head, Then<Before, Last>, Stamp, In> chain, Handler handler) {
   if constexpr (requires { std::move(chain.binder.last).with(std::move(handler)); }) {
     return replace(std::move(chain.binder.last).with(std::move(handler)));
   } else {
+    if constexpr (std::same_as<Handler, SkipHandler> && requires { chain.binder.last.skip_errors(); })
+      chain.binder.last.skip_errors();
     return replace(Guarded<Last, Handler>{std::move(chain.binder.last), std::move(handler)});
   }
 }
