@@ -81,7 +81,7 @@ struct WindowOperator {
   using StampBehind = std::conditional_t<Parts::processing_time, Untimed, EventTime>;
   using Failed = typename WindowKind<W>::template Failed<Parts>;
   /// Where records are kept as they are, only what is called at the end can fail.
-  using FailedRecord = std::conditional_t<requires { typename Parts::A::Emitted; }, Fails<>, typename Parts::Record>;
+  using FailedRecord = std::conditional_t<keeps_records<typename Parts::A>, Fails<>, typename Parts::Record>;
 
   W windows;
   Parts parts;

@@ -3,6 +3,6 @@
 #include <tensair/pipeline.hpp>
 
 void build(tensair::Pipeline& pipeline) {
-  pipeline.source(std::vector{1, 2}).sink(
-      [](int) {}, tensair::dead_letter<std::string>([](const tensair::DeadLetter<std::string>&) {}));
+  pipeline.source(std::vector{1, 2})
+      .sink([](int) {}, tensair::dead_letter<std::string>([](const tensair::DeadLetter<std::string>&) {}));
 }

@@ -68,12 +68,13 @@ TEST_CASE("a letter has the record that its sink has taken", "[operators][sink][
   const std::string text = "a text that is too long to be inside a string";
   std::vector<std::string> letters;
   run({}, [&](Pipeline& pipeline) {
-    pipeline.source(std::vector{text}).sink(
-        [](std::string record) {
-          const auto taken = std::move(record);
-          throw std::runtime_error("full");
-        },
-        dead_letter<std::string>([&](const DeadLetter<std::string>& letter) { letters.push_back(letter.record); }));
+    pipeline.source(std::vector{text})
+        .sink(
+            [](std::string record) {
+              const auto taken = std::move(record);
+              throw std::runtime_error("full");
+            },
+            dead_letter<std::string>([&](const DeadLetter<std::string>& letter) { letters.push_back(letter.record); }));
   });
   CHECK(letters == std::vector{text});
 }
@@ -96,8 +97,7 @@ TEST_CASE("a sink that is told to stop, and one that fails for good, stop the pi
                     ContainsSubstring("sink #1 threw: odd: 1 (node 0, record 2)"));
   CHECK_THROWS_AS(run({},
                       [&](Pipeline& pipeline) {
-                        pipeline.source(numbers(10)).sink(
-                            [](int) { throw Error("the disk is full", "/data"); }, skip);
+                        pipeline.source(numbers(10)).sink([](int) { throw Error("the disk is full", "/data"); }, skip);
                       }),
                   Error);
 }

@@ -8,7 +8,8 @@
 #include "catch.hpp"
 #include "support/failing.hpp"
 
-// on_error where a function fails because time has gone on, and no record has come: at timers, at the end of the stream.
+// on_error where a function fails because time has gone on, and no record has come: at timers, at the end of the
+// stream.
 
 using namespace tensair;
 using namespace tensair::test;
@@ -57,7 +58,8 @@ TEST_CASE("a key of which every record fails has no result", "[operators][window
   CHECK(seen([&](auto numbers) { return std::move(numbers).max(even, at_end); }) == good);
 }
 
-TEST_CASE("timers that fail are left out or become dead letters, and later ones come", "[operators][process][on_error]") {
+TEST_CASE("timers that fail are left out or become dead letters, and later ones come",
+          "[operators][process][on_error]") {
   std::vector<std::pair<int, int>> good;
   for (const int of : {0, 2}) {
     for (int tick = 1; tick <= count / 10; ++tick) good.emplace_back(of, tick);
@@ -159,9 +161,11 @@ TEST_CASE("what fails without a record names the key and what it was called for"
              ContainsSubstring("process «ticker» threw: one (node 0, key 1, timer for 1970-01-01 00:00:00.000005)"));
   const auto to_text = [](int n) { return "«" + std::to_string(n) + "»"; };
   CHECK_THAT(failure([&](Pipeline& p) {
-               return p.source(numbers(3)).key_by(to_text).aggregate(
-                   0, [](int& sum, int n) { sum += n; }, [](int& sum, int other) { sum += other; },
-                   [](int sum) { return sum == 2 ? throw std::invalid_argument("two") : sum; }, at_end);
+               return p.source(numbers(3))
+                   .key_by(to_text)
+                   .aggregate(
+                       0, [](int& sum, int n) { sum += n; }, [](int& sum, int other) { sum += other; },
+                       [](int sum) { return sum == 2 ? throw std::invalid_argument("two") : sum; }, at_end);
              }),
              ContainsSubstring("threw: two (node 0, key ««2»», at the end of the stream)"));
   // The letter's type can be made of records alone.
@@ -191,8 +195,11 @@ TEST_CASE("records that cannot be added up are skipped in front of the exchange 
         sums.emplace_back(one.key, one.value);
       });
       // A key of its own for each number: odd ones have no value.
-      pipeline.source(SharedNumbers{6}).key_by([](int n) { return n; }).max(even, at_end).on_error(skip).sink(
-          [&](const auto& one) { most.emplace_back(one.key, one.value); });
+      pipeline.source(SharedNumbers{6})
+          .key_by([](int n) { return n; })
+          .max(even, at_end)
+          .on_error(skip)
+          .sink([&](const auto& one) { most.emplace_back(one.key, one.value); });
     });
     // 0 + 6 + … + 54, 4 + 10 + … + 58, 2 + 8 + … + 56.
     CHECK(sorted(sums) == std::vector<std::pair<int, long>>{{0, 270}, {1, 310}, {2, 290}});
@@ -205,7 +212,8 @@ TEST_CASE("what cannot be added up names the operator, wherever that is done", "
   for (const auto& topology : some_topologies()) {
     INFO(topology.name());
     CHECK_THROWS_WITH(
-        run(topology, [&](Pipeline& pipeline) { keyed(pipeline).sum(fails, at_end).name("all").sink([](const auto&) {}); }),
+        run(topology,
+            [&](Pipeline& pipeline) { keyed(pipeline).sum(fails, at_end).name("all").sink([](const auto&) {}); }),
         ContainsSubstring("sum «all» threw: no"));
   }
 }

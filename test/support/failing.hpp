@@ -74,10 +74,13 @@ inline auto gather(Pipeline& pipeline) {
 }
 /// A list that fails when its result is asked for.
 inline auto listed(Pipeline& pipeline) {
-  return keyed(pipeline).parallel(2).window(tumbling(10us)).aggregate(
-      std::vector<int>{}, [](auto& all, int n) { all.push_back(n); },
-      [](auto& all, auto others) { all.insert(all.end(), others.begin(), others.end()); },
-      [](const auto& all) { return refuse_in(all); });
+  return keyed(pipeline)
+      .parallel(2)
+      .window(tumbling(10us))
+      .aggregate(
+          std::vector<int>{}, [](auto& all, int n) { all.push_back(n); },
+          [](auto& all, auto others) { all.insert(all.end(), others.begin(), others.end()); },
+          [](const auto& all) { return refuse_in(all); });
 }
 
 }  // namespace tensair::test::failing

@@ -285,7 +285,8 @@ class AggregateAtEndStage : public KeyedStage<K, Function, AggregateState<A>, Ne
         }
       } catch (...) {
         if (behind) throw;
-        failures_.handle({entry.key, entry.value}, [&] { return text_of_key(entry.key) + ", at the end of the stream"; });
+        failures_.handle({entry.key, entry.value},
+                         [&] { return text_of_key(entry.key) + ", at the end of the stream"; });
       }
     }
     if (next_key_ < states.size()) return;

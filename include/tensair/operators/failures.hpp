@@ -58,8 +58,8 @@ class Failures {
     } catch (const LambdaThrew& threw) {
       if (handler_ == nullptr) throw LambdaThrew(threw.operator_title(), threw.what(), place());
       if (handler_->handle(failed, threw.what())) return;
-      throw LambdaThrew(threw.operator_title(), std::string(threw.what()) + "; dead_letter<T> has a T that cannot hold it",
-                        place());
+      throw LambdaThrew(threw.operator_title(),
+                        std::string(threw.what()) + "; dead_letter<T> has a T that cannot hold it", place());
     } catch (const Error& error) {
       if (handler_ == nullptr || !handler_->handle(failed, error.what())) throw;
     }

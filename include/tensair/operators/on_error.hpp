@@ -20,8 +20,8 @@
 // operator's own; then it must go on to whoever is responsible. Both are try blocks that nothing is paid for until
 // something is thrown, so it does not matter what the operator is, or how many records it makes of one.
 //
-// What an operator throws when no record has come to it (at a window's end, at a timer) passes neither. It hands that to
-// the handler itself (failures.hpp), which it finds in the StageContext.
+// What an operator throws when no record has come to it (at a window's end, at a timer) passes neither. It hands that
+// to the handler itself (failures.hpp), which it finds in the StageContext.
 
 namespace tensair {
 
@@ -234,8 +234,8 @@ template <class Handler, class... Failed>
 class FailureRoute<Handler, Fails<Failed...>> final : public FailureHandler, public FailureRouteOf<Handler, Failed>... {
  public:
   template <class Record>
-  static constexpr bool can_be_record = Handler::template takes<Record> ||
-      !((Handler::template takes<Failed> || ...) || is_window_partial<Record>);
+  static constexpr bool can_be_record =
+      Handler::template takes<Record> || !((Handler::template takes<Failed> || ...) || is_window_partial<Record>);
 
   explicit FailureRoute(Handler& handler) : FailureRouteOf<Handler, Failed>(handler)..., handler_(handler) {}
   void finish() override { handler_.finish(); }

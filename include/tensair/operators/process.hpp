@@ -25,11 +25,24 @@ class ProcessStage;
 /// A timer at which a process function has thrown: what its dead letters have for a record. See `dead_letter`.
 ///
 /// @code
-/// using Late = tensair::FailedTimer<std::string>;
-/// clicks.key_by(&Click::user)
-///     .process(Gone{})
-///     .on_error(tensair::dead_letter<Late>(
-///         [](const tensair::DeadLetter<Late>& letter) { std::puts(letter.record.key.c_str()); }));
+/// /// Passes on what a reading was ten seconds later, unless that was impossible.
+/// struct Delayed {
+///   using State = double;
+///   using Output = double;
+///   using Context = tensair::ProcessContext<std::string, Output>;
+///
+///   void operator()(const Reading& one, State& last, Context& context) {
+///     last = one.celsius;
+///     context.at(context.now() + 10s);
+///   }
+///   void on_processing_time(tensair::Time, State& last, Context& context) {
+///     if (last < -273.15) throw std::domain_error("below absolute zero");
+///     context.emit(last);
+///   }
+/// };
+/// using Failed = tensair::FailedTimer<std::string>;
+/// const auto tell = [](const tensair::DeadLetter<Failed>& letter) { std::puts(letter.record.key.c_str()); };
+/// readings.key_by(&Reading::sensor).process(Delayed{}).on_error(tensair::dead_letter<Failed>(tell)).sink(print);
 /// @endcode
 template <class K>
 struct FailedTimer {

@@ -126,7 +126,8 @@ class SlidingWindowStage : public WindowStage<SlidingWindowStage<Windows, Parts,
       } else {
         auto state = this->new_state();
         bool merged = true;
-        for (std::size_t i = find(window); merged && i < slices_->size() && (*slices_)[i]->span.end <= window.end; ++i) {
+        for (std::size_t i = find(window); merged && i < slices_->size() && (*slices_)[i]->span.end <= window.end;
+             ++i) {
           const auto* part = (*slices_)[i]->states.find(key, this->hash_of(key));
           if (part != nullptr) merged = this->merge_for(key, window, state, part->value);
         }

@@ -119,6 +119,15 @@ struct WindowOutput<Result, K, A> {
   using type = typename A::Emitted;
 };
 
+/// Whether an aggregate only keeps the records, for a function that is called at the end.
+template <class A>
+inline constexpr bool keeps_records = false;
+template <class A>
+requires requires {
+  typename A::Emitted;
+}
+inline constexpr bool keeps_records<A> = true;
+
 // Further away from 1970 there are no windows: their edges must be times too.
 inline constexpr std::chrono::microseconds most_remote = std::chrono::hours{24 * 365 * 10'000};
 /// @throws Error
