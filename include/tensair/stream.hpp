@@ -661,7 +661,10 @@ class Stream {
     if constexpr (fits && handles) {
       constexpr bool can = operators::SinkHandling<Handling>::template can_take<T>;
       static_assert(can, "dead_letter<T>(sink): T is what the sink before it takes");
-      if constexpr (can) {
+      constexpr bool keeps =
+          !operators::SinkHandling<Handling>::keeps_record || Sink<K, const T&, typename SomeChain::Stamp>;
+      static_assert(keeps, "a sink whose records may become dead letters takes them by value or const reference");
+      if constexpr (can && keeps) {
         end_in_sink([&](auto op) {
           return guarded_sink(op, operators::SinkStage<K>(op, std::move(sink)), std::move(on_error));
         });

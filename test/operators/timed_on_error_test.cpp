@@ -7,6 +7,7 @@
 
 #include "catch.hpp"
 #include "support/failing.hpp"
+#include "support/on_schedule.hpp"
 
 // on_error where a function fails because time has gone on, and no record has come: at timers, at the end of the
 // stream.
@@ -34,6 +35,21 @@ struct Ticker {
     if (time + 10us < time_of(count)) context.at(time + 10us);
     refuse(context.key());
     context.emit({context.key(), ticks});
+  }
+};
+
+/// Emits each key 10 ms after a number below 3; key 1 fails.
+struct Alarm {
+  using State = int;
+  using Output = int;
+  using Context = ProcessContext<int, Output>;
+
+  void operator()(int n, int&, Context& context) const {
+    if (n < keys) context.at(context.now() + 10ms);
+  }
+  void on_processing_time(Time, int&, Context& context) const {
+    refuse(context.key());
+    context.emit(context.key());
   }
 };
 
@@ -82,6 +98,31 @@ TEST_CASE("timers that fail are left out or become dead letters, and later ones 
     CHECK(sorted(skipping) == good);
     CHECK(sorted(results) == good);
     CHECK(times == std::vector<std::int64_t>{5, 15, 25, 35, 45, 55});
+  }
+}
+
+TEST_CASE("timers in processing time that fail are left out or become dead letters", "[operators][process][on_error]") {
+  const std::vector<std::pair<std::chrono::milliseconds, int>> all{{0ms, 0}, {0ms, 1}, {0ms, 2}, {500ms, 3}};
+  for (const auto& topology : some_topologies()) {
+    INFO(topology.name());
+    std::vector<int> skipping, results;
+    std::vector<FailedTimer<int>> letters;
+    run(topology, [&](Pipeline& pipeline) {
+      pipeline.source(OnSchedule{all}).key_by(key).process(Alarm{}).on_error(skip).sink([&](int of) {
+        skipping.push_back(of);
+      });
+      pipeline.source(OnSchedule{all})
+          .key_by(key)
+          .process(Alarm{})
+          .on_error(dead_letter<FailedTimer<int>>(
+              [&](const DeadLetter<FailedTimer<int>>& letter) { letters.push_back(letter.record); }))
+          .sink([&](int of) { results.push_back(of); });
+    });
+    CHECK(sorted(skipping) == std::vector{0, 2});
+    CHECK(sorted(results) == std::vector{0, 2});
+    REQUIRE(letters.size() == 1);
+    CHECK(letters[0].key == 1);
+    CHECK(letters[0].in_processing_time);
   }
 }
 
@@ -168,6 +209,14 @@ TEST_CASE("what fails without a record names the key and what it was called for"
                        [](int sum) { return sum == 2 ? throw std::invalid_argument("two") : sum; }, at_end);
              }),
              ContainsSubstring("threw: two (node 0, key ««2»», at the end of the stream)"));
+  const auto meet = [](int of, const Window&, auto, auto, auto emit) {
+    refuse(of);
+    emit(of);
+  };
+  CHECK_THAT(failure([&](Pipeline& p) {
+               return keyed(p).join(keyed(p)).window(tumbling(10us)).co_group<int>(meet).name("meet");
+             }),
+             ContainsSubstring("co_group «meet» threw: one (node 0, " + window));
   // The letter's type can be made of records alone.
   CHECK_THAT(failure([](Pipeline& p) { return listed(p).on_error(dead_letter<int>([](const auto&) {})); }),
              ContainsSubstring("threw: one; dead_letter<T> has a T that cannot hold it (node 0, " + window));

@@ -374,13 +374,13 @@ class SinkGuard {
 /// What may be said of a sink's failures.
 template <class Handling>
 struct SinkHandling {
-  static constexpr bool known = std::same_as<Handling, Stop> || std::same_as<Handling, Skip>;
+  static constexpr bool known = std::same_as<Handling, Stop> || std::same_as<Handling, Skip>, keeps_record = false;
   template <class T>
   static constexpr bool can_take = true;
 };
 template <class Record, class K>
 struct SinkHandling<DeadLetters<Record, K>> {
-  static constexpr bool known = true;
+  static constexpr bool known = true, keeps_record = true;
   template <class T>
   static constexpr bool can_take = makes_letter<Record, T>&& DeadLetters<Record, K>::fits;
 };
