@@ -1,7 +1,8 @@
 #include <fmt/chrono.h>
 #include <fmt/format.h>
 
-#include <chrono>
+#include <cstdint>
+#include <ctime>
 #include <tensair/net/handshake.hpp>
 #include <tensair/operators/failures.hpp>
 
@@ -11,9 +12,12 @@ namespace {
 // In UTC, with a fraction where there is one.
 auto time_text(EventTime time) -> std::string {
   if (time == end_of_time) return "the end of the stream";
-  const auto seconds = std::chrono::floor<std::chrono::seconds>(time);
-  auto text = fmt::format("{:%F %T}", fmt::gmtime(std::chrono::system_clock::to_time_t(seconds)));
-  const auto fraction = (time - seconds).count();
+  // By hand: the library's floor overflows at the first times there are.
+  constexpr std::int64_t second = 1'000'000;
+  const std::int64_t count = time.time_since_epoch().count();
+  const std::int64_t fraction = (count % second + second) % second;
+  const std::time_t seconds = count / second - (count % second < 0 ? 1 : 0);
+  const auto text = fmt::format("{:%F %T}", fmt::gmtime(seconds));
   return fraction == 0 ? text : text + fmt::format(".{:06}", fraction);
 }
 

@@ -266,3 +266,26 @@ TEST_CASE("what cannot be added up names the operator, wherever that is done", "
         ContainsSubstring("sum «all» threw: no"));
   }
 }
+
+TEST_CASE("an error names a timer of any time", "[operators][process][on_error][error]") {
+  struct Remote {
+    using State = int;
+    using Output = int;
+    EventTime when;
+
+    void operator()(int, int&, ProcessContext<int, int>& context) const { context.at(when); }
+    void on_event_time(EventTime, int&, ProcessContext<int, int>&) const { throw std::runtime_error("no"); }
+  };
+  using namespace std::chrono;
+  const auto expect = [](EventTime when, const std::string& text) {
+    CHECK_THROWS_WITH(
+        run({},
+            [&](Pipeline& pipeline) {
+              pipeline.source(numbers(1)).assign_timestamps(time_of).key_by(key).process(Remote{when}).sink([](int) {});
+            }),
+        ContainsSubstring("threw: no (node 0, key 0, timer for " + text + ")"));
+  };
+  expect(sys_days{year{1969} / 12 / 31} + 23h + 59min + 59s + 999'999us, "1969-12-31 23:59:59.999999");
+  expect(sys_days{year{2026} / 1 / 2} + 3h, "2026-01-02 03:00:00");
+  expect(sys_days{year{9999} / 12 / 31}, "9999-12-31 00:00:00");  // nanoseconds in 64 bits end in 2262
+}
