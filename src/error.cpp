@@ -31,8 +31,11 @@ Error::Error(std::string failed, std::string place, std::string remedy, ExitCode
 UsageError::UsageError(std::string failed, std::string place, std::string remedy)
     : Error(std::move(failed), std::move(place), std::move(remedy), ExitCode::usage) {}
 
-UserError::UserError(std::string operator_name, int node, std::uint64_t record, const std::string& thrown)
-    : Error(fmt::format("{} threw: {}", operator_name, thrown), fmt::format("node {}, record {}", node, record)),
+UserError::UserError(std::string operator_name, int node, std::uint64_t record, const std::string& thrown,
+                     const std::string& called_for)
+    : Error(fmt::format("{} threw: {}", operator_name, thrown), called_for.empty()
+                                                                    ? fmt::format("node {}, record {}", node, record)
+                                                                    : fmt::format("node {}, {}", node, called_for)),
       operator_name_(std::move(operator_name)),
       node_(node),
       record_(record) {}

@@ -48,10 +48,13 @@ class UsageError : public Error {
   explicit UsageError(std::string failed, std::string place = {}, std::string remedy = {});
 };
 
-/// A user's lambda threw. Names the operator, the node and the number (from 1) of the source record it was working on.
+/// A user's lambda threw. Names the operator, the node and the number (from 1) of the source record it was working on;
+/// where it was called for none, as at the end of a window, the key and window or timer it was called for.
 class UserError : public Error {
  public:
-  UserError(std::string operator_name, int node, std::uint64_t record, const std::string& thrown);
+  /// @param called_for  empty if it was called for the record; else `record` is the last one that had come before
+  UserError(std::string operator_name, int node, std::uint64_t record, const std::string& thrown,
+            const std::string& called_for = {});
 
   auto operator_name() const noexcept -> const std::string& { return operator_name_; }
   auto node() const noexcept -> int { return node_; }

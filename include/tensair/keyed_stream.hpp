@@ -779,13 +779,14 @@ class KeyedStream {
     auto key = key_op();
     auto function = Function{key, std::move(f_)};
     using Route = decltype(&Partial::key);
+    auto whole = std::make_shared<operators::AtEndOperator>();
     auto front =
-        std::move(stream_.chain_).then(operators::PreAggregate<K, Function, A, Stamp>{key, function, aggregate});
+        std::move(stream_.chain_).then(operators::PreAggregate<K, Function, A, Stamp>{whole, function, aggregate});
     auto chain =
         operators::exchange<Partial>(std::move(front), stream_.op_, key, operators::ByKey<Route>{{key, &Partial::key}});
-    auto op = follow(*key, std::move(kind), operators::stream_type<Out>());
+    auto op = whole->op = follow(*key, std::move(kind), operators::stream_type<Out>());
     auto longer = std::move(chain).then(
-        operators::AggregateAtEnd<K, Function, A, Stamp>{op, std::move(function), std::move(aggregate)});
+        operators::AggregateAtEnd<K, Function, A, Stamp>{std::move(whole), std::move(function), std::move(aggregate)});
     return Stream<Out, decltype(longer)>(stream_.graph_, op, std::move(longer));
   }
 

@@ -590,8 +590,11 @@ class Stream {
   /// copy.
   ///
   /// What an operator emitted before it threw has gone on. Errors of operators further down are not this one's, nor is
-  /// what the key function throws: that is said behind `key_by`. What throws when no record has come, a window's
-  /// function at its end or a timer's, stops the pipeline all the same.
+  /// what the key function throws: that is said behind `key_by`; of a sink, `sink` is told.
+  ///
+  /// The function of a window may fail at the window's end, that of `process` at a timer: then the window's result, or
+  /// what the timer would have done, is left out, and others are to come. What a letter has for a record there,
+  /// `dead_letter` says.
   ///
   /// @code
   /// const auto text = [](const tensair::DeadLetter<std::string>& bad) { return bad.record + " # " + bad.error; };
@@ -609,16 +612,13 @@ class Stream {
   template <class Record, class K>
   auto on_error(DeadLetters<Record, K> letters) && {
     constexpr bool fits = operators::can_be_letter<SomeChain, Record>;
-    static_assert(fits, "dead_letter<T>(sink): T is what the operator takes (of a source: std::string)");
+    static_assert(fits,
+                  "dead_letter<T>(sink): T is what the operator takes (of a source: std::string; of a window's result, "
+                  "a timer or at_end see dead_letter, or use skip)");
     if constexpr (fits && DeadLetters<Record, K>::fits) {
-      using Letter = DeadLetter<Record>;
-      using Head = operators::ForkHead<Letter, SomeChain::everywhere>;
-      auto op = follow("dead_letter", operators::stream_type<Letter>());
-      op->edge = plan::Edge::fork;
-      auto point = std::make_shared<operators::ForkPoint<Letter, operators::Untimed>>();
-      Stream<Letter, operators::Chain<Head, operators::NoBinder>>(graph_, op, {Head{point}, {}})
-          .sink(std::move(letters.sink));
-      return guarded(operators::LetterHandler<Record>{op_, operators::ForkStage<Letter>(point)});
+      must_be_unused();
+      return guarded(operators::LetterHandler<Record>{
+          op_, detail::dead_letters<SomeChain::everywhere>(graph_, op_, std::move(letters))});
     } else {
       return detail::Mistake{};
     }
@@ -636,20 +636,44 @@ class Stream {
     constexpr bool fits = Sink<K, T, typename SomeChain::Stamp>;
     static_assert(fits, "sink(sink): sink takes a record of this stream (and with event time, if it wants, its time)");
     if constexpr (fits) {
-      if constexpr (operators::is_placed<SomeChain>) {
-        auto chain = one_on_each_node();
-        auto op = follow("sink", "");
-        op->parallel = 1;
-        if (op_->parallel != 1) op->input = chain.head.op->id;
-        std::move(chain).end(*graph_, operators::SinkStage<K>(op, std::move(sink)));
-      } else {
-        sink_on_first_node(std::move(sink));
-      }
+      end_in_sink([&](auto op) { return operators::SinkStage<K>(std::move(op), std::move(sink)); });
     }
   }
   template <class K>
   void sink(K sink) & {
     use().sink(std::move(sink));
+  }
+  /// The same, and says what becomes of a record on which the sink fails: `skip`, `dead_letter<T>(other)` or `stop`, as
+  /// `on_error` does of other operators, with nothing to call it on behind a sink. It speaks of calls with a record.
+  /// What tensair's own sinks report of files and servers (an `Error`: the disk is full) stops the pipeline all the
+  /// same, as does what a sink throws when it is flushed or finished.
+  ///
+  /// @code
+  /// const auto save = [](const Reading& one) { if (one.celsius < -273) throw std::domain_error("below zero"); };
+  /// readings.sink(save, tensair::skip);
+  /// @endcode
+  template <class K, class Handling>
+  TENSAIR_COLD void sink(K sink, Handling on_error) && {
+    constexpr bool fits = Sink<K, T, typename SomeChain::Stamp>;
+    static_assert(fits, "sink(sink): sink takes a record of this stream (and with event time, if it wants, its time)");
+    constexpr bool handles = operators::SinkHandling<Handling>::known;
+    static_assert(handles, "sink(sink, on_error): on_error is skip, dead_letter<T>(other) or stop");
+    if constexpr (fits && handles) {
+      constexpr bool can = operators::SinkHandling<Handling>::template can_take<T>;
+      static_assert(can, "dead_letter<T>(sink): T is what the sink before it takes");
+      constexpr bool keeps =
+          !operators::SinkHandling<Handling>::keeps_record || Sink<K, const T&, typename SomeChain::Stamp>;
+      static_assert(keeps, "a sink whose records may become dead letters takes them by value or const reference");
+      if constexpr (can && keeps) {
+        end_in_sink([&](auto op) {
+          return guarded_sink(op, operators::SinkStage<K>(op, std::move(sink)), std::move(on_error));
+        });
+      }
+    }
+  }
+  template <class K, class Handling>
+  void sink(K sink, Handling on_error) & {
+    use().sink(std::move(sink), std::move(on_error));
   }
 
   /// Ends the stream: keeps every record in memory, on node 0. For tests and small results.
@@ -661,8 +685,10 @@ class Stream {
   /// @endcode
   auto collect() && -> Collected<Owned<T>> {
     auto collected = Collected<Owned<T>>{};
-    std::move(*this).sink_on_first_node(
-        [records = collected.records_](T record) { records->push_back(OwnedRecord<T>::own(std::move(record))); });
+    const auto keep = [records = collected.records_](T record) {
+      records->push_back(OwnedRecord<T>::own(std::move(record)));
+    };
+    sink_on_first_node([&](auto op) { return operators::SinkStage(std::move(op), keep); });
     return collected;
   }
   auto collect() & -> Collected<Owned<T>> { return use().collect(); }
@@ -749,10 +775,24 @@ class Stream {
     return Stream<Out, decltype(chain)>(graph_, std::move(op), std::move(chain));
   }
 
-  template <class K>
-  TENSAIR_COLD void sink_on_first_node(K sink) {
+  // `make(op)` is the stage of the sink.
+  template <class Make>
+  void end_in_sink(Make make) {
+    if constexpr (operators::is_placed<SomeChain>) {
+      auto chain = one_on_each_node();
+      auto op = follow("sink", "");
+      op->parallel = 1;
+      if (op_->parallel != 1) op->input = chain.head.op->id;
+      std::move(chain).end(*graph_, make(op));
+    } else {
+      sink_on_first_node(std::move(make));
+    }
+  }
+  template <class Make>
+  TENSAIR_COLD void sink_on_first_node(Make make) {
     auto op = follow("sink", "");
-    auto last = operators::SinkStage<K>(op, std::move(sink));
+    if constexpr (SomeChain::everywhere) op->placement = plan::Placement::first_node;
+    auto last = make(op);
     if constexpr (SomeChain::everywhere) {
       operators::end_on_first_node<T>(*graph_, std::move(chain_), op_, op, std::move(last));
     } else {
@@ -828,6 +868,21 @@ class Stream {
     auto chain = operators::Chain<Head, operators::NoBinder>{std::move(head), {}}.then(
         operators::InformedMap<F>{op, std::move(f)});
     return Stream<Out, decltype(chain)>(graph_, std::move(op), std::move(chain));
+  }
+
+  template <class SinkStage, class Handling>
+  auto guarded_sink(std::shared_ptr<plan::Operator> op, SinkStage stage, Handling handling) {
+    if constexpr (std::same_as<Handling, Stop>) {
+      return stage;
+    } else if constexpr (std::same_as<Handling, Skip>) {
+      op->detail = "skips errors";
+      return operators::SinkGuard<operators::SkipHandler, SinkStage>{operators::SkipHandler{op}, std::move(stage)};
+    } else {
+      using Handler = operators::LetterHandler<typename Handling::Record>;
+      return operators::SinkGuard<Handler, SinkStage>{
+          Handler{op, detail::dead_letters<operators::is_placed<SomeChain>>(graph_, op, std::move(handling))},
+          std::move(stage)};
+    }
   }
 
   template <class Handler>

@@ -42,6 +42,8 @@ struct TimeWindowKind {
                                    SlidingWindowStage<W, Parts, Next>>;
   template <class K, class A>
   using Output = typename WindowOutput<WindowResult, K, A>::type;
+  template <class Parts>
+  using Failed = Fails<FailedWindow<typename Parts::Key, typename Parts::State>>;
   static auto of(W windows) -> W { return windows; }
 };
 template <>
@@ -58,6 +60,8 @@ struct WindowKind<CountWindows> {
       std::conditional_t<Parts::processing_time, CountWindowStage<Parts, Next>, TimedCountWindowStage<Parts, Next>>;
   template <class K, class A>
   using Output = typename WindowOutput<KeyValue, K, A>::type;
+  template <class Parts>
+  using Failed = Fails<FailedKey<typename Parts::Key, typename Parts::State>, typename Parts::Record>;
   static auto of(CountWindows windows) -> CountWindows { return windows; }
 };
 template <class W>
@@ -75,6 +79,9 @@ concept is_window = requires {
 template <class W, class Parts>
 struct WindowOperator {
   using StampBehind = std::conditional_t<Parts::processing_time, Untimed, EventTime>;
+  using Failed = typename WindowKind<W>::template Failed<Parts>;
+  /// Where records are kept as they are, only what is called at the end can fail.
+  using FailedRecord = std::conditional_t<keeps_records<typename Parts::A>, Fails<>, typename Parts::Record>;
 
   W windows;
   Parts parts;

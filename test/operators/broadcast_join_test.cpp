@@ -22,10 +22,6 @@ auto all_at(std::chrono::milliseconds time, const std::vector<int>& numbers) -> 
   return all;
 }
 
-auto some_topologies() -> std::vector<Topology> {
-  return {{1, 1, false}, {1, 2, false}, {2, 3, false}, {5, 4, false}};
-}
-
 }  // namespace
 
 TEST_CASE("every instance knows all records of the other stream that have come", "[operators][broadcast_join]") {

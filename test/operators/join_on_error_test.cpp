@@ -30,10 +30,6 @@ auto sorted(std::vector<T> all) -> std::vector<T> {
   return all;
 }
 
-auto some_topologies() -> std::vector<Topology> {
-  return {{1, 1, false}, {2, 2, false}, {5, 3, false}, {2, 1, true}};
-}
-
 /// The sums and the pairs that have none, of all pairs of numbers below n for which `meet` is true.
 struct Naive {
   std::vector<int> sums;

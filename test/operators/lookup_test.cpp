@@ -34,10 +34,6 @@ const auto rows_of = [](const Entry& entry, const Entry* row) {
 
 using Schedule = std::vector<std::pair<std::chrono::milliseconds, Entry>>;
 
-auto some_topologies() -> std::vector<Topology> {
-  return {{1, 1, false}, {1, 2, false}, {2, 3, false}, {5, 4, false}};
-}
-
 template <class Compose>
 auto looked_up(const Topology& topology, Compose compose) -> std::vector<Seen> {
   std::vector<Seen> all;

@@ -123,17 +123,3 @@ TEST_CASE("a key function's failure is not that of the operator behind, wherever
         ContainsSubstring("key_by «parity» threw: odd: "));
   }
 }
-
-TEST_CASE("what a window's function throws at its end stops the pipeline", "[on_error][error]") {
-  CHECK_THROWS_WITH(
-      run({},
-          [](Pipeline& pipeline) {
-            timed(pipeline)
-                .key_by(one_key)
-                .window(tumbling(1us))
-                .process<int>([](int, const Window&, std::span<const int> all, auto emit) { emit(even(all[0])); })
-                .on_error(skip)
-                .sink([](int) {});
-          }),
-      ContainsSubstring("window process #3 threw: odd: 1"));
-}

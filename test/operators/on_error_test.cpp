@@ -265,3 +265,26 @@ TEST_CASE("what was skipped and sent away is in the figures", "[on_error]") {
   CHECK(figures.at("counts").at("map «even»: skipped") == 2);
   CHECK(figures.at("counts").at("filter «too»: dead letters") == 3);
 }
+
+TEST_CASE("bad records of a source that is read on a node are skipped or sent away", "[on_error][lines]") {
+  const test::TemporaryFolder folder;
+  const auto file = folder.write("lines.txt", "one\nfour\ntwo\n");
+  for (const auto& topology : test::topologies()) {
+    INFO(topology.name());
+    std::vector<std::string> skipping, good, letters;
+    test::run(topology, [&](Pipeline& pipeline) {
+      const auto last = topology.nodes - 1;
+      pipeline.source(lines(file, {.max_line = 3})).on(last).on_error(skip).sink([&](std::string_view line) {
+        skipping.emplace_back(line);
+      });
+      pipeline.source(lines(file, {.max_line = 3}))
+          .on(last)
+          .on_error(dead_letter<std::string>(
+              [&](const DeadLetter<std::string>& letter) { letters.push_back(letter.record); }))
+          .sink([&](std::string_view line) { good.emplace_back(line); });
+    });
+    CHECK(sorted(skipping) == std::vector<std::string>{"one", "two"});
+    CHECK(sorted(good) == sorted(skipping));
+    CHECK(letters.size() == 1);
+  }
+}

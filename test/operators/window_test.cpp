@@ -73,10 +73,6 @@ auto naive_sessions(std::vector<Event> all, std::int64_t gap) -> Sums {
   return sums;
 }
 
-auto some_topologies() -> std::vector<Topology> {
-  return {{1, 1, false}, {2, 1, false}, {2, 2, false}, {5, 1, false}, {5, 2, false}, {2, 1, true}};
-}
-
 auto timed(Pipeline& pipeline, const std::vector<Event>& all, int parallel, std::chrono::microseconds disorder) {
   return pipeline.source(Dealt{all}).parallel(parallel).assign_timestamps(time_of, bounded_out_of_orderness(disorder));
 }
@@ -190,7 +186,8 @@ TEST_CASE("a late record makes one session of two that have been emitted", "[ope
 }
 
 TEST_CASE("windows of a stream without keys have the records of all nodes", "[operators][window]") {
-  for (const auto& topology : some_topologies()) {
+  for (const Topology& topology : {Topology{1, 1, false}, Topology{2, 1, false}, Topology{2, 2, false},
+                                   Topology{5, 1, false}, Topology{5, 2, false}, Topology{2, 1, true}}) {
     INFO(topology.name());
     const auto all = events(500, 5, 30, 3);
     std::map<Window, std::uint64_t> expected, counts;

@@ -16,8 +16,4 @@ inline auto timed(Pipeline& pipeline) {
       .map([](int n) { return n % 3 == 0; });
 }
 
-inline auto some_topologies() -> std::vector<Topology> {
-  return {{1, 1, false}, {2, 2, false}, {5, 3, false}, {2, 1, true}};
-}
-
 }  // namespace tensair::test

@@ -41,6 +41,10 @@ auto topologies() -> std::vector<Topology> {
   return all;
 }
 
+auto some_topologies() -> std::vector<Topology> {
+  return {{1, 1, false}, {2, 2, false}, {5, 3, false}, {2, 1, true}};
+}
+
 auto tcp_topologies() -> std::vector<Topology> {
   auto all = topologies();
   std::erase_if(all, [](const Topology& one) { return !one.tcp; });

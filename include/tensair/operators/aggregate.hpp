@@ -1,7 +1,9 @@
 #pragma once
 
 #include <concepts>
+#include <memory>
 #include <tensair/key_value.hpp>
+#include <tensair/operators/failures.hpp>
 #include <tensair/operators/key_by.hpp>
 #include <utility>
 
@@ -101,17 +103,24 @@ class AggregateStage : public KeyedStage<K, Function, AggregateState<A>, Next> {
 template <class K, class State>
 using Partial = KeyValue<K, State>;
 
+/// What the two operators of `at_end` have in common: the one in front of the exchange works for the one behind.
+struct AtEndOperator {
+  std::shared_ptr<plan::Operator> op{};  ///< whose title errors and counts have
+  bool skips_errors = false;             ///< `on_error(skip)` has been said of it
+};
+
 /// In front of the exchange: adds up the values of some keys, and sends them on when the stream ends. Passes records
 /// through if nothing is exchanged.
 template <class K, class Function, class A, class Stamp, class Next>
 class PreAggregateStage : public KeyedStage<K, Function, AggregateState<A>, Next> {
  public:
-  PreAggregateStage(plan::OperatorRef op, Function function, A aggregate, Next next)
+  PreAggregateStage(std::shared_ptr<const AtEndOperator> whole, Function function, A aggregate, Next next)
       : KeyedStage<K, Function, AggregateState<A>, Next>(std::move(function), std::move(next)),
-        op_(op),
+        whole_(std::move(whole)),
         aggregate_(std::move(aggregate)) {}
 
   void open(StageContext& context) {
+    if (whole_->skips_errors) skipped_ = context.node.counter(whole_->op->title() + ": skipped");
     this->next_.open(context);
     passes_through_ = this->next_.is_fused();
   }
@@ -128,13 +137,15 @@ class PreAggregateStage : public KeyedStage<K, Function, AggregateState<A>, Next
     auto* entry = this->states_->find(key, hash);
     if (entry == nullptr && this->states_->size() >= most_keys) {
       auto partial = Partial<K, AggregateState<A>>{K(key), aggregate_.init()};
-      add(partial.value, std::as_const(record));
+      if (!add(partial.value, std::as_const(record))) return;
       this->next_(std::move(partial), stamp);
       if (++passed_by_ >= most_passed_by) sending_ = true;
       return;
     }
-    if (entry == nullptr) entry = &this->states_->find_or_make(key, hash, [&] { return aggregate_.init(); });
-    add(entry->value, std::as_const(record));
+    const bool is_new = entry == nullptr;
+    if (is_new) entry = &this->states_->find_or_make(key, hash, [&] { return aggregate_.init(); });
+    // A key with no record has no value.
+    if (!add(entry->value, std::as_const(record)) && is_new) this->states_->erase_at(this->states_->size() - 1);
   }
 
   void flush() {
@@ -158,10 +169,22 @@ class PreAggregateStage : public KeyedStage<K, Function, AggregateState<A>, Next
   static constexpr std::size_t most_keys = std::size_t{1} << 14;
   static constexpr std::size_t most_passed_by = most_keys * 16;
 
+  // False: it could not be added, and has been skipped.
   template <class T>
-  void add(AggregateState<A>& value, const T& record) {
+  auto add(AggregateState<A>& value, const T& record) -> bool {
     const auto run = [&] { aggregate_.add(value, record); };
-    call(op_, run);
+    if constexpr (adding_is_safe<A, T>) {
+      run();
+    } else {
+      try {
+        call(whole_->op, run);
+      } catch (...) {
+        if (skipped_ == nullptr) throw;
+        skipped_->add(1);
+        return false;
+      }
+    }
+    return true;
   }
 
   void send() {
@@ -187,8 +210,9 @@ class PreAggregateStage : public KeyedStage<K, Function, AggregateState<A>, Next
     this->next_.finish();
   }
 
-  plan::OperatorRef op_;
+  std::shared_ptr<const AtEndOperator> whole_;
   [[no_unique_address]] A aggregate_;
+  std::shared_ptr<runtime::Counter> skipped_;
   std::size_t next_key_ = 0, passed_by_ = 0;
   EventTime latest_ = beginning_of_time;
   bool passes_through_ = false, sending_ = false, finishing_ = false, ended_ = false;
@@ -203,6 +227,11 @@ class AggregateAtEndStage : public KeyedStage<K, Function, AggregateState<A>, Ne
         op_(op),
         aggregate_(std::move(aggregate)) {}
 
+  void open(StageContext& context) {
+    failures_.open(context);
+    this->next_.open(context);  // no time to live: nothing else is to be opened
+  }
+
   template <class T>
   void operator()(T&& record, Stamp stamp) {
     if constexpr (is_timed<Stamp>) latest_ = std::max(latest_, stamp);
@@ -212,9 +241,15 @@ class AggregateAtEndStage : public KeyedStage<K, Function, AggregateState<A>, Ne
       const auto merge = [&] { aggregate_.merge(entry.value, std::move(record.value)); };
       call(op_, merge);
     } else {
+      const auto known = this->states_->size();
       auto& entry = this->entry_of(std::as_const(record), [&] { return aggregate_.init(); });
       const auto add = [&] { aggregate_.add(entry.value, std::as_const(record)); };
-      call(op_, add);
+      try {
+        call(op_, add);
+      } catch (...) {
+        if (this->states_->size() > known) this->states_->erase_at(known);  // a key with no record has no result
+        throw;
+      }
     }
   }
 
@@ -238,12 +273,20 @@ class AggregateAtEndStage : public KeyedStage<K, Function, AggregateState<A>, Ne
     auto& states = *this->states_;
     for (; next_key_ < states.size() && !this->next_.blocked(); ++next_key_) {
       auto& entry = states.at(next_key_);
-      const auto result = [&]() -> AggregateResult<A> { return aggregate_.result(entry.value); };
-      auto out = KeyValue<K, AggregateResult<A>>{K(entry.key), call(op_, result)};
-      if constexpr (is_timed<Stamp>) {
-        this->next_(std::move(out), latest_);
-      } else {
-        this->next_(std::move(out), Untimed{});
+      bool behind = false;  // what is thrown then is not the aggregate's
+      try {
+        const auto result = [&]() -> AggregateResult<A> { return aggregate_.result(entry.value); };
+        auto out = KeyValue<K, AggregateResult<A>>{K(entry.key), call(op_, result)};
+        behind = true;
+        if constexpr (is_timed<Stamp>) {
+          this->next_(std::move(out), latest_);
+        } else {
+          this->next_(std::move(out), Untimed{});
+        }
+      } catch (...) {
+        if (behind) throw;
+        failures_.handle({entry.key, entry.value},
+                         [&] { return text_of_key(entry.key) + ", at the end of the stream"; });
       }
     }
     if (next_key_ < states.size()) return;
@@ -254,6 +297,7 @@ class AggregateAtEndStage : public KeyedStage<K, Function, AggregateState<A>, Ne
 
   plan::OperatorRef op_;
   [[no_unique_address]] A aggregate_;
+  Failures<FailedKey<K, AggregateState<A>>> failures_;
   std::size_t next_key_ = 0;
   EventTime latest_ = beginning_of_time;
   bool finishing_ = false, ended_ = false;
@@ -273,24 +317,30 @@ struct AggregateByKey {
 };
 template <class K, class Function, class A, class Stamp>
 struct PreAggregate {
-  plan::OperatorRef op;
+  std::shared_ptr<const AtEndOperator> whole;
   Function function;
   A aggregate;
 
   template <class Next>
   auto bind(Next next) && -> PreAggregateStage<K, Function, A, Stamp, Next> {
-    return {op, std::move(function), std::move(aggregate), std::move(next)};
+    return {std::move(whole), std::move(function), std::move(aggregate), std::move(next)};
   }
 };
 template <class K, class Function, class A, class Stamp>
 struct AggregateAtEnd {
-  plan::OperatorRef op;
+  using Failed = Fails<FailedKey<K, AggregateState<A>>>;
+  /// Records that fail do so where they come from, and there is no way from there to a letter's sink.
+  using FailedRecord = Fails<>;
+
+  std::shared_ptr<AtEndOperator> whole;
   Function function;
   A aggregate;
 
+  void skip_errors() { whole->skips_errors = true; }
+
   template <class Next>
   auto bind(Next next) && -> AggregateAtEndStage<K, Function, A, Stamp, Next> {
-    return {op, std::move(function), std::move(aggregate), std::move(next)};
+    return {whole->op, std::move(function), std::move(aggregate), std::move(next)};
   }
 };
 

@@ -6,6 +6,7 @@
 #include <string>
 #include <tensair/key_value.hpp>
 #include <tensair/operators/aggregate.hpp>
+#include <tensair/operators/failures.hpp>
 #include <tensair/operators/state_map.hpp>
 #include <tensair/operators/time_order.hpp>
 #include <tensair/operators/window_stage.hpp>
@@ -86,18 +87,33 @@ class CountWindowStage : public StageBase<Next> {
   CountWindowStage(CountWindows windows, Parts parts, Next next)
       : StageBase<Next>(std::move(next)), windows_(windows), parts_(std::move(parts)) {}
 
+  void open(StageContext& context) {
+    failed_windows_.open(context);
+    failed_records_.open(context);
+    this->next_.open(context);
+  }
+
   template <class R, class Stamp>
   void operator()(R&& record, Stamp stamp) {
     const auto& key = parts_.function.key(std::as_const(record));
     auto& entry = keys_->find_or_make(key, parts_.function.hash(key), [&] { return Counts{new_state(), new_state()}; });
     auto& counts = entry.value;
     const auto run = [&] { parts_.aggregate.add(counts.open, std::as_const(record)); };
-    call(parts_.op, run);
+    if constexpr (is_timed<Stamp>) {  // it has waited: whoever stands in front does not know of it any more
+      try {
+        call(parts_.op, run);
+      } catch (...) {
+        failed_records_.handle(record, [&] { return text_of_key(entry.key); });
+        return;
+      }
+    } else {
+      call(parts_.op, run);
+    }
     ++counts.count;
     if constexpr (is_timed<Stamp>) counts.last = stamp;
     const bool ends = counts.count % windows_.slide == 0;
     const bool begins = (counts.count + windows_.size) % windows_.slide == 0;
-    if (!is_tumbling() && (ends || begins)) close_slice(counts);
+    if (!is_tumbling() && (ends || begins)) close_slice(entry);
     if (ends) emit_window(entry);
   }
 
@@ -121,13 +137,21 @@ class CountWindowStage : public StageBase<Next> {
  private:
   auto is_tumbling() const -> bool { return windows_.size == windows_.slide; }
   auto new_state() -> State { return parts_.aggregate.init(); }
-  void merge(State& state, State other) {
+  // False: it could not be merged, and that is dealt with.
+  auto merge_for(const Owned<Key>& key, State& state, State other) -> bool {
     const auto run = [&] { parts_.aggregate.merge(state, std::move(other)); };
-    call(parts_.op, run);
+    try {
+      call(parts_.op, run);
+      return true;
+    } catch (...) {
+      failed(key, state);
+      return false;
+    }
   }
 
-  void close_slice(Counts& counts) {
-    merge(counts.newer, counts.open);
+  void close_slice(Entry& entry) {
+    auto& counts = entry.value;
+    merge_for(entry.key, counts.newer, counts.open);
     counts.back.push_back({counts.count, std::exchange(counts.open, new_state())});
   }
 
@@ -142,22 +166,22 @@ class CountWindowStage : public StageBase<Next> {
     const std::uint64_t end = (counts.count + windows_.slide - 1) / windows_.slide * windows_.slide;
     const std::uint64_t start = end - std::min(end, windows_.size);
     while (!counts.front.empty() && counts.front.back().end <= start) counts.front.pop_back();
-    if (counts.front.empty() && !counts.back.empty() && counts.back.front().end <= start) move_to_front(counts, start);
+    if (counts.front.empty() && !counts.back.empty() && counts.back.front().end <= start) move_to_front(entry, start);
     if (counts.front.empty()) {
       State state = counts.newer;
       emit(entry, state);
     } else {
       State state = counts.front.back().state;
-      merge(state, counts.newer);
-      emit(entry, state);
+      if (merge_for(entry.key, state, counts.newer)) emit(entry, state);
     }
   }
 
   // What is behind the boundary comes in front of it, but for the slices that no window has any more.
-  void move_to_front(Counts& counts, std::uint64_t start) {
+  void move_to_front(Entry& entry, std::uint64_t start) {
+    auto& counts = entry.value;
     for (; !counts.back.empty() && counts.back.back().end > start; counts.back.pop_back()) {
       auto slice = std::move(counts.back.back());
-      if (!counts.front.empty()) merge(slice.state, counts.front.back().state);
+      if (!counts.front.empty()) merge_for(entry.key, slice.state, counts.front.back().state);
       counts.front.push_back(std::move(slice));
     }
     counts.back.clear();
@@ -165,15 +189,33 @@ class CountWindowStage : public StageBase<Next> {
   }
 
   void emit(Entry& entry, State& state) {
-    if constexpr (requires { typename Parts::A::Emitted; }) {
-      const auto out = [&](typename Parts::A::Emitted record) { send(entry, std::move(record)); };
-      const auto run = [&] { parts_.aggregate.emit(entry.key, state, out); };
-      call(parts_.op, run);
-    } else {
-      using Result = AggregateResult<typename Parts::A>;
-      const auto result = [&]() -> Result { return parts_.aggregate.result(state); };
-      send(entry, KeyValue<Key, Result>{Key(entry.key), call(parts_.op, result)});
+    bool behind = false;  // what is thrown then is not the aggregate's
+    try {
+      if constexpr (requires { typename Parts::A::Emitted; }) {
+        const auto out = [&](typename Parts::A::Emitted record) {
+          behind = true;
+          send(entry, std::move(record));
+          behind = false;
+        };
+        const auto run = [&] { parts_.aggregate.emit(entry.key, state, out); };
+        call(parts_.op, run);
+      } else {
+        using Result = AggregateResult<typename Parts::A>;
+        const auto result = [&]() -> Result { return parts_.aggregate.result(state); };
+        auto out = KeyValue<Key, Result>{Key(entry.key), call(parts_.op, result)};
+        behind = true;
+        send(entry, std::move(out));
+      }
+    } catch (...) {
+      if (behind) throw;
+      failed(entry.key, state);
     }
+  }
+  // In a catch block.
+  [[gnu::cold, gnu::noinline]] void failed(const Owned<Key>& key, const State& state) {
+    failed_windows_.handle(FailedKey<Key, State>{key, state}, [&] {
+      return text_of_key(key) + (ending_ ? ", at the end of the stream" : ", a full window");
+    });
   }
   template <class Out>
   void send(const Entry& entry, Out&& out) {
@@ -192,7 +234,7 @@ class CountWindowStage : public StageBase<Next> {
         if (this->next_.blocked()) return;
         auto& entry = keys_->at(next_key_);
         if (entry.value.emitted == entry.value.count) continue;
-        if (!is_tumbling() && last_end(entry.value) != entry.value.count) close_slice(entry.value);
+        if (!is_tumbling() && last_end(entry.value) != entry.value.count) close_slice(entry);
         emit_window(entry);
       }
       ending_ = false;
@@ -210,6 +252,8 @@ class CountWindowStage : public StageBase<Next> {
   CountWindows windows_;
   Parts parts_;
   Fresh<StateMap<Key, Counts>> keys_;
+  Failures<FailedKey<Key, State>> failed_windows_;
+  Failures<typename Parts::Record> failed_records_;
   EventTime watermark_ = beginning_of_time, passed_on_ = beginning_of_time;
   std::size_t next_key_ = 0;  // of those that are asked for the rest at the end
   bool ending_ = false, finishing_ = false, ended_ = false;

@@ -98,7 +98,14 @@ class KeyWindowStage : public WindowStage<KeyWindowStage<Windows, Parts, Next>, 
       }
       if (entry == nullptr) entry = &keys_->find_or_make(key, hash, [] { return All{}; });
     }
-    add_to(*entry, session_of(entry->value.windows, alone), std::as_const(record));
+    try {
+      const auto known = entry->value.windows.size();
+      auto& session = session_of(entry->value.windows, alone);
+      add_to(*entry, session, std::as_const(record), entry->value.windows.size() > known);
+    } catch (...) {
+      drop_if_empty(*entry, hash);
+      throw;
+    }
     set_timers(*entry);
   }
 
@@ -112,17 +119,41 @@ class KeyWindowStage : public WindowStage<KeyWindowStage<Windows, Parts, Next>, 
       return;
     }
     const auto& key = this->key_of(std::as_const(record));
-    auto& entry = keys_->find_or_make(key, this->hash_of(key), [] { return All{}; });
-    for (auto start = windows_.first_window(slice).start; start <= last.start; start += windows_.slide) {
-      const Window window = windows_.window_at(start);
-      if (!this->gone(window.end)) add_to(entry, window_of(entry.value.windows, window), std::as_const(record));
+    const auto hash = this->hash_of(key);
+    auto& entry = keys_->find_or_make(key, hash, [] { return All{}; });
+    try {
+      for (auto start = windows_.first_window(slice).start; start <= last.start; start += windows_.slide) {
+        const Window window = windows_.window_at(start);
+        if (this->gone(window.end)) continue;
+        const auto known = entry.value.windows.size();
+        auto& one = window_of(entry.value.windows, window);
+        add_to(entry, one, std::as_const(record), entry.value.windows.size() > known);
+      }
+    } catch (...) {
+      drop_if_empty(entry, hash);
+      throw;
     }
     set_timers(entry);
   }
 
+  // After a record that could not be added.
+  void drop_if_empty(Entry& entry, std::uint64_t hash) {
+    if (!entry.value.windows.empty()) {
+      set_timers(entry);  // it may have been added to some
+      return;
+    }
+    const auto key = entry.key;
+    keys_->erase(key, hash);
+  }
+
   template <class R>
-  void add_to(Entry& entry, One& one, const R& record) {
-    this->add(one.state, record);
+  void add_to(Entry& entry, One& one, const R& record, bool is_new) {
+    try {
+      this->add(one.state, record);
+    } catch (...) {
+      if (is_new) entry.value.windows.erase(&one);  // a window with no record has no result
+      throw;
+    }
     one.fired = false;
     one.pending.add();
     if (one.window.end <= this->watermark_) {

@@ -5,9 +5,11 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <tensair/operators/failures.hpp>
 #include <tensair/operators/filter.hpp>
 #include <tensair/operators/fork.hpp>
 #include <tensair/operators/stage.hpp>
+#include <tensair/operators/window_partial.hpp>
 #include <tensair/runtime/source.hpp>
 #include <utility>
 
@@ -17,6 +19,9 @@
 // one behind does nothing but remember, when an exception comes from further down, that the failure is not the
 // operator's own; then it must go on to whoever is responsible. Both are try blocks that nothing is paid for until
 // something is thrown, so it does not matter what the operator is, or how many records it makes of one.
+//
+// What an operator throws when no record has come to it (at a window's end, at a timer) passes neither. It hands that
+// to the handler itself (failures.hpp), which it finds in the StageContext.
 
 namespace tensair {
 
@@ -24,7 +29,8 @@ namespace tensair {
 struct Stop {};
 inline constexpr Stop stop{};
 
-/// `on_error(skip)`: a record that fails is left out and counted: `--json` has the number under `counts`.
+/// `on_error(skip)`: a record that fails, or a window's result, or what a timer would have done, is left out and
+/// counted: `--json` has the number under `counts`.
 ///
 /// @code
 /// log_lines.map(parse).on_error(tensair::skip).sink(print);
@@ -35,7 +41,7 @@ inline constexpr Skip skip{};
 /// A record that failed, and why.
 template <class T>
 struct DeadLetter {
-  T record;
+  T record;                   ///< or what else failed: see `dead_letter`
   std::string error;          ///< what was thrown
   std::string operator_name;  ///< "map «parse»"
   int node = 0;               ///< where
@@ -50,6 +56,7 @@ struct DeadLetter {
 /// What `dead_letter` makes.
 template <class T, class K>
 struct DeadLetters {
+  using Record = T;
   static constexpr bool fits = std::invocable<K&, DeadLetter<T>>;
 
   K sink;
@@ -57,7 +64,15 @@ struct DeadLetters {
 
 /// `on_error(dead_letter<T>(sink))`: a record that fails goes to `sink` as a `DeadLetter<T>`, on node 0, and is
 /// counted.
-/// @tparam T  the records that the operator takes; behind a source `std::string`: the text that was read
+/// @tparam T  the records that the operator takes; behind a source `std::string`: the text that was read. Of what
+///            fails without a record:
+///            - behind `process` on windows `WindowResult<K, std::vector<Record>>`: key, window, and all its records;
+///            - behind `aggregate` on windows `WindowResult<K, State>`: what `result(state)` failed on;
+///            - behind windows of numbers of records, and `aggregate(…, at_end)`, `KeyValue` in place of that;
+///            - behind `co_group` `WindowResult<K, std::pair<std::vector<L>, std::vector<R>>>`;
+///            - behind `process` of a keyed stream `FailedTimer<K>`.
+///            Where an operator fails in both ways, a `std::variant` of both is what takes both; what T cannot hold
+///            stops the pipeline.
 ///
 /// @code
 /// log_lines.map(parse)
@@ -79,6 +94,8 @@ namespace operators {
 class SkipHandler : public LastStage {
  public:
   static constexpr bool keeps_record = false;
+  template <class Failed>
+  static constexpr bool takes = true;
 
   explicit SkipHandler(plan::OperatorRef op) : op_(op) {}
 
@@ -94,11 +111,20 @@ class SkipHandler : public LastStage {
   std::shared_ptr<runtime::Counter> count_;
 };
 
+/// Whether a T can be made of what failed. Not by taking it for the first of T's members.
+template <class T, class Failed>
+inline constexpr bool makes_letter = std::is_convertible_v<const Failed&, T> ||
+                                     (std::is_constructible_v<T, const Failed&> && !std::is_aggregate_v<T>);
+template <class T>
+inline constexpr bool makes_letter<T, void> = true;  // it is not known what fails
+
 /// Sends failed records to a stream of their own, which is used as one that has a name is.
 template <class T>
 class LetterHandler {
  public:
   static constexpr bool keeps_record = true;
+  template <class Failed>
+  static constexpr bool takes = makes_letter<T, Failed>;
 
   LetterHandler(plan::OperatorRef op, ForkStage<DeadLetter<T>> letters) : op_(op), letters_(std::move(letters)) {}
 
@@ -110,7 +136,7 @@ class LetterHandler {
   auto is_about(const LambdaThrew& threw) const -> bool { return threw.operator_title() == op_->title(); }
   template <class Record>
   void handle(const Record& record, const char* error) {
-    constexpr bool fits = std::is_constructible_v<T, const Record&>;
+    constexpr bool fits = takes<Record>;
     static_assert(fits, "dead_letter<T>(sink): T is what the operator takes (of a source: std::string)");
     count_->add(1);
     if constexpr (fits) letters_(DeadLetter<T>{T(record), error, op_->title(), node_}, Untimed{});
@@ -131,12 +157,27 @@ class LetterHandler {
 /// Whether an exception came from behind the operator. Atomic: instances of an operator may share it.
 using FromBehind = std::shared_ptr<std::atomic<bool>>;
 
-/// The stage behind a guarded operator.
-template <class Next>
+/// The stage behind a guarded operator. Knows when that has ended, and stops it while letters wait.
+template <bool SendsLetters, class Next>
 class GuardExit : public StageBase<Next> {
  public:
   GuardExit(FromBehind from_behind, Next next)
       : StageBase<Next>(std::move(next)), from_behind_(std::move(from_behind)) {}
+
+  void open(StageContext& context) {
+    failures_ = std::exchange(context.failures, nullptr);  // which are not those of the operators further down
+    this->next_.open(context);
+  }
+  void finish() {
+    this->next_.finish();
+    failures_->finish();
+  }
+  [[gnu::always_inline]] auto blocked() -> bool {
+    if constexpr (SendsLetters) {
+      if (failures_->blocked()) return true;
+    }
+    return this->next_.blocked();
+  }
 
   template <class... Args>
   void operator()(Args&&... args) {
@@ -150,6 +191,7 @@ class GuardExit : public StageBase<Next> {
 
  private:
   FromBehind from_behind_;
+  FailureHandler* failures_ = nullptr;
 };
 
 /// Operators whose function only looks at the record, so that it is whole when the function has thrown.
@@ -158,9 +200,57 @@ inline constexpr bool only_looks = false;
 template <class F>
 inline constexpr bool only_looks<Filter<F>> = true;
 
+/// What an operator fails on apart from records.
+template <class Operator>
+struct FailuresOf {
+  using type = Fails<>;
+};
+template <class Operator>
+requires requires {
+  typename Operator::Failed;
+}
+struct FailuresOf<Operator> {
+  using type = typename Operator::Failed;
+};
+
+template <class Handler, class Failed>
+class FailureRouteOf : public FailureHandlerOf<Failed> {
+ public:
+  explicit FailureRouteOf(Handler& handler) : handler_(handler) {}
+
+  auto handle(const Failed& failed, const char* error) -> bool override {
+    if constexpr (Handler::template takes<Failed>) handler_.handle(failed, error);
+    return Handler::template takes<Failed>;
+  }
+
+ private:
+  Handler& handler_;
+};
+
+/// From an operator to its guard's handler.
+template <class Handler, class Kinds>
+class FailureRoute;
+template <class Handler, class... Failed>
+class FailureRoute<Handler, Fails<Failed...>> final : public FailureHandler, public FailureRouteOf<Handler, Failed>... {
+ public:
+  template <class Record>
+  static constexpr bool can_be_record =
+      Handler::template takes<Record> || !((Handler::template takes<Failed> || ...) || is_window_partial<Record>);
+
+  explicit FailureRoute(Handler& handler) : FailureRouteOf<Handler, Failed>(handler)..., handler_(handler) {}
+  void finish() override { handler_.finish(); }
+  auto blocked() -> bool override { return handler_.blocked(); }
+
+ private:
+  Handler& handler_;
+};
+
 /// The stage in front of a guarded operator, and that operator.
-template <class Inner, class Handler, bool OnlyLooks>
+/// @tparam Kinds  what the operator fails on apart from records
+template <class Inner, class Handler, bool OnlyLooks, class Kinds>
 class GuardStage {
+  using Route = FailureRoute<Handler, Kinds>;
+
  public:
   GuardStage(FromBehind from_behind, Handler handler, Inner inner)
       : from_behind_(std::move(from_behind)), handler_(std::move(handler)), inner_(std::move(inner)) {}
@@ -175,16 +265,16 @@ class GuardStage {
       }
     } catch (const LambdaThrew& threw) {
       // A key function's failure is key_by's, which may be on another node.
-      if (*from_behind_ || !handler_.is_about(threw)) throw;
-      handler_.handle(record, threw.what());
+      if (*from_behind_ || !handler_.is_about(threw) || !handle(record, threw.what())) throw;
     } catch (const Error& error) {
-      if (*from_behind_) throw;
-      handler_.handle(record, error.what());
+      if (*from_behind_ || !handle(record, error.what())) throw;
     }
   }
 
   void open(StageContext& context) {
     handler_.open(context);
+    route_.value = std::make_unique<Route>(handler_);
+    context.failures = route_.value.get();
     inner_.open(context);
   }
   void watermark(EventTime time) { inner_.watermark(time); }
@@ -193,10 +283,7 @@ class GuardStage {
     handler_.flush();
     inner_.flush();
   }
-  void finish() {
-    inner_.finish();
-    handler_.finish();
-  }
+  void finish() { inner_.finish(); }
   auto blocked() -> bool {
     const bool letters = handler_.blocked();
     return inner_.blocked() || letters;
@@ -208,9 +295,16 @@ class GuardStage {
   }
 
  private:
+  template <class T>
+  auto handle(const T& record, const char* error) -> bool {
+    if constexpr (Route::template can_be_record<T>) handler_.handle(record, error);
+    return Route::template can_be_record<T>;
+  }
+
   FromBehind from_behind_;
   Handler handler_;
   Inner inner_;
+  Fresh<std::unique_ptr<Route>> route_;
 };
 
 /// An operator and what becomes of its failures, before it is bound to the stage behind it.
@@ -222,10 +316,73 @@ struct Guarded {
   template <class Next>
   auto bind(Next next) && {
     auto from_behind = std::make_shared<std::atomic<bool>>(false);
-    auto inner = std::move(guarded).bind(GuardExit<Next>(from_behind, std::move(next)));
-    return GuardStage<decltype(inner), Handler, only_looks<Operator>>(std::move(from_behind), std::move(handler),
-                                                                      std::move(inner));
+    auto inner = std::move(guarded).bind(GuardExit<Handler::keeps_record, Next>(from_behind, std::move(next)));
+    using Kinds = typename FailuresOf<Operator>::type;
+    return GuardStage<decltype(inner), Handler, only_looks<Operator>, Kinds>(std::move(from_behind), std::move(handler),
+                                                                             std::move(inner));
   }
+};
+
+/// A sink and what becomes of records that it fails on. Not of tensair's own errors: what is wrong with a file or a
+/// server is so for all records.
+template <class Handler, class SinkStage>
+class SinkGuard {
+ public:
+  SinkGuard(Handler handler, SinkStage sink) : handler_(std::move(handler)), sink_(std::move(sink)) {}
+
+  template <class T, class Stamp>
+  void operator()(T&& record, Stamp stamp) {
+    try {
+      if constexpr (Handler::keeps_record) {
+        sink_(std::as_const(record), stamp);
+      } else {
+        sink_(std::forward<T>(record), stamp);
+      }
+    } catch (const LambdaThrew& threw) {
+      handler_.handle(record, threw.what());
+    }
+  }
+  void open(StageContext& context) {
+    handler_.open(context);
+    sink_.open(context);
+  }
+  void watermark(EventTime time) { sink_.watermark(time); }
+  void idle() { sink_.idle(); }
+  void flush() {
+    handler_.flush();
+    sink_.flush();
+  }
+  void finish() {
+    sink_.finish();
+    handler_.finish();
+  }
+  auto blocked() -> bool {
+    const bool letters = handler_.blocked();
+    return sink_.blocked() || letters;
+  }
+  auto deadline() -> Time { return std::min(handler_.deadline(), sink_.deadline()); }
+  void tick(Time now) {
+    if (handler_.deadline() <= now) handler_.tick(now);
+    if (sink_.deadline() <= now) sink_.tick(now);
+  }
+
+ private:
+  Handler handler_;
+  SinkStage sink_;
+};
+
+/// What may be said of a sink's failures.
+template <class Handling>
+struct SinkHandling {
+  static constexpr bool known = std::same_as<Handling, Stop> || std::same_as<Handling, Skip>, keeps_record = false;
+  template <class T>
+  static constexpr bool can_take = true;
+};
+template <class Record, class K>
+struct SinkHandling<DeadLetters<Record, K>> {
+  static constexpr bool known = true, keeps_record = true;
+  template <class T>
+  static constexpr bool can_take = makes_letter<Record, T>&& DeadLetters<Record, K>::fits;
 };
 
 /// A source's record, or the text of a bad one and what is wrong with it.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <memory>
 #include <stdexcept>
+#include <tensair/operators/failures.hpp>
 #include <tensair/operators/key_by.hpp>
 #include <tensair/operators/timers.hpp>
 #include <utility>
@@ -20,6 +21,41 @@ namespace operators {
 template <class K, class T, class Stamp, class Function, class P, class Next>
 class ProcessStage;
 }
+
+/// A timer at which a process function has thrown: what its dead letters have for a record. See `dead_letter`.
+///
+/// @code
+/// /// Passes on what a reading was ten seconds later, unless that was impossible.
+/// struct Delayed {
+///   using State = double;
+///   using Output = double;
+///   using Context = tensair::ProcessContext<std::string, Output>;
+///
+///   void operator()(const Reading& one, State& last, Context& context) {
+///     last = one.celsius;
+///     context.at(context.now() + 10s);
+///   }
+///   void on_processing_time(tensair::Time, State& last, Context& context) {
+///     if (last < -273.15) throw std::domain_error("below absolute zero");
+///     context.emit(last);
+///   }
+/// };
+/// using Failed = tensair::FailedTimer<std::string>;
+/// const auto tell = [](const tensair::DeadLetter<Failed>& letter) { std::puts(letter.record.key.c_str()); };
+/// readings.key_by(&Reading::sensor).process(Delayed{}).on_error(tensair::dead_letter<Failed>(tell)).sink(print);
+/// @endcode
+template <class K>
+struct FailedTimer {
+  K key;
+  EventTime time;                   ///< that it was set for; in processing time on the axis of `Time`
+  bool in_processing_time = false;  ///< whether that is what it was set for
+
+  template <class Archive>
+  requires(net::Encodable<K> && !std::is_trivially_copyable_v<K>) void serialize(Archive& archive, unsigned) {
+    archive& key& time& in_processing_time;
+  }
+  friend auto operator==(const FailedTimer&, const FailedTimer&) -> bool = default;
+};
 
 /// What a process function can do while it is called: about the key of the record or timer it is called for.
 template <class K, class Out>
@@ -113,6 +149,7 @@ class ProcessStage : public KeyedStage<K, Function, ProcessState<typename P::Sta
 
   void open(StageContext& context) {
     clock_ = &context.node.clock();
+    failures_.open(context);
     Base::open(context);
   }
 
@@ -159,13 +196,17 @@ class ProcessStage : public KeyedStage<K, Function, ProcessState<typename P::Sta
     auto watermark() const -> EventTime override { return stage_.watermark_; }
     auto now() const -> Time override { return stage_.clock_->now(); }
     void emit(Out out) override {
+      behind_ = true;
       if constexpr (is_timed<Stamp>) {
         const bool untimed = time_ == beginning_of_time;  // in a processing-time timer
         stage_.next_(std::move(out), untimed ? stage_.watermark_ : time_);
       } else {
         stage_.next_(std::move(out), Untimed{});
       }
+      behind_ = false;
     }
+    /// Whether what is being thrown comes from the stage behind.
+    auto behind() const -> bool { return behind_; }
     void at(EventTime time) override {
       if constexpr (has_event_timers) {
         if (note(stage_.state(entry_).event_timers, time)) stage_.event_timers_->add(time, entry_.key);
@@ -203,7 +244,7 @@ class ProcessStage : public KeyedStage<K, Function, ProcessState<typename P::Sta
     ProcessStage& stage_;
     Entry& entry_;
     EventTime time_;
-    bool forget_ = false;
+    bool forget_ = false, behind_ = false;
   };
 
   // What is due, as far as the stage behind takes it; then the watermark, which came after it.
@@ -247,14 +288,32 @@ class ProcessStage : public KeyedStage<K, Function, ProcessState<typename P::Sta
         process_.on_processing_time(time, state, context);
       }
     };
-    call(op_, run);
+    try {
+      call(op_, run);
+    } catch (...) {
+      if (context.behind()) throw;
+      failed(key, time);
+      return;
+    }
     context.done();
+  }
+
+  // In a catch block.
+  template <class Which>
+  [[gnu::cold, gnu::noinline]] void failed(const Owned<K>& key, Which time) {
+    constexpr bool in_event_time = std::same_as<Which, EventTime>;
+    const auto at = EventTime{std::chrono::floor<std::chrono::microseconds>(time.time_since_epoch())};
+    // The clock of processing time says nothing to people.
+    failures_.handle({key, at, !in_event_time}, [&] {
+      return text_of_key(key) + ", " + (in_event_time ? timer_text(at) : "timer in processing time");
+    });
   }
 
   plan::OperatorRef op_;
   P process_;
   Fresh<Timers<EventTime, K>> event_timers_;
   Fresh<Timers<Time, K>> timers_;
+  Failures<FailedTimer<Owned<K>>> failures_;
   const Clock* clock_ = nullptr;
   EventTime watermark_ = beginning_of_time, passed_on_ = beginning_of_time;
   Time now_ = Time::min();
@@ -264,6 +323,8 @@ class ProcessStage : public KeyedStage<K, Function, ProcessState<typename P::Sta
 /// The operator before it is bound to the stage behind it.
 template <class K, class T, class Stamp, class Function, class P>
 struct Process {
+  using Failed = Fails<FailedTimer<Owned<K>>>;
+
   plan::OperatorRef op;
   Function function;
   P process;

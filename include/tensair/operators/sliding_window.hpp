@@ -62,8 +62,15 @@ class SlidingWindowStage : public WindowStage<SlidingWindowStage<Windows, Parts,
   template <class R>
   auto add_to(Slice& slice, const R& record) -> typename Map::Entry& {
     const auto& key = this->key_of(record);
-    auto& entry = slice.states.find_or_make(key, this->hash_of(key), [&] { return this->new_state(); });
-    this->add(entry.value, record);
+    const auto hash = this->hash_of(key);
+    const auto known = slice.states.size();
+    auto& entry = slice.states.find_or_make(key, hash, [&] { return this->new_state(); });
+    try {
+      this->add(entry.value, record);
+    } catch (...) {
+      if (slice.states.size() > known) slice.states.erase(key, hash);  // a key with no record has no result
+      throw;
+    }
     return entry;
   }
 
@@ -80,9 +87,17 @@ class SlidingWindowStage : public WindowStage<SlidingWindowStage<Windows, Parts,
     }
     const std::size_t at = find(span);
     const bool known = at < slices_->size() && (*slices_)[at]->span == span;
-    if (!known) slices_->insert(slices_->begin() + static_cast<std::ptrdiff_t>(at), empty_slice(span));
+    const auto place = [&] { return slices_->begin() + static_cast<std::ptrdiff_t>(at); };
+    if (!known) slices_->insert(place(), empty_slice(span));
     auto& slice = *(*slices_)[at];
-    auto& entry = add_to(slice, std::as_const(record));
+    typename Map::Entry* added = nullptr;
+    try {
+      added = &add_to(slice, std::as_const(record));
+    } catch (...) {
+      if (!known) slices_->erase(place());
+      throw;
+    }
+    auto& entry = *added;
     const auto open = first_open();
     if (span.end > this->watermark_) {
       current_ = &slice;
@@ -110,11 +125,13 @@ class SlidingWindowStage : public WindowStage<SlidingWindowStage<Windows, Parts,
         this->emit(key, window, (*slices_)[find(span)]->states.find(key, this->hash_of(key))->value);
       } else {
         auto state = this->new_state();
-        for (std::size_t i = find(window); i < slices_->size() && (*slices_)[i]->span.end <= window.end; ++i) {
+        bool merged = true;
+        for (std::size_t i = find(window); merged && i < slices_->size() && (*slices_)[i]->span.end <= window.end;
+             ++i) {
           const auto* part = (*slices_)[i]->states.find(key, this->hash_of(key));
-          if (part != nullptr) this->merge(state, part->value);
+          if (part != nullptr) merged = this->merge_for(key, window, state, part->value);
         }
-        this->emit(key, window, state);
+        if (merged) this->emit(key, window, state);
       }
     }
   }
@@ -216,7 +233,7 @@ class SlidingWindowStage : public WindowStage<SlidingWindowStage<Windows, Parts,
         auto& entry = older.at(cursor_);
         auto state = entry.value;
         const auto* newer = back_->find(entry.key, this->hash_of(entry.key));
-        if (newer != nullptr) this->merge(state, newer->value);
+        if (newer != nullptr && !this->merge_for(entry.key, window, state, newer->value)) continue;
         this->emit(entry.key, window, state);
       }
       for (; back_cursor_ < back_->size(); ++back_cursor_) {
@@ -239,25 +256,26 @@ class SlidingWindowStage : public WindowStage<SlidingWindowStage<Windows, Parts,
       back_->clear();
       for (std::size_t i = end; i-- > begin;) {
         auto states = std::make_unique<Map>();
-        merge_all(*states, (*slices_)[i]->states);
-        if (!front_->empty()) merge_all(*states, *front_->back().states);
+        merge_all(window, *states, (*slices_)[i]->states);
+        if (!front_->empty()) merge_all(window, *states, *front_->back().states);
         front_->push_back({(*slices_)[i]->span.start, std::move(states)});
       }
       boundary_ = window.end;
     } else {
       for (std::size_t i = begin; i < end; ++i) {
-        if ((*slices_)[i]->span.end > merged_until_) merge_all(*back_, (*slices_)[i]->states);
+        if ((*slices_)[i]->span.end > merged_until_) merge_all(window, *back_, (*slices_)[i]->states);
       }
     }
     merged_until_ = window.end;
   }
 
-  void merge_all(Map& into, Map& newer) {
+  // What cannot be merged is missing from this window and those after it that have both slices.
+  void merge_all(const Window& window, Map& into, Map& newer) {
     for (std::size_t i = 0; i < newer.size(); ++i) {
       auto& entry = newer.at(i);
       const auto hash = this->hash_of(entry.key);
       if (auto* found = into.find(entry.key, hash)) {
-        this->merge(found->value, entry.value);
+        this->merge_for(entry.key, window, found->value, entry.value);
       } else {
         into.find_or_make(entry.key, hash, [&]() -> State { return entry.value; });
       }

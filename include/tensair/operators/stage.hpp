@@ -46,12 +46,15 @@
 
 namespace tensair::operators {
 
+class FailureHandler;
+
 /// What a stage learns when its task is built.
 struct StageContext {
   runtime::Node& node;
   runtime::Task& task;
-  int instance = 0;   ///< which of the instances on this node, from 0
-  int instances = 1;  ///< how many there are on this node
+  int instance = 0;                    ///< which of the instances on this node, from 0
+  int instances = 1;                   ///< how many there are on this node
+  FailureHandler* failures = nullptr;  ///< the `on_error` of the operator that is opened (failures.hpp)
 };
 
 /// A stage that takes records of type T with stamps of type Stamp.
@@ -121,13 +124,15 @@ struct Fresh {
 /// loop.
 class LambdaThrew : public std::exception {
  public:
-  LambdaThrew(std::string operator_title, std::string thrown)
-      : title_(std::move(operator_title)), thrown_(std::move(thrown)) {}
+  /// @param place  what it was called for, if not for a record that had just come: "key 3, at the end of the stream"
+  LambdaThrew(std::string operator_title, std::string thrown, std::string place = {})
+      : title_(std::move(operator_title)), thrown_(std::move(thrown)), place_(std::move(place)) {}
   auto what() const noexcept -> const char* override { return thrown_.c_str(); }
   auto operator_title() const -> const std::string& { return title_; }
+  auto place() const -> const std::string& { return place_; }
 
  private:
-  std::string title_, thrown_;
+  std::string title_, thrown_, place_;
 };
 
 /// Call from a catch block: rethrows what a lambda threw, with its operator's name.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <memory>
 #include <span>
+#include <tensair/operators/failures.hpp>
 #include <tensair/operators/join_stage.hpp>
 #include <tensair/operators/matched.hpp>
 #include <tensair/operators/record_row.hpp>
@@ -92,6 +93,12 @@ struct CoGrouped {
   Window window;
   std::span<const L> left;
   std::span<const R> right;
+
+  /// What is kept of them.
+  template <class A, class Lefts, class Rights>
+  requires(std::constructible_from<A, const Owned<K>&>) operator WindowResult<A, std::pair<Lefts, Rights>>() const {
+    return {A(*key), window, {Lefts(left.begin(), left.end()), Rights(right.begin(), right.end())}};
+  }
 };
 
 template <class KeyType, class L, class R>
@@ -112,8 +119,20 @@ class CoGroupStage : public StageBase<Next> {
 
   template <class Groups, class Stamp>
   void operator()(const Groups& groups, Stamp stamp) {
-    const auto emit = [this, stamp](Out out) { this->next_(std::move(out), stamp); };
-    call(op_, f_, *groups.key, groups.window, groups.left, groups.right, emit);
+    bool behind = false;  // what is thrown then is not the function's
+    const auto emit = [this, stamp, &behind](Out out) {
+      behind = true;
+      this->next_(std::move(out), stamp);
+      behind = false;
+    };
+    try {
+      call(op_, f_, *groups.key, groups.window, groups.left, groups.right, emit);
+    } catch (const LambdaThrew& threw) {
+      if (behind) throw;
+      const auto key = text_of_key(*groups.key);
+      throw LambdaThrew(threw.operator_title(), threw.what(),
+                        is_timed<Stamp> ? key + ", " + window_text(groups.window) : key);
+    }
   }
 
  private:

@@ -5,6 +5,7 @@
 #include <optional>
 #include <span>
 #include <tensair/operators/aggregate.hpp>
+#include <tensair/operators/failures.hpp>
 #include <tensair/operators/fork.hpp>
 #include <tensair/operators/record_row.hpp>
 #include <tensair/operators/stage.hpp>
@@ -118,6 +119,15 @@ struct WindowOutput<Result, K, A> {
   using type = typename A::Emitted;
 };
 
+/// Whether an aggregate only keeps the records, for a function that is called at the end.
+template <class A>
+inline constexpr bool keeps_records = false;
+template <class A>
+requires requires {
+  typename A::Emitted;
+}
+inline constexpr bool keeps_records<A> = true;
+
 // Further away from 1970 there are no windows: their edges must be times too.
 inline constexpr std::chrono::microseconds most_remote = std::chrono::hours{24 * 365 * 10'000};
 /// @throws Error
@@ -163,6 +173,7 @@ class WindowStage : public StageBase<Next> {
   void open(StageContext& context) {
     clock_ = &context.node.clock();
     now_ = clock_->now();
+    failures_.open(context);
     parts_.late.open(context);
     this->next_.open(context);
   }
@@ -255,16 +266,39 @@ class WindowStage : public StageBase<Next> {
     const auto run = [&] { parts_.aggregate.merge(state, std::move(other)); };
     call(parts_.op, run);
   }
+  /// The same for a window that fires, or has. False: it could not be merged, and that is dealt with.
+  auto merge_for(const Owned<Key>& key, const Window& window, State& state, State other) -> bool {
+    try {
+      merge(state, std::move(other));
+      return true;
+    } catch (...) {
+      failed(key, window, state);
+      return false;
+    }
+  }
 
+  // What the aggregate throws is this window's failure, and those of other keys are to come still.
   void emit(const Owned<Key>& key, const Window& window, State& state) {
-    if constexpr (requires { typename Parts::A::Emitted; }) {
-      const auto out = [&](typename Parts::A::Emitted record) { send(std::move(record), window); };
-      const auto run = [&] { parts_.aggregate.emit(key, window, state, out); };
-      call(parts_.op, run);
-    } else {
-      using Result = AggregateResult<typename Parts::A>;
-      const auto result = [&]() -> Result { return parts_.aggregate.result(state); };
-      send(WindowResult<Key, Result>{Key(key), window, call(parts_.op, result)}, window);
+    bool behind = false;  // what is thrown then is not the aggregate's
+    try {
+      if constexpr (requires { typename Parts::A::Emitted; }) {
+        const auto out = [&](typename Parts::A::Emitted record) {
+          behind = true;
+          send(std::move(record), window);
+          behind = false;
+        };
+        const auto run = [&] { parts_.aggregate.emit(key, window, state, out); };
+        call(parts_.op, run);
+      } else {
+        using Result = AggregateResult<typename Parts::A>;
+        const auto result = [&]() -> Result { return parts_.aggregate.result(state); };
+        auto out = WindowResult<Key, Result>{Key(key), window, call(parts_.op, result)};
+        behind = true;
+        send(std::move(out), window);
+      }
+    } catch (...) {
+      if (behind) throw;
+      failed(key, window, state);
     }
   }
 
@@ -295,6 +329,14 @@ class WindowStage : public StageBase<Next> {
     return time >= event_time(never) ? never : Time{std::chrono::nanoseconds{time.time_since_epoch()}};
   }
 
+  // In a catch block.
+  [[gnu::cold, gnu::noinline]] void failed(const Owned<Key>& key, const Window& window, const State& state) {
+    failures_.handle(FailedWindow<Key, State>{key, window, state}, [&] {
+      // The clock of processing time says nothing to people.
+      return Parts::processing_time ? text_of_key(key) : text_of_key(key) + ", " + window_text(window);
+    });
+  }
+
   template <class Out>
   void send(Out&& out, const Window& window) {
     if constexpr (Parts::processing_time) {
@@ -323,6 +365,7 @@ class WindowStage : public StageBase<Next> {
     parts_.late.finish();
   }
 
+  Failures<FailedWindow<Key, State>> failures_;
   const Clock* clock_ = nullptr;
   Time now_{};
   EventTime passed_on_ = beginning_of_time;

@@ -35,7 +35,7 @@ void with_record_number(const Node& node, const std::uint64_t& record, Body&& bo
   try {
     body();
   } catch (const operators::LambdaThrew& threw) {
-    throw UserError(threw.operator_title(), node.rank(), record, threw.what());
+    throw UserError(threw.operator_title(), node.rank(), record, threw.what(), threw.place());
   }
 }
 
