@@ -1,10 +1,10 @@
 #include <map>
-#include <nlohmann/json.hpp>
 #include <stdexcept>
 #include <string>
 #include <tensair/pipeline.hpp>
 
 #include "catch.hpp"
+#include "support/skipped.hpp"
 #include "support/streams.hpp"
 #include "support/topologies.hpp"
 
@@ -31,20 +31,6 @@ auto numbers_to(Pipeline& pipeline, int last) {
 }
 auto timed(Pipeline& pipeline) {
   return numbers_to(pipeline, 8).assign_timestamps(time_of);
-}
-
-/// Runs `build`, which returns a stream of something, on one node, and says how many records were skipped.
-template <class Build>
-auto skipped(Build build) -> int {
-  Pipeline pipeline;
-  build(pipeline).on_error(skip).sink([](const auto&) {});
-  pipeline.execute();
-  int sum = 0;
-  const auto figures = nlohmann::json::parse(pipeline.figures());
-  for (const auto& [name, count] : figures.at("counts").items()) {
-    if (name.ends_with(": skipped")) sum += count.template get<int>();
-  }
-  return sum;
 }
 
 struct AddsEven {

@@ -1,11 +1,11 @@
 #include <algorithm>
-#include <nlohmann/json.hpp>
 #include <stdexcept>
 #include <utility>
 #include <variant>
 
 #include "catch.hpp"
 #include "support/failing.hpp"
+#include "support/skipped.hpp"
 
 // on_error where a window's function fails at the end of the window.
 
@@ -13,24 +13,6 @@ using namespace tensair;
 using namespace tensair::test;
 using namespace tensair::test::failing;
 using namespace std::chrono_literals;
-
-namespace {
-
-/// Runs `build`, which returns a stream of something, on one node, and says how often something was skipped.
-template <class Build>
-auto skipped(Build build) -> int {
-  Pipeline pipeline;
-  build(pipeline).on_error(skip).sink([](const auto&) {});
-  pipeline.execute();
-  int sum = 0;
-  const auto figures = nlohmann::json::parse(pipeline.figures());
-  for (const auto& [name, number] : figures.at("counts").items()) {
-    if (name.ends_with(": skipped")) sum += number.template get<int>();
-  }
-  return sum;
-}
-
-}  // namespace
 
 TEST_CASE("windows whose function fails are left out, and the others come", "[operators][window][on_error]") {
   for (const auto& topology : some_topologies()) {
