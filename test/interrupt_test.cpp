@@ -69,11 +69,11 @@ TEST_CASE("the first SIGINT or SIGTERM ends sources, and the run well", "[drain]
       std::condition_variable_any changed;
       int given = 0, taken = 0;
       pipeline
-          .source([&](std::stop_token stop) -> std::optional<int> {
+          .source([&](std::stop_token token) -> std::optional<int> {
             if (given < 1'000) return given++;
             under_way();
             std::unique_lock lock{mutex};
-            changed.wait(lock, stop, [] { return false; });
+            changed.wait(lock, token, [] { return false; });
             return std::nullopt;
           })
           .batch(300)  // the last is short, and comes at the end

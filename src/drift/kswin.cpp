@@ -110,7 +110,7 @@ auto Kswin::random_bits(int bits) -> std::uint32_t {
 }
 
 auto Kswin::below(std::uint32_t n) -> std::uint32_t {
-  const int bits = std::bit_width(n);
+  const auto bits = static_cast<int>(std::bit_width(n));
   auto drawn = random_bits(bits);
   while (drawn >= n) drawn = random_bits(bits);
   return drawn;

@@ -9,7 +9,10 @@ struct Reading {
   std::string sensor;
   double celsius = 0;
 };
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Reading, sensor, celsius)
+void from_json(const nlohmann::json& from, Reading& to) {
+  from.at("sensor").get_to(to.sensor);
+  from.at("celsius").get_to(to.celsius);
+}
 }  // namespace
 
 auto fuzz::examples() -> std::vector<std::string> {

@@ -31,7 +31,7 @@ class Endless {
 
 TEST_CASE("a drained run loses nothing of what its sources have given", "[integration][drain]") {
   for (const int nodes : {1, 2, 5}) {
-    for (const std::uint64_t seed : {1, 2, 3}) {
+    for (const std::uint64_t seed : {1U, 2U, 3U}) {
       INFO(nodes << " nodes, seed " << seed);
       auto given = std::make_shared<std::atomic<long>>(0);
       long counted = 0;
@@ -91,11 +91,11 @@ TEST_CASE("a lambda that waits for its input is told by its stop token", "[integ
   std::condition_variable_any changed;
   int records = 0;
   pipeline
-      .source([&, first = true](std::stop_token stop) mutable -> std::optional<int> {
+      .source([&, first = true](std::stop_token token) mutable -> std::optional<int> {
         if (std::exchange(first, false)) return 1;
         pipeline.drain();
         std::unique_lock lock{mutex};
-        changed.wait(lock, stop, [] { return false; });
+        changed.wait(lock, token, [] { return false; });
         return std::nullopt;
       })
       .sink([&](int) { ++records; });

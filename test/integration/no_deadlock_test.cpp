@@ -5,6 +5,7 @@
 #include <tensair/testing/cluster.hpp>
 
 #include "catch.hpp"
+#include "support/sanitized.hpp"
 #include "support/streams.hpp"
 
 // Graphs in which one side might wait for the other for ever, each with thousands of seeds. A simulated cluster tells
@@ -28,9 +29,11 @@ auto one_of(int n) -> One {
   return One{{n}};
 }
 
-/// Runs `build(pipeline, parallel)` with each of so many seeds, on 1 to 3 nodes with 1 or 2 instances each.
+/// Runs `build(pipeline, parallel)` with each of so many seeds (a twentieth where a sanitizer watches), on 1 to 3 nodes
+/// with 1 or 2 instances each.
 template <class Build, class Check>
 void with_seeds(std::uint64_t seeds, Build build, Check check) {
+  if (test::sanitized) seeds /= 20;
   for (std::uint64_t seed = 1; seed <= seeds; ++seed) {
     const int nodes = 1 + static_cast<int>(seed % 3), parallel = 1 + static_cast<int>(seed / 3 % 2);
     INFO("seed " << seed << ", " << nodes << " nodes, parallel " << parallel);

@@ -1,9 +1,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <boost/range/irange.hpp>
 #include <map>
 #include <numeric>
-#include <ranges>
 #include <set>
 #include <string>
 #include <tensair/error.hpp>
@@ -169,7 +169,7 @@ TEST_CASE("flat_map takes whatever a range-based for loop takes", "[integration]
   static const int array[] = {7, 8};
   const auto result = result_of<int>({}, [](Pipeline& pipeline) {
     return pipeline.source(std::vector{3})
-        .flat_map([](int n) { return std::views::iota(0, n); })
+        .flat_map([](int n) { return boost::irange(0, n); })
         .flat_map([](int) -> const int(&)[2] { return array; })
         .collect();
   });

@@ -17,7 +17,10 @@ struct Point {
   int x = 0;
   double y = 0;
 };
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Point, x, y)
+void from_json(const nlohmann::json& from, Point& to) {
+  from.at("x").get_to(to.x);
+  from.at("y").get_to(to.y);
+}
 
 static_assert(RestorableSource<Json<Point>>);
 

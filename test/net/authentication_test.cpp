@@ -77,7 +77,7 @@ TEST_CASE("no two nonces are the same", "[net][authentication]") {
 }
 
 TEST_CASE("an opening is read as it was written, and no byte beyond it", "[net][authentication]") {
-  for (const std::size_t step : {1, 5, 1'000'000}) {
+  for (const std::size_t step : {1U, 5U, 1'000'000U}) {
     auto bytes = encode(caller());
     REQUIRE(bytes.size() == 56);
     bytes.resize(156);

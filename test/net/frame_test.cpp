@@ -150,10 +150,10 @@ TEST_CASE("pieces of several lanes may be mixed", "[net][frame]") {
 }
 
 TEST_CASE("a message is the same whatever its parts, its pieces and the network's cuts", "[net][frame]") {
-  for (const std::size_t size : {0, 1, 23, 24, 25, 1000, 70'000, 300'000}) {
-    for (const std::size_t limit : {1, 7, 4096, 65'536}) {
+  for (const std::size_t size : {0U, 1U, 23U, 24U, 25U, 1000U, 70'000U, 300'000U}) {
+    for (const std::size_t limit : {1U, 7U, 4096U, 65'536U}) {
       if (size / limit > 10'000) continue;
-      for (const std::size_t network : {1, 13, 100'000}) {
+      for (const std::size_t network : {1U, 13U, 100'000U}) {
         INFO(size << " bytes, pieces of " << limit << ", network reads of " << network);
         const auto content = random_bytes(size, 1);
         const auto stream = cut(1, make_message(3, content, 10, 999), limit, network != 13);

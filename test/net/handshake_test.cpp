@@ -23,7 +23,7 @@ const std::string plan = "source «images»: Stream<Image>\nbatch(128)\nmap «no
 
 TEST_CASE("a hello is read as it was written, and no byte beyond it", "[net][handshake]") {
   for (const auto& text : {std::string{}, plan, std::string(max_plan_bytes, 'x')}) {
-    for (const std::size_t step : {1, 5, 1'000'000}) {
+    for (const std::size_t step : {1U, 5U, 1'000'000U}) {
       auto bytes = encode(Hello{.rank = 2, .nodes = 5, .plan = text, .run = 6, .resumes = 7, .received = 1ULL << 40});
       const auto size = bytes.size();
       bytes.resize(size + 100);
@@ -44,7 +44,7 @@ TEST_CASE("a hello is read as it was written, and no byte beyond it", "[net][han
 TEST_CASE("a verdict is read as it was written, and no byte beyond it", "[net][handshake]") {
   for (const auto& [reason, remedy] :
        {std::pair{"", ""}, {"the pipelines differ", ""}, {"", "Stop."}, {"rank 1 is taken", "Choose another."}}) {
-    for (const std::size_t step : {1, 3, 1'000'000}) {
+    for (const std::size_t step : {1U, 3U, 1'000'000U}) {
       auto bytes = encode(Verdict{.accepted = false, .reason = reason, .remedy = remedy});
       const auto size = bytes.size();
       bytes.resize(size + 100);

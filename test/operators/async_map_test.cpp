@@ -75,7 +75,7 @@ class Threads {
 TEST_CASE("answers come in the records' order or as they come, and calls under way are bounded", "[async_map]") {
   for (const bool ordered : {true, false}) {
     for (const std::size_t concurrency : {1U, 4U, 1'000U}) {
-      for (const std::uint64_t seed : {1, 2, 3}) {
+      for (const std::uint64_t seed : {1U, 2U, 3U}) {
         INFO(ordered << " " << concurrency << " " << seed);
         Service service;
         std::vector<int> results;
@@ -231,7 +231,7 @@ TEST_CASE("results keep the event time of their records and watermarks wait for 
   };
   const auto time_of = [](int n) { return EventTime{std::chrono::seconds{n}}; };
   for (const bool ordered : {true, false}) {
-    for (const std::uint64_t seed : {1, 2, 3}) {
+    for (const std::uint64_t seed : {1U, 2U, 3U}) {
       Service service;
       std::vector<std::pair<int, EventTime>> results;
       std::vector<EventTime> watermarks;

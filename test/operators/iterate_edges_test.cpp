@@ -61,7 +61,7 @@ TEST_CASE("a batch in a loop is cut where the loop would wait for it", "[operato
 }
 
 TEST_CASE("a loop waits for answers that come later", "[operators][iterate]") {
-  for (const std::uint64_t seed : {1, 2, 3}) {
+  for (const std::uint64_t seed : {1U, 2U, 3U}) {
     std::deque<std::pair<int, Reply<int>>> asked;
     Collected<int> ends;
     testing::Cluster cluster{{.nodes = 1, .seed = seed}};

@@ -2,6 +2,7 @@
 
 #include "catch.hpp"
 #include "support/on_schedule.hpp"
+#include "support/sanitized.hpp"
 #include "support/streams.hpp"
 
 // Joins under many seeds of the simulated scheduler, which decide who is next and how long messages take. A run in
@@ -14,11 +15,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-#if defined(__OPTIMIZE__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-constexpr std::uint64_t seeds = 2'500;  // of each of four cases
-#else
-constexpr std::uint64_t seeds = 100;
-#endif
+constexpr std::uint64_t seeds = sanitized ? 100 : 2'500;  // of each of four cases
 
 constexpr int many = 2'400;
 

@@ -159,11 +159,11 @@ TEST_CASE("a lambda that waits is told when the run fails on its node", "[source
   CHECK_THROWS_WITH(test::run({1, 1, true},
                               [&](Pipeline& pipeline) {
                                 pipeline
-                                    .source([&](std::stop_token stop) -> std::optional<int> {
+                                    .source([&](std::stop_token token) -> std::optional<int> {
                                       std::unique_lock lock{mutex};
                                       waiting.set_value();
-                                      news.wait(lock, stop, [] { return false; });
-                                      told = stop.stop_requested();
+                                      news.wait(lock, token, [] { return false; });
+                                      told = token.stop_requested();
                                       return std::nullopt;
                                     })
                                     .collect();
@@ -181,9 +181,9 @@ TEST_CASE("a lambda that waits is told when the run fails on its node", "[source
 TEST_CASE("a lambda that waits is told when another node fails", "[source][error]") {
   std::mutex mutex;
   std::condition_variable_any news;
-  const auto wait = [&](std::stop_token stop) -> std::optional<int> {
+  const auto wait = [&](std::stop_token token) -> std::optional<int> {
     std::unique_lock lock{mutex};
-    news.wait(lock, stop, [] { return false; });
+    news.wait(lock, token, [] { return false; });
     return std::nullopt;
   };
   class FailsOnNodeOne {

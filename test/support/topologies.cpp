@@ -35,7 +35,7 @@ auto Topology::name() const -> std::string {
 auto topologies() -> std::vector<Topology> {
   std::vector<Topology> all;
   for (const int nodes : {1, 2, 5}) {
-    for (const std::uint64_t seed : {1, 2, 3}) all.push_back({nodes, seed, false});
+    for (const std::uint64_t seed : {1U, 2U, 3U}) all.push_back({nodes, seed, false});
     for (const int workers : {1, 3}) all.push_back({nodes, 1, true, workers});
   }
   return all;

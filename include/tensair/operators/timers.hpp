@@ -241,8 +241,9 @@ class Timers {
       }
     }
     static void fetch(const Piece* piece) {
+      if (piece == nullptr) return;
       const auto* memory = reinterpret_cast<const std::byte*>(piece);
-      for (std::size_t i = 0; i < sizeof(Piece); i += 64) __builtin_prefetch(memory + i);  // null is no harm
+      for (std::size_t i = 0; i < sizeof(Piece); i += 64) __builtin_prefetch(memory + i);
     }
 
     [[gnu::noinline]] auto take_overdue() -> Timer {
