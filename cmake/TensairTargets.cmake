@@ -80,11 +80,14 @@ function(tensair_reuse_pch target)
   endif()
 endfunction()
 
-# An executable of ours: linked to tensair::tensair where its sources need LibTorch (then only if there is one), else to
-# tensair::stream. Sets OUT to whether it was added.
+# An executable of ours, with the parts of a sample if told: linked to tensair::tensair where its sources need LibTorch (then
+# only if there is one), else to tensair::stream. Sets OUT to whether it was added.
 function(tensair_add_program out target)
-  cmake_parse_arguments(PARSE_ARGV 2 program "" "OUTPUT;FOLDER" "SOURCES")
+  cmake_parse_arguments(PARSE_ARGV 2 program "" "OUTPUT;FOLDER;PARTS" "SOURCES")
   tensair_needs_torch(needs_torch ${program_SOURCES})
+  if(program_PARTS AND NOT needs_torch)
+    get_target_property(needs_torch sample_${program_PARTS}_parts NEEDS_TORCH)
+  endif()
   if(needs_torch AND NOT TENSAIR_HAS_MODEL)
     set(${out} FALSE PARENT_SCOPE)
     return()
@@ -96,6 +99,9 @@ function(tensair_add_program out target)
     tensair_reuse_pch(${target})
   else()
     target_link_libraries(${target} PRIVATE tensair::stream)
+  endif()
+  if(program_PARTS)
+    target_link_libraries(${target} PRIVATE sample_${program_PARTS}_parts)
   endif()
   set_target_properties(${target} PROPERTIES OUTPUT_NAME "${program_OUTPUT}" RUNTIME_OUTPUT_DIRECTORY "${program_FOLDER}")
   set(${out} TRUE PARENT_SCOPE)
