@@ -4,7 +4,7 @@
 #   scripts/test.sh [--preset P] [-DVARIABLE=VALUE...] [CTEST FLAGS]
 #
 # P is release (default), debug, asan or tsan; -D goes to CMake; all else goes to ctest: -L stream, -R NAME, -j 1, ...
-# (labels: stream, model, samples, compile_fail, readme, consumer).
+# (labels: stream, fuzz, model, samples, compile_fail, examples, guide, readme, consumer).
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
