@@ -4,6 +4,25 @@
 
 namespace tensair::operators {
 
+/// Whether a sink is told where it is, and so may have told others.
+template <class K>
+concept OpenedWithWaker = requires(K& sink, StageContext& context) {
+  sink.open(context.node, context.task.waker());
+};
+template <class K>
+concept OpenedWithNode = requires(K& sink, StageContext& context) {
+  sink.open(context.node);
+};
+
+/// In a stage that others may refer to once it is open: its task must not work with a copy of it.
+struct Stays {
+  Stays() = default;
+  Stays(Stays&&) noexcept {}  // what has such a member is not trivially copyable
+  auto operator=(Stays&&) noexcept -> Stays& { return *this; }
+  ~Stays() = default;
+};
+struct MayBeCopied {};
+
 /// The end of a chain: calls a sink with each record. A sink is a lambda, or an object that may also have `open(node)`
 /// or `open(node, waker)`, `watermark(EventTime)`, `flush()`, `finish()`, `deadline()` with `tick(now)`, and
 /// `blocked()`: true while it cannot take more, and after `finish` until all has gone; it then uses the waker when it
@@ -23,9 +42,9 @@ class SinkStage {
   }
 
   void open(StageContext& context) {
-    if constexpr (requires { sink_.open(context.node, context.task.waker()); }) {
+    if constexpr (OpenedWithWaker<K>) {
       sink_.open(context.node, context.task.waker());
-    } else if constexpr (requires { sink_.open(context.node); }) {
+    } else if constexpr (OpenedWithNode<K>) {
       sink_.open(context.node);
     }
   }
@@ -60,6 +79,7 @@ class SinkStage {
  private:
   plan::OperatorRef op_;
   K sink_;
+  [[no_unique_address]] std::conditional_t<OpenedWithWaker<K> || OpenedWithNode<K>, Stays, MayBeCopied> stays_;
 };
 
 }  // namespace tensair::operators
