@@ -7,6 +7,7 @@
 #include "catch.hpp"
 #include "support/dealt.hpp"
 #include "support/events.hpp"
+#include "support/sanitized.hpp"
 
 using namespace tensair;
 using namespace tensair::test;
@@ -110,7 +111,7 @@ auto sums_of(const Topology& topology, const std::vector<Event>& all, int parall
 }  // namespace
 
 TEST_CASE("windows of many records have the sums of a naive model, also over TCP", "[operators][window]") {
-  const auto all = events(3'000, 5, 80, 1);
+  const auto all = events(sanitized ? 600 : 3'000, 5, 80, 1);
   const auto in_tumbling = naive_sliding(all, 100, 100, -7), in_sliding = naive_sliding(all, 35, 8, 0);
   const auto in_sessions = naive_sessions(all, 9);
   for (const auto& topology : topologies()) {
