@@ -115,6 +115,35 @@ int main(int argc, char** argv) {
   return pipeline.run();
 }
 CODE
+# The same forty in a row, so that each stage has all later ones in its type.
+cat >"$work/chain.cpp" <<'CODE'
+#include <type_traits>
+#include "operators.hpp"
+
+template <class S, int n>
+auto ten_more(S stream, std::integral_constant<int, n>) {
+  return std::move(stream)
+      .flat_map([](const std::string& text) { return std::vector<std::string>(n + 1, text); })
+      .filter([](const std::string& text) { return text.size() > n; })
+      .map([](const std::string& text) { return Event{text, n, {}}; })
+      .assign_timestamps([](const Event& event) { return event.when; }, tensair::bounded_out_of_orderness(5s))
+      .key_by(&Event::user)
+      .window(tensair::tumbling(10s))
+      .sum([](const Event& event) { return event.cents + n; })
+      .map([](const auto& result) { return std::pair(std::string(result.key), result.value); })
+      .key_by([](const auto& pair) { return pair.second; })
+      .count()
+      .map([](const auto& counted) { return std::to_string(long(counted.key) + n); });
+}
+int main(int argc, char** argv) {
+  tensair::Pipeline pipeline{argc, argv};
+  auto one = ten_more(pipeline.source(std::vector<std::string>{"a", "b"}), std::integral_constant<int, 0>());
+  auto two = ten_more(std::move(one), std::integral_constant<int, 1>());
+  auto three = ten_more(std::move(two), std::integral_constant<int, 2>());
+  ten_more(std::move(three), std::integral_constant<int, 3>()).sink([](const std::string& text) { std::puts(text.c_str()); });
+  return pipeline.run();
+}
+CODE
 
 cat >"$work/model.cpp" <<'CODE'
 #include <torch/torch.h>
@@ -160,6 +189,7 @@ printf '%-52s%18s%13s\n' "compiling one translation unit, $($compiler -dumpfullv
 compile "streams only" 6 "$work/stream.cpp" "${stream_flags[@]}"
 compile "streams only, ten operators" 8 "$work/ten.cpp" "${stream_flags[@]}"
 compile "streams only, forty operators" 20 "$work/forty.cpp" "${stream_flags[@]}"
+compile "streams only, forty operators in one chain" 20 "$work/chain.cpp" "${stream_flags[@]}"
 if [[ -n $only_streams ]]; then
   [[ -z $json ]] || (IFS=,; printf '[%s]\n' "${rows[*]}") >"$json"
   exit
