@@ -292,11 +292,12 @@ TEST_CASE("a stream that is trained on and predicted from at once ends", "[repli
 }
 
 TEST_CASE("what a model cannot take stops the run and names step, batch, replica and node", "[replica][error]") {
-  const auto error_of = [](auto collate_badly, OptimizerFactory optimizer) -> std::string {
+  const auto error_of = [](auto collate_badly, OptimizerFactory optimizer, ScheduleFactory rates = {}) -> std::string {
     try {
       testing::Cluster cluster{{.nodes = 2}};
       cluster.run([&](Pipeline& pipeline) {
-        auto net = pipeline.model("net", make_net, {.loss = mean_squared_error, .optimizer = optimizer, .replicas = 1});
+        auto net = pipeline.model(
+            "net", make_net, {.loss = mean_squared_error, .optimizer = optimizer, .replicas = 1, .schedule = rates});
         pipeline.source(points(2'000)).batch(20).model(net, collate_badly).train();
       });
     } catch (const Error& error) {
@@ -324,8 +325,14 @@ TEST_CASE("what a model cannot take stops the run and names step, batch, replica
   CHECK_THAT(
       error_of(third([](auto& batch) { batch.first.fill_(NAN); }), adam()),
       ContainsSubstring("model «net» has a loss that is not finite") && ContainsSubstring("step 3, batch 3 of node 0"));
-  CHECK_THAT(error_of([](std::span<const Point> points) { return collate(points); }, sgd({.lr = 1e30})),
-             ContainsSubstring("not finite"));
+  const auto as_they_are = [](std::span<const Point> points) { return collate(points); };
+  CHECK_THAT(error_of(as_they_are, sgd({.lr = 1e30})), ContainsSubstring("not finite"));
+  // Loss and gradient are numbers, and the step is beyond all: the targets see to a gradient over 1.
+  batches = 0;
+  const auto leap = schedule([](const TrainingProgress& at) { return at.steps == 2 ? 3e38 : 1e-9; });
+  CHECK(error_of(third([](auto& batch) { batch.second.fill_(1e6F); }), sgd({.lr = 1}), leap) ==
+        "model «net» has parameters that are not finite (replica 0 on node 0, step 3, batch 3 of node 0). Lower the "
+        "learning rate, or look for NaN in the gradient.");
 }
 
 TEST_CASE("a model that no stream uses, and a number of replicas that cannot be, are refused", "[replica][error]") {
