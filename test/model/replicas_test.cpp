@@ -218,6 +218,29 @@ TEST_CASE("evaluate scores a batch before it trains on it", "[evaluate]") {
   }
 }
 
+TEST_CASE("train tells the accuracy on a batch that it has not yet trained on", "[replica]") {
+  // Labels alternate, one a batch, and each step goes so far that the model then says the label it has just seen:
+  // before it has trained on the next one it is always wrong, after that it would always be right.
+  std::vector<std::int64_t> labels;
+  for (std::int64_t i = 0; i < 100; ++i) labels.push_back(i % 2);
+  Pipeline pipeline;
+  auto net = pipeline.model("last", [] { return torch::nn::Linear(1, 2); }, {.optimizer = sgd({.lr = 10})});
+  auto steps = pipeline.source(labels)
+                   .batch(1)
+                   .model(net,
+                          [](std::span<const std::int64_t> batch) {
+                            return std::pair{torch::ones({1, 1}), torch::full({1}, batch[0], torch::kInt64)};
+                          })
+                   .train()
+                   .collect();
+  pipeline.execute();
+  REQUIRE(steps.size() == 100);
+  for (const auto& step : steps) {
+    CHECK(step.score.examples == 1);
+    CHECK((step.step == 1 || step.score.correct == 0));
+  }
+}
+
 TEST_CASE("a model's results are a stream like any other: mapped, filtered, used twice", "[replica]") {
   for (const auto& topology : topologies()) {
     INFO(topology.name());
