@@ -68,7 +68,10 @@ auto flags_for(Arguments& arguments) -> tensair::Flags {
            "keep images in the memory layout that convolutions are fastest in")
       .add("--fused", arguments.settings.fused, "use the sample's own fused operations")
       .add("--keep-memory", arguments.settings.keep_memory,
-           "let the allocator keep freed memory instead of giving it back each step");
+           "let the allocator keep freed memory instead of giving it back each step")
+      .add("--intra-op", arguments.settings.intra_op, "LibTorch's threads inside a replica's operations")
+      .add("--flat-optimizer", arguments.settings.flat_optimizer,
+           "use tensair's optimiser, one pass over all parameters, instead of LibTorch's");
   return flags;
 }
 
@@ -90,9 +93,20 @@ auto load_images(const Arguments& arguments, const tensair::Options& options) ->
 }
 
 auto optimizer_for(const Arguments& arguments) -> tensair::OptimizerFactory {
-  if (arguments.optimizer == "sgd")
-    return tensair::sgd({.lr = arguments.lr > 0 ? arguments.lr : 0.01, .momentum = 0.9});
-  return tensair::adam({.lr = arguments.lr > 0 ? arguments.lr : 1e-3});
+  using Tensors = std::vector<at::Tensor>;
+  const bool flat = arguments.settings.flat_optimizer;
+  if (arguments.optimizer == "sgd") {
+    const double lr = arguments.lr > 0 ? arguments.lr : 0.01, momentum = 0.9;
+    if (flat) return tensair::sgd({.lr = lr, .momentum = momentum});
+    return tensair::libtorch_optimizer([=](const Tensors& parameters) {
+      return std::make_unique<torch::optim::SGD>(parameters, torch::optim::SGDOptions(lr).momentum(momentum));
+    });
+  }
+  const double lr = arguments.lr > 0 ? arguments.lr : 1e-3;
+  if (flat) return tensair::adam({.lr = lr});
+  return tensair::libtorch_optimizer([=](const Tensors& parameters) {
+    return std::make_unique<torch::optim::Adam>(parameters, torch::optim::AdamOptions(lr));
+  });
 }
 
 auto exchange_for(const Arguments& arguments) -> tensair::exchange {
@@ -188,6 +202,8 @@ void check(const Arguments& arguments) {
           "a whole number from 0 to 1024");
   require(arguments.every >= 1, "--every", arguments.every, "a whole number from 1");
   require(arguments.patience >= 0 && arguments.patience <= 1, "--patience", arguments.patience, "a number from 0 to 1");
+  require(arguments.settings.intra_op >= 1 && arguments.settings.intra_op <= 1024, "--intra-op",
+          arguments.settings.intra_op, "a whole number from 1 to 1024");
   require(arguments.lr >= 0, "--lr", arguments.lr, "a number from 0");
 }
 
@@ -212,6 +228,7 @@ int main(int argc, char** argv) {
                                .exchange = exchange_for(arguments),
                                .patience = arguments.patience,
                                .anticipate = arguments.anticipate,
+                               .threads = arguments.settings.intra_op,
                                .load = arguments.load,
                                .save = arguments.save,
                                .every = {.steps = static_cast<std::uint64_t>(arguments.every)},

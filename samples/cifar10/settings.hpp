@@ -14,9 +14,11 @@ namespace cifar10 {
 
 /// What makes the training step fast, each to be turned off to see what it brings (docs/performance.md).
 struct Settings {
-  bool channels_last = true;  ///< images in the memory layout that convolutions are fastest in
-  bool fused = true;          ///< the sample's own fused operations instead of LibTorch's, one by one
-  bool keep_memory = true;    ///< freed activations stay in the process, instead of being faulted in again each step
+  bool channels_last = true;   ///< images in the memory layout that convolutions are fastest in
+  bool fused = true;           ///< the sample's own fused operations instead of LibTorch's, one by one
+  bool keep_memory = true;     ///< freed activations stay in the process, instead of being faulted in again each step
+  int intra_op = 1;            ///< LibTorch's threads inside one replica's operations
+  bool flat_optimizer = true;  ///< tensair's optimisers, one pass over all parameters, instead of LibTorch's
 };
 
 /// Makes the settings that hold for the whole process. Before any thread is started.

@@ -218,6 +218,29 @@ TEST_CASE("evaluate scores a batch before it trains on it", "[evaluate]") {
   }
 }
 
+TEST_CASE("train tells the accuracy on a batch that it has not yet trained on", "[replica]") {
+  // Labels alternate, one a batch, and each step goes so far that the model then says the label it has just seen:
+  // before it has trained on the next one it is always wrong, after that it would always be right.
+  std::vector<std::int64_t> labels;
+  for (std::int64_t i = 0; i < 100; ++i) labels.push_back(i % 2);
+  Pipeline pipeline;
+  auto net = pipeline.model("last", [] { return torch::nn::Linear(1, 2); }, {.optimizer = sgd({.lr = 10})});
+  auto steps = pipeline.source(labels)
+                   .batch(1)
+                   .model(net,
+                          [](std::span<const std::int64_t> batch) {
+                            return std::pair{torch::ones({1, 1}), torch::full({1}, batch[0], torch::kInt64)};
+                          })
+                   .train()
+                   .collect();
+  pipeline.execute();
+  REQUIRE(steps.size() == 100);
+  for (const auto& step : steps) {
+    CHECK(step.score.examples == 1);
+    CHECK((step.step == 1 || step.score.correct == 0));
+  }
+}
+
 TEST_CASE("a model's results are a stream like any other: mapped, filtered, used twice", "[replica]") {
   for (const auto& topology : topologies()) {
     INFO(topology.name());
@@ -292,11 +315,12 @@ TEST_CASE("a stream that is trained on and predicted from at once ends", "[repli
 }
 
 TEST_CASE("what a model cannot take stops the run and names step, batch, replica and node", "[replica][error]") {
-  const auto error_of = [](auto collate_badly, OptimizerFactory optimizer) -> std::string {
+  const auto error_of = [](auto collate_badly, OptimizerFactory optimizer, ScheduleFactory rates = {}) -> std::string {
     try {
       testing::Cluster cluster{{.nodes = 2}};
       cluster.run([&](Pipeline& pipeline) {
-        auto net = pipeline.model("net", make_net, {.loss = mean_squared_error, .optimizer = optimizer, .replicas = 1});
+        auto net = pipeline.model(
+            "net", make_net, {.loss = mean_squared_error, .optimizer = optimizer, .replicas = 1, .schedule = rates});
         pipeline.source(points(2'000)).batch(20).model(net, collate_badly).train();
       });
     } catch (const Error& error) {
@@ -324,8 +348,14 @@ TEST_CASE("what a model cannot take stops the run and names step, batch, replica
   CHECK_THAT(
       error_of(third([](auto& batch) { batch.first.fill_(NAN); }), adam()),
       ContainsSubstring("model «net» has a loss that is not finite") && ContainsSubstring("step 3, batch 3 of node 0"));
-  CHECK_THAT(error_of([](std::span<const Point> points) { return collate(points); }, sgd({.lr = 1e30})),
-             ContainsSubstring("not finite"));
+  const auto as_they_are = [](std::span<const Point> points) { return collate(points); };
+  CHECK_THAT(error_of(as_they_are, sgd({.lr = 1e30})), ContainsSubstring("not finite"));
+  // Loss and gradient are numbers, and the step is beyond all: the targets see to a gradient over 1.
+  batches = 0;
+  const auto leap = schedule([](const TrainingProgress& at) { return at.steps == 2 ? 3e38 : 1e-9; });
+  CHECK(error_of(third([](auto& batch) { batch.second.fill_(1e6F); }), sgd({.lr = 1}), leap) ==
+        "model «net» has parameters that are not finite (replica 0 on node 0, step 3, batch 3 of node 0). Lower the "
+        "learning rate, or look for NaN in the gradient.");
 }
 
 TEST_CASE("a model that no stream uses, and a number of replicas that cannot be, are refused", "[replica][error]") {

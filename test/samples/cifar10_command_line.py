@@ -1,13 +1,14 @@
-# ctest: timeout 180
+# ctest: timeout 300
 """What else the cifar10 sample does for its flags, and what it shows meanwhile."""
 
 import json
 import os
 import pty
+import re
 import threading
 import unittest
 
-from _cifar10 import IMAGES, Training, poll, write_data
+from _cifar10 import ENDLESS, IMAGES, Training, poll, write_data
 
 
 class CommandLine(Training):
@@ -17,11 +18,45 @@ class CommandLine(Training):
             self.assertRegex(line, r"^\[0\] ", run)
 
     def test_the_options_that_speed_it_up_can_be_turned_off(self):
-        for flag in "--no-channels-last", "--no-fused", "--no-keep-memory", "--threads=1":
+        def train(*flags):
+            run, figures = self.train("--epochs", 4, *flags)
+            self.assertEqual(figures["images"], 4 * IMAGES, run)
+            self.assertGreater(figures["test_accuracy"][-1], 0.3, run)
+            return float(re.findall(r"test loss (\S+)", run.stdout)[0])
+
+        # They change how a step is computed, not what: after an epoch of 9 steps only rounding tells them apart.
+        plain = train()
+        for flag in "--no-channels-last", "--no-fused", "--no-keep-memory", "--intra-op=2", "--no-flat-optimizer", "--threads=1":
             with self.subTest(flag):
-                run, figures = self.train("--epochs", 4, flag)
-                self.assertEqual(figures["images"], 4 * IMAGES, run)
-                self.assertGreater(figures["test_accuracy"][-1], 0.3, run)
+                self.assertAlmostEqual(train(flag), plain, delta=0.01)
+        self.assertAlmostEqual(train("--optimizer", "sgd", "--no-flat-optimizer"), train("--optimizer", "sgd"), delta=0.01)
+
+    def test_they_do_what_they_say(self):
+        def of_a_run(*flags):
+            """(threads, page faults of three epochs) of one that goes on."""
+            run = self.start("--data", self.data, *ENDLESS, "--threads", 1, *flags)
+            faults = []
+            for epoch in 3, 6:
+                run.wait_for_line(f"epoch {epoch} ")
+                with open(f"/proc/{run.process.pid}/stat") as file:
+                    faults.append(int(file.read().rpartition(")")[2].split()[7]))
+            threads = len(os.listdir(f"/proc/{run.process.pid}/task"))
+            run.process.kill()
+            run.process.wait()
+            return threads, faults[1] - faults[0]
+
+        # LibTorch's own operations, and so their memory; the sample's fused ones need little.
+        threads, faults = of_a_run("--no-fused", "--batch", 128)
+        freed = of_a_run("--no-fused", "--batch", 128, "--no-keep-memory")[1]
+        self.assertLess(10 * faults, freed)
+        self.assertGreaterEqual(of_a_run("--intra-op", 3)[0], threads + 2)
+
+    def test_replicas_learn_whether_they_wait_and_anticipate_or_not(self):
+        for flags in ["--patience", 0, "--no-anticipate"], ["--patience", 1]:
+            with self.subTest(flags=flags):
+                run, figures = self.train("--epochs", 12, "--local", 2, *flags)
+                self.assertEqual(figures["images"], 12 * IMAGES, run)
+                self.assertGreater(figures["test_accuracy"][-1], 0.6, run)
 
     def test_explain_prints_the_plan_and_runs_nothing(self):
         file = self.path("figures.json")
@@ -40,10 +75,15 @@ class CommandLine(Training):
         run = self.run_to_end("--help", seconds=20)
         self.assert_succeeded(run)
         self.assertEqual(run.stderr, "")
-        for flag in ("data", "epochs", "batch", "optimizer", "lr", "exchange", "load", "save", "replicas", "seed", "json", "local", "nodes",
-                     "rank", "explain", "threads", "connect-deadline", "help"):
-            self.assertIn(f"--{flag}", run.stdout)
-        self.assertIn("quiet", run.stdout)
+        for flag in ("data", "epochs", "drift", "batch", "replicas", "optimizer", "lr", "exchange", "every", "compress-deltas", "patience",
+                     "load", "save", "intra-op",  # its own, then every program's
+                     "local", "nodes", "cluster", "rank", "explain", "json", "overlay", "profile", "use-profile", "threads", "seed",
+                     "compress", "connect-deadline", "heartbeat", "silence", "outage", "token-file", "help"):
+            self.assertRegex(run.stdout, rf"(?m)^  --{flag}\b[^-]")
+        for flag in "anticipate", "channels-last", "fused", "keep-memory", "flat-optimizer", "quiet":
+            self.assertRegex(run.stdout, rf"(?m)^  --\[no-\]{flag} ")
+        # And none is forgotten here.
+        self.assertEqual(len(re.findall(r"(?m)^  --", run.stdout)), 32 + 6)
 
     def test_progress_is_a_line_where_stderr_is_no_terminal(self):
         run, _ = self.train("--epochs", 1)

@@ -316,20 +316,21 @@ class LinearClassifier {
 
 }  // namespace
 
-TEST_CASE("a linear classifier learns something of the generated images, but stays under 60 %", "[samples][cifar10]") {
-  const auto dataset = cifar10::generate(4, 2'000, 1'000);
+TEST_CASE("a linear classifier learns something of the generated images, but stays under 50 %", "[samples][cifar10]") {
+  // As many images as the sample draws. Eight epochs would reach 45 %, and sixteen no more.
+  const auto dataset = cifar10::generate(4, 20'000, 2'000);
 
   auto classifier = LinearClassifier{};
-  for (auto epoch = std::size_t{0}; epoch < 4; ++epoch) {
+  for (auto epoch = std::size_t{0}; epoch < 2; ++epoch) {
     for (const auto i : cifar10::order(dataset.train.size(), 4, epoch)) {
-      classifier.train(dataset.train[i], 0.002F / static_cast<float>(1 + epoch));
+      classifier.train(dataset.train[i], 0.001F / static_cast<float>(1 + epoch));
     }
   }
 
   const auto accuracy = classifier.accuracy(dataset.test);
   CAPTURE(accuracy);
-  CHECK(accuracy > 0.15);  // chance is 0.1 with a standard deviation of 0.0095
-  CHECK(accuracy < 0.6);
+  CHECK(accuracy > 0.3);  // chance is 0.1
+  CHECK(accuracy < 0.5);
 }
 
 TEST_CASE("the order of an epoch visits every image once, the same on every node", "[samples][cifar10]") {

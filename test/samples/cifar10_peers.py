@@ -279,9 +279,23 @@ class Strangers(SampleTest):
             node.wait(60)
             self.assert_succeeded(node)
 
-    def start_first(self, addresses):
+    def test_half_a_hello_while_the_run_is_on_is_not_waited_for_without_end(self):
+        addresses = free_addresses(2)
+        nodes = self.start_nodes(2, "--data", self.data, *ENDLESS, addresses=addresses)
+        nodes[0].wait_for_line("epoch 1 ")
+        whole = greeting(1, 2, b"operator 0", plan_bytes=1000)
+        calls = [self.call(address, part) for address in addresses for part in (whole[:70], whole[:20], b"")]
+        for connection in calls:
+            self.assertTrue(is_closed(connection, 15), "still open")
+        for node in nodes:
+            self.assertTrue(node.is_running(), node)  # else its end has closed them
+            node.process.terminate()
+        for node in nodes:
+            node.wait(30)
+
+    def start_first(self, addresses, *flags):
         """Node 0 of an endless run."""
-        return self.start("--data", self.data, *ENDLESS, "--nodes", text_of(addresses), "--rank", 0)
+        return self.start("--data", self.data, *ENDLESS, "--nodes", text_of(addresses), "--rank", 0, *flags)
 
     def plan_of(self, nodes):
         """What nodes of an endless run must agree on: a refused node is told what it should have said."""
@@ -322,6 +336,20 @@ class Strangers(SampleTest):
                 with self.join_as_node_1(addresses, plan, data):
                     node.wait(10)
                 self.assert_failed(node, r"\bnode 1\b", re.escape(text_of(addresses[1:])), code=1)
+
+    def test_a_node_that_sends_half_a_frame_once_it_was_let_in(self):
+        plan = self.plan_of(2)
+        whole = frame(8, 3, 0, 0, 8, bytes(8))
+        for part in whole[:10], whole[:-1]:
+            for end in "falls silent", "hangs up":
+                with self.subTest(end=end, bytes=len(part)):
+                    addresses = free_addresses(2)
+                    node = self.start_first(addresses, "--silence", 1, "--heartbeat", 0.1, "--outage", 0.5)
+                    connection = self.join_as_node_1(addresses, plan, part)
+                    if end == "hangs up":
+                        connection.close()
+                    node.wait(10)
+                    self.assert_failed(node, r"\bnode 1\b", re.escape(text_of(addresses[1:])), code=1)
 
     def test_a_node_that_dies_while_the_others_still_come_together(self):
         plan = self.plan_of(3)

@@ -151,17 +151,18 @@ class Runs(Training):
         self.assertEqual(nodes[1].stdout, "")
 
     def test_without_data_it_learns_generated_images(self):
-        for flags in [], ["--local", 2]:
+        # A linear model stays under 50 %: cifar10_data_test.cpp.
+        for epochs, accuracy, flags in (2, 0.9, []), (1, 0.6, ["--local", 2]):
             with self.subTest(flags=flags):
                 file = self.path("figures.json")
-                run = self.run_to_end("--epochs", 1, "--json", file, *flags, seconds=120)
+                run = self.run_to_end("--epochs", epochs, "--json", file, *flags, seconds=120)
                 self.assert_succeeded(run)
                 self.assertEqual(run.stderr.count("generated images"), 1, run)
                 with open(file) as text:
                     figures = json.load(text)
-                self.assertEqual(figures["images"], 20_000)
-                self.assertEqual(len(figures["test_accuracy"]), 1)
-                self.assertGreater(figures["test_accuracy"][0], 0.6)
+                self.assertEqual(figures["images"], epochs * 20_000)
+                self.assertEqual(len(figures["test_accuracy"]), epochs)
+                self.assertGreater(figures["test_accuracy"][-1], accuracy, run)
 
 
 if __name__ == "__main__":
