@@ -89,8 +89,8 @@ struct Expiring {
 
 /// What stages with keyed state build on: one state a key. `Function` is a KeyFunction.
 ///
-/// With a time to live, the clock is read once a turn, not once a record; a state is forgotten when it is used again
-/// too late, or by a sweep of all states four times in that time, whichever comes first.
+/// With a time to live, the clock is read once a turn and 256 records, not once a record; a state is forgotten when it
+/// is used again too late, or by a sweep of all states four times in that time, whichever comes first.
 template <class K, class Function, class State, class Next>
 class KeyedStage : public StageBase<Next> {
  public:
@@ -109,7 +109,7 @@ class KeyedStage : public StageBase<Next> {
     this->next_.open(context);
   }
   void flush() {
-    if constexpr (expires) now_ = clock_->now();
+    if constexpr (expires) until_clock_ = 0;  // a record that ends a pause is one of now
     this->next_.flush();
   }
   auto deadline() -> Time {
@@ -139,6 +139,10 @@ class KeyedStage : public StageBase<Next> {
   template <class Like, class Make>
   auto entry_of_key(const Like& key, Make&& make) -> Entry& {
     if constexpr (expires) {
+      if (until_clock_-- == 0) [[unlikely]] {
+        read_clock();
+        until_clock_ = 255;
+      }
       auto& entry = states_->find_or_make(key, function_.hash(key), [&] { return Expiring<State>{make(), now_}; });
       if (entry.value.used + lifetime() <= now_) entry.value.state = make();
       entry.value.used = now_;
@@ -200,6 +204,7 @@ class KeyedStage : public StageBase<Next> {
 
   const Clock* clock_ = nullptr;
   Time now_{}, next_sweep_ = never;
+  std::uint32_t until_clock_ = 0;  // records until it is read again
 };
 
 }  // namespace operators

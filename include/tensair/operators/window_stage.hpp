@@ -180,6 +180,10 @@ class WindowStage : public StageBase<Next> {
 
   template <class R, class Stamp>
   [[gnu::always_inline]] void operator()(R&& record, Stamp stamp) {
+    if constexpr (reads_clock) {
+      if (until_clock_-- == 0) [[unlikely]]
+        read_clock();
+    }
     if constexpr (Parts::processing_time) {
       self().take(std::forward<R>(record), event_time(now_));
     } else {
@@ -206,10 +210,11 @@ class WindowStage : public StageBase<Next> {
     }
   }
   void flush() {
-    if constexpr (reads_clock) now_ = std::max(now_, clock_->now());
+    until_clock_ = 0;
     parts_.late.flush();
     this->next_.flush();
     if (!firing_) return;
+    if constexpr (reads_clock) read_clock();
     advance();
     this->next_.flush();
   }
@@ -322,6 +327,13 @@ class WindowStage : public StageBase<Next> {
 
   auto self() -> Self& { return static_cast<Self&>(*this); }
 
+  // Once a turn: a record that ends a pause is one of now, not of the turn before. And once in so many records, for a
+  // turn that has no end because more come all the time.
+  void read_clock() {
+    now_ = std::max(now_, clock_->now());
+    until_clock_ = 255;
+  }
+
   static auto event_time(Time time) -> EventTime {
     return EventTime{std::chrono::floor<std::chrono::microseconds>(time.time_since_epoch())};
   }
@@ -368,6 +380,7 @@ class WindowStage : public StageBase<Next> {
   Failures<FailedWindow<Key, State>> failures_;
   const Clock* clock_ = nullptr;
   Time now_{};
+  std::uint32_t until_clock_ = 0;  // records until it is read again
   EventTime passed_on_ = beginning_of_time;
   bool firing_ = false, finishing_ = false, ended_ = false;
 };
