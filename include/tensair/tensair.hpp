@@ -1,8 +1,8 @@
 #pragma once
 
-/// Streams, models, metrics, files and JSON lines. Detectors of drift and the other sources and sinks have a header each, in
-/// `tensair/drift/` and `tensair/io/`. A program that only streams can include `<tensair/pipeline.hpp>` instead, which needs
-/// no LibTorch.
+/// Streams, models, metrics, files and JSON lines. Detectors of drift and the other sources and sinks have a header
+/// each, in `tensair/drift/` and `tensair/io/`. A program that only streams can include `<tensair/pipeline.hpp>`
+/// instead, which needs no LibTorch.
 
 #include <tensair/error.hpp>
 #include <tensair/flags.hpp>
