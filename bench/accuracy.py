@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 """What replicas cost in accuracy: samples/cifar10 on one, two and four nodes of this machine, as many images each, in turns.
 
-    bench/accuracy.py [--data FOLDER] [--nodes N...] [--epochs N] [--seeds N] [--json FILE]
+    bench/accuracy.py [--data FOLDER] [--nodes N[:BATCH]...] [--epochs N] [--seeds N] [--json FILE]
+
+4:64 is four nodes with batches of 64 images; without a number batches are the sample's.
 
 Prints test accuracy after each epoch, medians over the seeds, and how far the last one is from one node's; real CIFAR-10
 where --data (or $TENSAIR_DATA) has it.
@@ -21,7 +23,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     data = os.environ.get("TENSAIR_DATA")
     parser.add_argument("--data", default=data and os.path.join(data, "cifar10"))
-    parser.add_argument("--nodes", type=int, nargs="+", default=[1, 2, 4])
+    parser.add_argument("--nodes", nargs="+", default=["1", "2", "4", "4:64"])
     parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--json")
@@ -34,7 +36,9 @@ def main():
     runs = {nodes: [] for nodes in arguments.nodes}
     for seed in range(1, arguments.seeds + 1):
         for nodes in arguments.nodes:
-            runs[nodes].append(run(sample, [str(flag) for flag in [*common, "--local", nodes, "--seed", seed]]))
+            count, _, batch = nodes.partition(":")
+            flags = [*common, *(["--batch", batch] if batch else []), "--local", count, "--seed", seed]
+            runs[nodes].append(run(sample, [str(flag) for flag in flags]))
     rows = []
     for nodes, each in runs.items():
         accuracy = [statistics.median(100 * epoch for epoch in epochs) for epochs in zip(*(one["test_accuracy"] for one in each))]
