@@ -13,11 +13,13 @@
 #
 # Idempotent, non-interactive, and quick when there is nothing to do. Root (or sudo) is asked for only if a package is
 # missing. pip's own configuration decides where the wheel comes from; to get the CPU build of torch elsewhere than on
-# a machine whose pip already prefers it, point pip at an index that has it.
+# a machine whose pip already prefers it, point pip at an index that has it. Which system this is stands in /etc/os-release,
+# or in the file that OS_RELEASE names.
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 torch_version=2.13.0
+os_release=${OS_RELEASE:-/etc/os-release}
 
 packages=(
   g++ cmake ninja-build ccache git xz-utils ca-certificates
@@ -96,8 +98,8 @@ fi
 
 # --- Packages -------------------------------------------------------------------------------------------------------
 known_system() { # Debian 12 and later, and its close relatives, have all of the packages under these names
-  command -v apt-get >/dev/null && command -v dpkg-query >/dev/null && [[ -r /etc/os-release ]] &&
-    grep -qE '^(ID|ID_LIKE)=.*(debian|ubuntu)' /etc/os-release
+  command -v apt-get >/dev/null && command -v dpkg-query >/dev/null && [[ -r $os_release ]] &&
+    grep -qE '^(ID|ID_LIKE)=.*(debian|ubuntu)' "$os_release"
 }
 
 if known_system; then
