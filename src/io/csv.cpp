@@ -67,6 +67,7 @@ auto CsvReader::read_row() -> bool {
   text_.clear();
   ends_.clear();
   state_ = State::field_start;
+  std::size_t bytes = line->size();
   parse_line(*line);
   while (state_ == State::quoted) {
     const auto opened = ends_.size();
@@ -76,7 +77,12 @@ auto CsvReader::read_row() -> bool {
           "Close it; a quote that is text is doubled.");
     }
     text_ += '\n';
+    bytes += 1 + line->size();
     parse_line(*line);
+  }
+  if (bytes > options_.max_row) {
+    bad(fmt::format("a row is longer than {} bytes", options_.max_row), place(),
+        "Raise max_row, or check that no quote is missing.");
   }
   std::size_t begin = 0;
   for (const auto end : ends_) {

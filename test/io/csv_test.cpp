@@ -165,6 +165,31 @@ TEST_CASE("CSV that is wrong is an error with file and line and column", "[csv][
   CHECK_THROWS_AS(csv<Pair>("x", pair_columns, {.delimiter = '"'}), UsageError);
 }
 
+TEST_CASE("a row of CSV over the cap is a bad row, in quotes or not, in one line or many", "[csv][error]") {
+  CHECK(CsvOptions{}.max_row == 16 << 20);
+  for (const CsvOptions& options : {CsvOptions{}, CsvOptions{.max_row = 40}}) {
+    const auto longest = std::string(options.max_row - 2, 'x');  // with ",1"
+    const auto in_quotes = longest.substr(2), half = longest.substr(0, options.max_row / 2 - 3);
+    const TemporaryFolder folder;
+    auto source =
+        csv<Pair>(folder.write("pairs.csv", "a,b\n" + longest + ",1\nx" + longest + ",2\ny,3\n\"" + in_quotes +
+                                                "\",4\n\"x" + in_quotes + "\",5\nz,6\n\"" + half + "\n" + half +
+                                                "x\",7\n\"" + half + "\n" + half + "xx\",8\nw,9\n"),
+                  pair_columns, options);
+    const auto over = "longer than " + std::to_string(options.max_row) + " bytes";
+    CHECK((source.next() == Pair{longest, 1}));
+    CHECK_THROWS_WITH(source.next(), ContainsSubstring(over) && ContainsSubstring("pairs.csv, line 3"));
+    CHECK(source.next() == Pair{"y", 3});
+    CHECK((source.next() == Pair{in_quotes, 4}));
+    CHECK_THROWS_WITH(source.next(), ContainsSubstring(over) && ContainsSubstring("pairs.csv, line 6"));
+    CHECK(source.next() == Pair{"z", 6});
+    CHECK((source.next() == Pair{half + "\n" + half + "x", 7}));
+    CHECK_THROWS_WITH(source.next(), ContainsSubstring(over) && ContainsSubstring("pairs.csv, line 10"));
+    CHECK(source.next() == Pair{"w", 9});
+    CHECK(!source.next());
+  }
+}
+
 TEST_CASE("CSV goes on behind a bad row", "[csv][error]") {
   const TemporaryFolder folder;
   auto source = csv<Pair>(folder.write("pairs.csv", "a,b\nx\n\"y\"!,2\nz,q\nw,4\n"), pair_columns);

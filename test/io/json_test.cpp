@@ -66,6 +66,25 @@ TEST_CASE("a line that is no JSON or another value is a bad record with file and
   CHECK(!source.next());
 }
 
+TEST_CASE("a line of JSON over the cap is a bad record and the source goes on behind it", "[json][error]") {
+  const TemporaryFolder folder;
+  const auto check = [&](const TextOptions& options) {
+    const auto text = std::string(options.max_line - 2, 'x');  // and two quotes
+    auto source = json<nlohmann::json>(
+        folder.write("long.jsonl", "\"" + text + "\"\n\"x" + text + "\"\n1\n\"" + text + "x\""), options);
+    CHECK((source.next() == text));
+    CHECK_THROWS_WITH(source.next(),
+                      ContainsSubstring("a line is longer than " + std::to_string(options.max_line) + " bytes") &&
+                          ContainsSubstring("long.jsonl, line 2") && ContainsSubstring("Raise max_line"));
+    CHECK(*source.next() == 1);
+    CHECK_THROWS_AS(source.next(), BadRecord);
+    CHECK(!source.next());
+  };
+  check({.max_line = 20});
+  check({});
+  CHECK(TextOptions{}.max_line == 16 << 20);
+}
+
 TEST_CASE("JSON values may be read as they are", "[json]") {
   const TemporaryFolder folder;
   auto source = json<nlohmann::json>(folder.write("mixed.jsonl", "1\n\"two\"\n[3]"));

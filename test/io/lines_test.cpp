@@ -131,6 +131,19 @@ TEST_CASE("a line over the cap is a bad record with file and line and the source
   }
 }
 
+TEST_CASE("unless told otherwise a line may have 16 MiB and no byte more", "[lines][error]") {
+  const TemporaryFolder folder;
+  const auto longest = std::string(16 << 20, 'x');
+  auto source = lines(folder.write("text", longest + "\r\n" + longest + "x\nafter\n" + longest + "\n" + longest + "x"));
+  // A carriage return in front of the line's end is one of its bytes.
+  CHECK_THROWS_WITH(source.next(), ContainsSubstring("a line is longer than 16777216 bytes"));
+  CHECK_THROWS_AS(source.next(), BadRecord);
+  CHECK(source.next() == "after");
+  CHECK((source.next() == longest));
+  CHECK_THROWS_WITH(source.next(), ContainsSubstring("text, line 5"));
+  CHECK(!source.next());
+}
+
 TEST_CASE("parts by bytes report a line over the cap once", "[lines][error]") {
   const TemporaryFolder folder;
   const auto file = folder.write("text", "a\n" + std::string(900'000, 'x') + "\nb\nc\n");

@@ -216,6 +216,47 @@ TEST_CASE("a full disk stops the run with one error and leaves nothing half visi
   CHECK(read(folder.path() / "out.txt") == "old");
 }
 
+TEST_CASE("a full disk stops a run that writes CSV or JSON, and files that have rolled before are whole",
+          "[sinks][error]") {
+  // The last row alone is too much.
+  std::vector<Row> rows(10, Row{"short", 1});
+  rows.push_back({std::string(2'000'000, 'x'), 2});
+  const auto csv_to = [&](const std::filesystem::path& file, const Roll& roll, int nodes) {
+    test::run({nodes, 1, false},
+              [&](Pipeline& pipeline) { pipeline.source(rows).sink(to_csv<Row>(file, columns, {}, roll)); });
+  };
+  const auto json_to = [&](const std::filesystem::path& file, const Roll& roll, int nodes) {
+    test::run({nodes, 1, false}, [&](Pipeline& pipeline) {
+      pipeline.source(rows).sink(json_lines(
+          file, [](const Row& row) { return '"' + row.text + '"'; }, roll));
+    });
+  };
+  if (std::filesystem::exists("/dev/full")) {
+    const std::string no_space =
+        "a file cannot be written: No space left on device (/dev/full). Make room on the disk.";
+    CHECK_THROWS_WITH(csv_to("/dev/full", {}, 1), ContainsSubstring(no_space));
+    CHECK_THROWS_WITH(json_to("/dev/full", {}, 1), ContainsSubstring(no_space));
+  }
+  const std::string too_large = "a file cannot be written: File too large";
+  for (const int nodes : {1, 2, 5}) {
+    INFO(nodes << " nodes");
+    const TemporaryFolder folder;
+    const FileSizeLimit limit{1'000'000};
+    CHECK_THROWS_WITH(csv_to(folder.path() / "out.csv", {}, nodes),
+                      ContainsSubstring(too_large) && ContainsSubstring("out.csv"));
+    CHECK_THROWS_WITH(json_to(folder.path() / "out.jsonl", {}, nodes),
+                      ContainsSubstring(too_large) && ContainsSubstring("out.jsonl"));
+    CHECK(names_in(folder).empty());
+    CHECK_THROWS_WITH(csv_to(folder.path() / "out.csv", {.bytes = 40}, nodes), ContainsSubstring(too_large));
+    CHECK_THROWS_WITH(json_to(folder.path() / "out.jsonl", {.bytes = 40}, nodes), ContainsSubstring(too_large));
+    // A header of 17 bytes and three rows of 8 are more than 40, and five texts of 8 are as many.
+    CHECK(names_in(folder) == std::vector<std::string>{"out-00000.csv", "out-00000.jsonl", "out-00001.csv",
+                                                       "out-00001.jsonl", "out-00002.csv"});
+    CHECK(read(folder.path() / "out-00002.csv") == "text,\"a, number\"\nshort,1\nshort,1\nshort,1\n");
+    CHECK(read(folder.path() / "out-00001.jsonl") == "\"short\"\n\"short\"\n\"short\"\n\"short\"\n\"short\"\n");
+  }
+}
+
 TEST_CASE("a run that fails leaves no part of a file", "[sinks][error]") {
   const TemporaryFolder folder;
   CHECK_THROWS(test::run({}, [&](Pipeline& pipeline) {
