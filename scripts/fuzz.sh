@@ -3,7 +3,7 @@
 #
 #   scripts/fuzz.sh [--seconds N | --runs N] [--check] [NAME...]
 #
-# NAME is a file test/fuzz/NAME.cpp; without one all are fuzzed, one after the other, 60 s each, or as many inputs each
+# NAME is a file test/fuzz/NAME.cpp; without one all are fuzzed, one a processor at a time, 60 s each, or as many inputs each
 # as --runs says. What a run finds to be different is added to test/fuzz/corpus/NAME, as few and short inputs as show
 # it; with --check nothing is. An input that fails is left in build/fuzz, and the exit status is not 0.
 set -euo pipefail
@@ -34,16 +34,23 @@ if [[ -z $clang ]]; then
   echo "fuzz: no clang++: run scripts/setup.sh --optional" >&2
   exit 1
 fi
-cmake -S . -B build/fuzz -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo "-DCMAKE_CXX_COMPILER=$clang" -DTENSAIR_LIBFUZZER=ON \
+cmake -S . -B build/fuzz -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo "-DCMAKE_CXX_FLAGS_RELWITHDEBINFO=-O1 -g1" \
+  "-DCMAKE_CXX_COMPILER=$clang" -DTENSAIR_LIBFUZZER=ON \
   -DTENSAIR_MODEL=OFF -DTENSAIR_SAMPLES=OFF -DTENSAIR_BENCH=OFF -DTENSAIR_WERROR=OFF >/dev/null
 ninja -C build/fuzz "${names[@]/#/fuzz_}"
-for name in "${names[@]}"; do
-  corpus=$root/test/fuzz/corpus/$name
-  found=build/fuzz/found/$name
+
+fuzz() {
+  local name=$1
+  local corpus=$root/test/fuzz/corpus/$name found=build/fuzz/found/$name status=0
   mkdir -p "$corpus" "$found"
-  printf '=== fuzz %s\n' "$name"
   "build/fuzz/test/fuzz_$name" "$limit" -max_len=4096 -rss_limit_mb=1024 -malloc_limit_mb=64 -timeout=5 \
-    -verbosity=0 -print_funcs=0 -print_final_stats=1 -artifact_prefix=build/fuzz/ "$found" "$corpus"
-  ((keep)) || continue
+    -verbosity=0 -print_funcs=0 -print_final_stats=1 -artifact_prefix=build/fuzz/ "$found" "$corpus" \
+    >"build/fuzz/$name.log" 2>&1 || status=$?
+  printf '=== fuzz %s\n%s\n' "$name" "$(<"build/fuzz/$name.log")"
+  ((status == 0)) || return "$status"
+  ((keep)) || return 0
   "build/fuzz/test/fuzz_$name" -set_cover_merge=1 -max_len=4096 -verbosity=0 -print_funcs=0 "$corpus" "$found"
-done
+}
+export -f fuzz
+export root limit keep
+printf '%s\0' "${names[@]}" | xargs -0 -n 1 -P "$(nproc)" bash -c 'set -euo pipefail; fuzz "$1"' fuzz
