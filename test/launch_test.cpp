@@ -24,6 +24,7 @@
 #include <vector>
 
 #include "catch.hpp"
+#include "support/redirected.hpp"
 
 // The nodes are shell scripts, or this very program with the hidden case "[launched-node]". Real processes run in real
 // time: where a case waits, it waits for something that happens, never for a time to pass.
@@ -32,6 +33,7 @@ namespace {
 
 using namespace std::chrono_literals;
 using Catch::Matchers::ContainsSubstring;
+using tensair::test::Redirected;
 
 /// A directory that is there as long as the object.
 class Directory {
@@ -51,23 +53,6 @@ class Directory {
 
  private:
   std::filesystem::path path_;
-};
-
-/// Makes `number` stand for another file while it lives.
-class Redirected {
- public:
-  Redirected(int number, int file) : number_(number), before_(fcntl(number, F_DUPFD_CLOEXEC, 3)) {
-    REQUIRE(dup2(file, number) == number);
-  }
-  Redirected(const Redirected&) = delete;
-  auto operator=(const Redirected&) -> Redirected& = delete;
-  ~Redirected() {
-    dup2(before_, number_);
-    close(before_);
-  }
-
- private:
-  int number_, before_;
 };
 
 auto open_file(const std::string& path) -> int {

@@ -5,39 +5,21 @@
 
 #include <array>
 #include <cerrno>
-#include <optional>
 #include <sstream>
 #include <stdexcept>
 #include <string>
 #include <tensair/launch.hpp>
 #include <tensair/pipeline.hpp>
-#include <utility>
 #include <vector>
 
 #include "catch.hpp"
+#include "support/streams.hpp"
 
 // What a user sees of a program that fails. The program is this very one, with the hidden case "[throwing-program]".
 
 using namespace tensair;
 
 namespace {
-
-/// Numbers below 1,000, shared out: node r of p counts r, r + p, ….
-class SharedNumbers {
- public:
-  using value_type = int;
-  void split(int part, int parts) {
-    next_ = part;
-    step_ = parts;
-  }
-  auto next() -> std::optional<int> {
-    if (next_ >= 1'000) return std::nullopt;
-    return std::exchange(next_, next_ + step_);
-  }
-
- private:
-  int next_ = 0, step_ = 1;
-};
 
 struct Ended {
   int code = -1;
@@ -80,7 +62,7 @@ auto run_program(int nodes) -> Ended {
 TEST_CASE("a program whose lambda throws", "[.][throwing-program]") {
   const char* const argv[] = {"program", nullptr};
   Pipeline pipeline{1, argv};
-  pipeline.source(SharedNumbers{})
+  pipeline.source(test::SharedNumbers{1'000})
       .map([](int n) {
         if (n == 41) throw std::runtime_error("no such luck");
         return n / 2;

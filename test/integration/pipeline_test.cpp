@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <boost/range/irange.hpp>
 #include <map>
-#include <numeric>
 #include <set>
 #include <string>
 #include <tensair/error.hpp>
@@ -11,38 +10,17 @@
 #include <tensair/testing/cluster.hpp>
 
 #include "catch.hpp"
-#include "support/topologies.hpp"
+#include "support/streams.hpp"
 
 using namespace tensair;
+using tensair::test::numbers;
+using tensair::test::result_of;
 using tensair::test::run;
+using tensair::test::SharedNumbers;
 using tensair::test::topologies;
 using tensair::test::Topology;
 
 namespace {
-
-auto numbers(int n) -> std::vector<int> {
-  std::vector<int> all(static_cast<std::size_t>(n));
-  std::iota(all.begin(), all.end(), 0);
-  return all;
-}
-
-/// Numbers below n, shared out: node r of p counts r, r + p, ….
-class SharedNumbers {
- public:
-  using value_type = int;
-  explicit SharedNumbers(int n) : n_(n) {}
-  void split(int part, int parts) {
-    next_ = part;
-    step_ = parts;
-  }
-  auto next() -> std::optional<int> {
-    if (next_ >= n_) return std::nullopt;
-    return std::exchange(next_, next_ + step_);
-  }
-
- private:
-  int n_, next_ = 0, step_ = 1;
-};
 
 struct Word {
   std::string text;
@@ -53,17 +31,6 @@ struct Word {
     archive& text& places& weight;
   }
 };
-
-/// What node 0 collects of the stream that `compose` makes of a pipeline.
-template <class T, class Compose>
-auto result_of(const Topology& topology, Compose compose) -> std::vector<T> {
-  Collected<T> collected;
-  run(topology, [&](Pipeline& pipeline) {
-    auto here = compose(pipeline);
-    if (pipeline.options().rank == 0) collected = here;
-  });
-  return collected.records();
-}
 
 }  // namespace
 

@@ -1,4 +1,3 @@
-#include <fcntl.h>
 #include <unistd.h>
 
 #include <chrono>
@@ -16,6 +15,7 @@
 #include <vector>
 
 #include "catch.hpp"
+#include "support/redirected.hpp"
 
 using namespace tensair;
 using namespace std::chrono_literals;
@@ -27,11 +27,10 @@ template <class Work>
 auto errors_of(Work work) -> std::vector<std::string> {
   std::FILE* file = std::tmpfile();
   REQUIRE(file != nullptr);
-  const int before = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
-  dup2(fileno(file), STDERR_FILENO);
-  work();
-  dup2(before, STDERR_FILENO);
-  close(before);
+  {
+    const test::Redirected to_file(STDERR_FILENO, fileno(file));
+    work();
+  }
   std::rewind(file);
   std::vector<std::string> lines(1);
   for (int c = 0; (c = std::fgetc(file)) != EOF;) {

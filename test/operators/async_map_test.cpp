@@ -2,7 +2,6 @@
 #include <chrono>
 #include <deque>
 #include <future>
-#include <numeric>
 #include <string>
 #include <tensair/io/at_rate.hpp>
 #include <tensair/pipeline.hpp>
@@ -10,19 +9,14 @@
 #include <thread>
 
 #include "catch.hpp"
-#include "support/topologies.hpp"
+#include "support/streams.hpp"
 
 using namespace tensair;
 using namespace std::chrono_literals;
 using Catch::Matchers::ContainsSubstring;
+using tensair::test::numbers;
 
 namespace {
-
-auto numbers(int n) -> std::vector<int> {
-  std::vector<int> all(static_cast<std::size_t>(n));
-  std::iota(all.begin(), all.end(), 0);
-  return all;
-}
 
 /// A service that answers in a task of its own, in the simulation's thread: each of its ticks it answers the latest
 /// question first, so that answers come out of order.
@@ -102,27 +96,13 @@ TEST_CASE("answers come in the records' order or as they come, and calls under w
 }
 
 TEST_CASE("each node of several calls for its own records", "[async_map]") {
-  class Shared {
-   public:
-    using value_type = int;
-    void split(int part, int parts) {
-      next_ = part;
-      step_ = parts;
-    }
-    auto next() -> std::optional<int> {
-      return next_ < 200 ? std::optional(std::exchange(next_, next_ + step_)) : std::nullopt;
-    }
-
-   private:
-    int next_ = 0, step_ = 1;
-  };
   for (const auto& topology : test::topologies()) {
     INFO(topology.name());
     std::vector<int> results;
     test::run(topology, [&](Pipeline& pipeline) {
-      pipeline.source(Shared{}).async_map<int>([](int n, const Reply<int>& reply) { reply(n + 1); }).sink([&](int n) {
-        results.push_back(n);
-      });
+      pipeline.source(test::SharedNumbers{200})
+          .async_map<int>([](int n, const Reply<int>& reply) { reply(n + 1); })
+          .sink([&](int n) { results.push_back(n); });
     });
     std::sort(results.begin(), results.end());
     REQUIRE(results.size() == 200);

@@ -12,6 +12,7 @@ using test::result_of;
 using test::run;
 using test::sanitized;
 using test::SharedNumbers;
+using test::sorted;
 using test::topologies;
 
 namespace {
@@ -48,12 +49,6 @@ auto walks(S numbers) {
 const auto unfinished = [](const Walk& walk) { return walk.n != 1; };
 const auto finished = [](const Walk& walk) { return walk.n == 1; };
 const auto length = [](const Walk& walk) { return Length{walk.start, walk.steps}; };
-
-template <class T>
-auto sorted(std::vector<T> all) -> std::vector<T> {
-  std::sort(all.begin(), all.end());
-  return all;
-}
 
 }  // namespace
 

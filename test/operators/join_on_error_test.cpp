@@ -24,12 +24,6 @@ auto time_of(int n) -> EventTime {
   return EventTime{std::chrono::microseconds{n}};
 }
 
-template <class T>
-auto sorted(std::vector<T> all) -> std::vector<T> {
-  std::sort(all.begin(), all.end());
-  return all;
-}
-
 /// The sums and the pairs that have none, of all pairs of numbers below n for which `meet` is true.
 struct Naive {
   std::vector<int> sums;

@@ -82,7 +82,6 @@ TEST_CASE("late records of windows of any kind are counted", "[operators][window
   CHECK(late_and_sum(all, [](auto keyed) {
           return std::move(keyed)
               .window(tumbling(10us))
-
               .template process<KeyValue<int, int>>(
                   [](int key, const Window&, std::span<const Event> records, auto emit) {
                     for (const auto& event : records) emit(KeyValue<int, int>{key, event.value});

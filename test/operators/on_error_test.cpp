@@ -8,41 +8,19 @@
 #include <tensair/pipeline.hpp>
 
 #include "catch.hpp"
+#include "support/streams.hpp"
 #include "support/temporary_folder.hpp"
-#include "support/topologies.hpp"
 
 using namespace tensair;
 using Catch::Matchers::ContainsSubstring;
+using tensair::test::SharedNumbers;
+using tensair::test::sorted;
 using tensair::test::TemporaryFolder;
 
 namespace {
 
-/// Numbers below n, shared out among the nodes.
-class Numbers {
- public:
-  using value_type = int;
-  explicit Numbers(int n) : n_(n) {}
-  void split(int part, int parts) {
-    next_ = part;
-    step_ = parts;
-  }
-  auto next() -> std::optional<int> {
-    if (next_ >= n_) return std::nullopt;
-    return std::exchange(next_, next_ + step_);
-  }
-
- private:
-  int n_, next_ = 0, step_ = 1;
-};
-
 auto odd_is_wrong(int n) -> int {
   return n % 2 == 1 ? throw std::invalid_argument("odd: " + std::to_string(n)) : n;
-}
-
-template <class Range>
-auto sorted(Range range) {
-  std::sort(range.begin(), range.end());
-  return range;
 }
 
 struct Pair {
@@ -58,12 +36,12 @@ TEST_CASE("records on which an operator fails are skipped and the others go on",
     INFO(topology.name());
     std::vector<int> mapped, filtered, expanded;
     test::run(topology, [&](Pipeline& pipeline) {
-      pipeline.source(Numbers{100}).map(odd_is_wrong).on_error(skip).sink([&](int n) { mapped.push_back(n); });
-      pipeline.source(Numbers{100})
+      pipeline.source(SharedNumbers{100}).map(odd_is_wrong).on_error(skip).sink([&](int n) { mapped.push_back(n); });
+      pipeline.source(SharedNumbers{100})
           .filter([](int n) { return odd_is_wrong(n) % 4 == 0; })
           .on_error(skip)
           .sink([&](int n) { filtered.push_back(n); });
-      pipeline.source(Numbers{10})
+      pipeline.source(SharedNumbers{10})
           .flat_map<int>([](int n, auto emit) {
             emit(n);
             emit(10 + odd_is_wrong(n));  // what was emitted before is gone
@@ -86,7 +64,7 @@ TEST_CASE("records on which an operator fails are sent to a sink on node 0 with 
     std::vector<int> good;
     std::vector<DeadLetter<std::string>> letters;
     test::run(topology, [&](Pipeline& pipeline) {
-      pipeline.source(Numbers{50})
+      pipeline.source(SharedNumbers{50})
           .map([](int n) { return "a text that is too long to be inside a string: " + std::to_string(n); })
           .map([](std::string text) {  // takes its record away, and the letter has it still
             const auto taken = std::move(text);
@@ -216,7 +194,7 @@ TEST_CASE("parallel instances skip and send away their own records", "[on_error]
     INFO(topology.name());
     std::vector<int> good, letters;
     test::run(topology, [&](Pipeline& pipeline) {
-      pipeline.source(Numbers{300})
+      pipeline.source(SharedNumbers{300})
           .parallel(3)
           .map(odd_is_wrong)
           .on_error(dead_letter<int>([&](const DeadLetter<int>& letter) { letters.push_back(letter.record); }))
@@ -237,7 +215,7 @@ TEST_CASE("an operator by key may fail for some records", "[on_error]") {
     INFO(topology.name());
     std::vector<std::pair<int, int>> sums;
     test::run(topology, [&](Pipeline& pipeline) {
-      pipeline.source(Numbers{100})
+      pipeline.source(SharedNumbers{100})
           .key_by([](int n) { return n / 50; })
           .with_state<int>([](int& sum, int n) {
             return std::pair{n / 50, sum += odd_is_wrong(n)};

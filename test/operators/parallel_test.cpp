@@ -1,4 +1,3 @@
-#include <algorithm>
 #include <memory>
 #include <tensair/error.hpp>
 #include <tensair/testing/cluster.hpp>
@@ -10,11 +9,6 @@ using namespace tensair;
 using namespace tensair::test;
 
 namespace {
-
-auto sorted(std::vector<int> all) -> std::vector<int> {
-  std::sort(all.begin(), all.end());
-  return all;
-}
 
 auto usage_error_of(const std::function<void(Pipeline&)>& build) -> std::string {
   try {

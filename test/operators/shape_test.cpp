@@ -17,11 +17,6 @@ struct Point {
   int x = 0, y = 0;
 };
 
-auto sorted(std::vector<int> all) -> std::vector<int> {
-  std::sort(all.begin(), all.end());
-  return all;
-}
-
 }  // namespace
 
 TEST_CASE("merge holds all records of its inputs, each input's in order", "[operators][merge]") {

@@ -1,4 +1,3 @@
-#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <stdexcept>
 #include <string>
@@ -28,10 +27,6 @@ auto letters_into(std::vector<int>& all) {
     CHECK(letter.error == "odd: " + std::to_string(letter.record));
     all.push_back(letter.record);
   });
-}
-auto sorted(std::vector<int> all) -> std::vector<int> {
-  std::sort(all.begin(), all.end());
-  return all;
 }
 const std::vector<int> evens{0, 2, 4, 6, 8}, odds{1, 3, 5, 7, 9};
 

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <algorithm>
 #include <utility>
 #include <vector>
 
@@ -8,12 +7,6 @@
 #include "support/streams.hpp"
 
 namespace tensair::test {
-
-template <class T>
-auto sorted(std::vector<T> all) -> std::vector<T> {
-  std::sort(all.begin(), all.end());
-  return all;
-}
 
 /// What node 0 collects of `compose(pipeline, instances)`, sorted, must be `expected` everywhere.
 template <class T, class Compose>

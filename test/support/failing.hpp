@@ -1,6 +1,5 @@
 #pragma once
 
-#include <algorithm>
 #include <chrono>
 #include <span>
 #include <stdexcept>
@@ -25,12 +24,6 @@ inline auto time_of(int n) -> EventTime {
 }
 inline auto keyed(Pipeline& pipeline) {
   return pipeline.source(SharedNumbers{count}).assign_timestamps(time_of).key_by(key);
-}
-
-template <class T>
-inline auto sorted(std::vector<T> all) -> std::vector<T> {
-  std::sort(all.begin(), all.end());
-  return all;
 }
 
 // Fails on the key 1.

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <numeric>
 #include <optional>
 #include <tensair/pipeline.hpp>
@@ -14,6 +15,12 @@ namespace tensair::test {
 inline auto numbers(int n) -> std::vector<int> {
   std::vector<int> all(static_cast<std::size_t>(n));
   std::iota(all.begin(), all.end(), 0);
+  return all;
+}
+
+template <class T>
+auto sorted(std::vector<T> all) -> std::vector<T> {
+  std::sort(all.begin(), all.end());
   return all;
 }
 
