@@ -18,15 +18,16 @@
 #include "threads.hpp"
 
 namespace word2vec {
+
+struct Freed {
+  void operator()(float* values) const { std::free(values); }
+};
+
 namespace {
 
 constexpr std::size_t words_a_piece = 512;
 constexpr std::size_t huge_page = 2 << 20;  // rows are read all over the tables: with 4 KiB pages half the time is
                                             // spent on finding where they are
-
-struct Freed {
-  void operator()(float* values) const { std::free(values); }
-};
 
 auto make_table(std::size_t count) -> std::unique_ptr<float[], Freed> {
   const auto bytes = (count * sizeof(float) + huge_page - 1) / huge_page * huge_page;

@@ -2,10 +2,10 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <cstdint>
 #include <string>
 #include <tensair/error.hpp>
+#include <tensair/io/back_off.hpp>
 #include <tensair/runtime/node.hpp>
 
 #include "net/asio.hpp"
@@ -42,9 +42,8 @@ struct TcpWaits {
 /// Connects, trying again after delays that double. @return nothing, or why the last try failed
 inline auto connect(TcpWaits& waits, TcpTarget target) -> net::detail::asio::awaitable<std::string> {
   namespace asio = net::detail::asio;
-  const auto give_up = std::chrono::steady_clock::now() +
-                       std::min<Duration>(target.within, std::chrono::hours{24 * 365});  // no overflow
-  auto delay = target.first_delay;
+  const auto start = std::chrono::steady_clock::now();
+  BackOff back_off{target.first_delay, target.longest_delay, target.within};
   while (true) {
     boost::system::error_code failed;
     auto use = asio::redirect_error(asio::use_awaitable, failed);
@@ -59,12 +58,12 @@ inline auto connect(TcpWaits& waits, TcpTarget target) -> net::detail::asio::awa
     }
     if (waits.cancelled) co_return "cancelled";
     if (!failed) co_return std::string{};
-    if (std::chrono::steady_clock::now() + delay > give_up) co_return failed.message();
-    waits.timer.expires_after(delay);
+    const auto delay = back_off.next(std::chrono::steady_clock::now() - start);
+    if (!delay) co_return failed.message();
+    waits.timer.expires_after(*delay);
     boost::system::error_code woken;
     co_await waits.timer.async_wait(asio::redirect_error(asio::use_awaitable, woken));
     if (waits.cancelled) co_return "cancelled";
-    delay = std::min(2 * delay, target.longest_delay);
   }
 }
 

@@ -88,8 +88,9 @@ auto Graph::add(std::string kind, std::string output, Placement placement) -> st
   return operators_.emplace_back(std::move(op));
 }
 
-void Graph::on_build(std::function<void(runtime::Node&)> recipe) {
+auto Graph::add(std::unique_ptr<Recipe> recipe) -> std::shared_ptr<Recipe> {
   recipes_.push_back(std::move(recipe));
+  return recipes_.back();
 }
 
 void Graph::on_check(std::function<void()> check) {
@@ -119,7 +120,7 @@ void Graph::place(std::span<const NodeSpec> nodes) {
 }
 
 void Graph::build(runtime::Node& node) {
-  for (auto& recipe : recipes_) recipe(node);
+  for (const auto& recipe : recipes_) recipe->build(node);
   node.built();
 }
 

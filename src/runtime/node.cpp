@@ -12,9 +12,9 @@ auto Node::counter_in(Counters& counters, const std::string& name) -> std::share
   return counter;
 }
 
-void Node::start_when_built(std::shared_ptr<Task> task) {
-  if (profiling_) task->count_time(busy_counter(task->name()));
-  when_built([this, task = std::move(task)] {
+void Node::start_when_built(std::unique_ptr<Task> made) {
+  if (profiling_) made->count_time(busy_counter(made->name()));
+  when_built([this, task = std::shared_ptr<Task>(std::move(made))] {
     task->open();
     scheduler_.spawn(task);
   });

@@ -1,6 +1,7 @@
-# COMPILER FLAGS FILES UNIT, and NUMBER or FIXTURE: succeeds if examples in FILES compile.
+# COMPILER FLAGS FILES UNIT, and NUMBERS or FIXTURE: succeeds if examples in FILES compile.
 #
-#   NUMBER    which ```cpp … ``` of the Markdown file FILES: a unit as it stands
+#   NUMBERS   which ```cpp … ``` of the Markdown file FILES, separated by commas: one is a unit as it stands, several are
+#             a namespace each behind all their #include lines
 #   FIXTURE   a header for every @code … @endcode of the headers FILES: the body of a function behind both, or what stands
 #             around functions if there is a function build or main; its #include lines stand in front of all.
 #             Without MODEL those that speak of a model are left out
@@ -8,6 +9,15 @@
 # Errors have the files' lines. UNIT is where the unit goes.
 cmake_policy(VERSION 3.25)
 include("${CMAKE_CURRENT_LIST_DIR}/blocks.cmake")
+
+# Moves the #include lines of a text to the end of another; the lines that are left keep their numbers.
+function(take_includes from to)
+  string(REGEX MATCHALL "\n#include [^\n]+" own "\n${${from}}")
+  list(JOIN own "" own)
+  set(${to} "${${to}}${own}\n" PARENT_SCOPE)
+  string(REGEX REPLACE "(^|\n)#include [^\n]+" "\\1" rest "${${from}}")
+  set(${from} "${rest}" PARENT_SCOPE)
+endfunction()
 
 if(DEFINED FIXTURE)
   set(includes "")
@@ -27,10 +37,7 @@ if(DEFINED FIXTURE)
       endif()
       math(EXPR number "${number} + 1")
       string(REGEX REPLACE "\n */// ?" "\n" block "\n${block}")
-      string(REGEX MATCHALL "\n#include [^\n]+" own_includes "${block}")
-      list(JOIN own_includes "" own_includes)
-      string(APPEND includes "${own_includes}\n")
-      string(REGEX REPLACE "\n#include [^\n]+" "\n" block "${block}")
+      take_includes(block includes)
       if(block MATCHES "\n(int main|void build)\\(")
         set(around "namespace example_${number}")
       else()
@@ -43,10 +50,25 @@ if(DEFINED FIXTURE)
 else()
   file(READ "${FILES}" REST)
   set(LINE_OF_REST 1)
-  foreach(i RANGE 1 ${NUMBER})
+  string(REPLACE "," ";" numbers "${NUMBERS}")
+  list(LENGTH numbers count)
+  list(GET numbers -1 last)
+  set(includes "")
+  set(unit "")
+  foreach(i RANGE 1 ${last})
     take_block("\n```cpp\n" "\n```" block line)
+    if(NOT i IN_LIST numbers)
+      continue()
+    endif()
+    if(count GREATER 1)
+      take_includes(block includes)
+      set(block "namespace snippet_${i} {\n#line ${line} \"${FILES}\"\n${block}\n}")
+    else()
+      set(block "#line ${line} \"${FILES}\"\n${block}")
+    endif()
+    string(APPEND unit "${block}\n")
   endforeach()
-  set(unit "#line ${line} \"${FILES}\"\n${block}\n")
+  string(PREPEND unit "${includes}")
 endif()
 file(WRITE "${UNIT}" "${unit}")
 

@@ -16,7 +16,7 @@ using namespace tensair;
 
 namespace {
 
-constexpr std::size_t parameters = 3'000;
+constexpr std::size_t model_size = 3'000;
 
 auto all_compressions() -> std::vector<Compression> {
   return {fp16(), bf16(), top_k(), top_k({.share = 0.1, .warm_up = 10}), top_k({.share = 1})};
@@ -37,7 +37,7 @@ auto random_delta(std::mt19937& random, bool sparse) -> Delta {
   std::normal_distribution<float> normal{0, 0.01F};
   std::vector<float> values;
   std::vector<Segment> segments;
-  for (std::uint32_t row = 0; row < parameters / 10; ++row) {
+  for (std::uint32_t row = 0; row < model_size / 10; ++row) {
     if (sparse && random() % 8 != 0) continue;
     if (sparse) segments.push_back({row * 10, 10});
     for (int i = 0; i < 10; ++i) values.push_back(normal(random));
@@ -100,10 +100,10 @@ TEST_CASE("what a link sends and the rest come to all that it was given", "[comp
   for (const auto& compression : all_compressions()) {
     for (const bool sparse : {false, true}) {
       INFO(compression.name << (sparse ? ", sparse" : ", dense"));
-      auto sender = compression.make(parameters);
-      const auto receiver = compression.make(parameters);
+      auto sender = compression.make(model_size);
+      const auto receiver = compression.make(model_size);
       std::mt19937 random{7};
-      std::vector<float> given(parameters), got(parameters);
+      std::vector<float> given(model_size), got(model_size);
       for (int step = 0; step < 50; ++step) {
         const auto delta = random_delta(random, sparse);
         add(given, delta);
@@ -112,7 +112,7 @@ TEST_CASE("what a link sends and the rest come to all that it was given", "[comp
         add(got, receiver->decode(reader));
       }
       if (const auto rest = sender->rest()) add(got, *rest);
-      for (std::size_t i = 0; i < parameters; ++i) REQUIRE(got[i] == Approx(given[i]).margin(1e-5));
+      for (std::size_t i = 0; i < model_size; ++i) REQUIRE(got[i] == Approx(given[i]).margin(1e-5));
       CHECK(sender->rest() == nullptr);
     }
   }
@@ -132,7 +132,7 @@ TEST_CASE("a value too large for binary16 is sent in several deltas", "[compress
 TEST_CASE("compressed deltas are as small as they should be", "[compression]") {
   std::mt19937 random{3};
   const auto bytes = [&](const Compression& compression, bool sparse) {
-    auto sender = compression.make(parameters);
+    auto sender = compression.make(model_size);
     const auto delta = random_delta(random, sparse);
     return std::pair(static_cast<double>(encoded(*sender, delta).size()), static_cast<double>(delta.values.size()));
   };
@@ -142,29 +142,29 @@ TEST_CASE("compressed deltas are as small as they should be", "[compression]") {
     const auto [sparse, touched] = bytes(half, true);
     CHECK(sparse <= (2 + 0.8) * touched + 64);  // rows of ten, with eight bytes to say which
   }
-  CHECK(bytes(top_k({.share = 0.01}), false).first <= 0.01 * parameters * 4 + 64);
+  CHECK(bytes(top_k({.share = 0.01}), false).first <= 0.01 * model_size * 4 + 64);
 }
 
 TEST_CASE("of many values top_k sends the largest", "[compression]") {
-  std::vector<float> values(parameters);
-  for (std::size_t i = 0; i < parameters; ++i) {
+  std::vector<float> values(model_size);
+  for (std::size_t i = 0; i < model_size; ++i) {
     const float size = static_cast<float>(i + 1) / 1'024;
     values[i] = i % 2 == 0 ? size : -size;
   }
-  auto sender = top_k({.share = 0.01}).make(parameters);
+  auto sender = top_k({.share = 0.01}).make(model_size);
   const auto payload = encoded(*sender, delta_of(values));
   net::Reader reader{payload};
   const auto delta = sender->decode(reader);
   CHECK(delta.values.size() == 30);
   REQUIRE(delta.segments.size() == 1);
-  CHECK(delta.segments[0] == Segment{parameters - 30, 30});
+  CHECK(delta.segments[0] == Segment{model_size - 30, 30});
 }
 
 TEST_CASE("bytes that no compressor writes are refused, whatever they are", "[compression]") {
   std::mt19937 random{11};
   for (const auto& compression : all_compressions()) {
-    auto sender = compression.make(parameters);
-    const auto receiver = compression.make(parameters);
+    auto sender = compression.make(model_size);
+    const auto receiver = compression.make(model_size);
     int refused = 0;
     for (int i = 0; i < 3'000; ++i) {
       auto payload = encoded(*sender, random_delta(random, i % 2 == 0));
@@ -172,7 +172,7 @@ TEST_CASE("bytes that no compressor writes are refused, whatever they are", "[co
         payload[random() % std::min<std::size_t>(payload.size(), i % 3 == 0 ? 40 : payload.size())] =
             static_cast<std::byte>(random());
       if (random() % 4 == 0) payload.resize(random() % payload.size());
-      std::vector<float> into(parameters);
+      std::vector<float> into(model_size);
       try {
         net::Reader reader{payload};
         add(into, receiver->decode(reader));

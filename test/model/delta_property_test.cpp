@@ -10,7 +10,7 @@ using namespace tensair;
 
 namespace {
 
-constexpr std::uint32_t parameters = 40;
+constexpr std::uint32_t parameter_count = 40;
 
 // Whole numbers, so that sums are exact in any order.
 struct Drawn {
@@ -21,7 +21,7 @@ struct Drawn {
 auto draw(bool dense) -> Drawn {
   Drawn drawn;
   drawn.dense = dense;
-  for (std::uint32_t i = 0; i < parameters; ++i) {
+  for (std::uint32_t i = 0; i < parameter_count; ++i) {
     if (dense || *rc::gen::inRange(0, 4) == 0) drawn.values[i] = static_cast<float>(*rc::gen::inRange(-9, 10));
   }
   return drawn;
@@ -52,8 +52,8 @@ auto delta_of(const Drawn& drawn) -> SharedDelta {
 
 TEST_CASE("the sum of deltas is what they come to one by one, sparse or dense", "[exchange][property]") {
   CHECK(rc::check("for any deltas", [] {
-    Accumulator accumulator{parameters};
-    std::vector<float> expected(parameters);
+    Accumulator accumulator{parameter_count};
+    std::vector<float> expected(parameter_count);
     const int count = *rc::gen::inRange(1, 8);
     for (int i = 0; i < count; ++i) {
       const auto drawn = draw(*rc::gen::inRange(0, 5) == 0);
@@ -62,8 +62,8 @@ TEST_CASE("the sum of deltas is what they come to one by one, sparse or dense", 
     }
     const auto sum = accumulator.take();
     RC_ASSERT(sum->contributions.front().steps == static_cast<std::uint64_t>(count));
-    if (sum->is_sparse()) check_segments(sum->segments, parameters, sum->values.size());
-    std::vector<float> got(parameters);
+    if (sum->is_sparse()) check_segments(sum->segments, parameter_count, sum->values.size());
+    std::vector<float> got(parameter_count);
     add(got, *sum);
     RC_ASSERT(got == expected);
     RC_ASSERT(accumulator.empty());

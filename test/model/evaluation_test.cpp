@@ -17,12 +17,12 @@ using Catch::Matchers::ContainsSubstring;
 namespace {
 
 /// Two classes that a line parts: class 1 where x > 0.
-struct Point {
+struct Sided {
   float x = 0;
   std::int64_t label = 0;
 };
 
-auto collate(std::span<const Point> points) -> std::pair<at::Tensor, at::Tensor> {
+auto collate(std::span<const Sided> points) -> std::pair<at::Tensor, at::Tensor> {
   std::vector<float> inputs;
   std::vector<std::int64_t> labels;
   for (const auto& one : points) {
@@ -32,7 +32,7 @@ auto collate(std::span<const Point> points) -> std::pair<at::Tensor, at::Tensor>
   return {torch::tensor(inputs).unsqueeze(1), torch::tensor(labels)};
 }
 
-auto point(int i) -> Point {
+auto sided(int i) -> Sided {
   const float x = static_cast<float>((i * 37) % 101) / 50 - 0.99F;  // never 0
   return {x, x > 0 ? 1 : 0};
 }
@@ -59,7 +59,7 @@ TEST_CASE("an evaluation carries outputs and targets when asked, and else nothin
       const auto all = result_of<Evaluation>(topology, [&](Pipeline& pipeline) {
         auto net = pipeline.model("knowing", make_knowing, {.optimizer = sgd({.lr = 1e-9})});
         return pipeline.source(SharedNumbers{1'000})
-            .map(point)
+            .map(sided)
             .batch(50)
             .model(net)
             .evaluate({.outputs = asked})
@@ -85,7 +85,7 @@ TEST_CASE("metrics of a model's evaluation are those of its predictions, on one 
   Kappa naive;
   LogLoss loss;
   for (int i = 0; i < 2'000; ++i) {
-    const auto one = point(i);
+    const auto one = sided(i);
     naive.update(one.label, one.x > 0 ? 1 : 0);
     loss.update(one.label, 1 / (1 + std::exp(-static_cast<double>(one.x))));
   }
@@ -95,7 +95,7 @@ TEST_CASE("metrics of a model's evaluation are those of its predictions, on one 
     run(topology, [&](Pipeline& pipeline) {
       auto net = pipeline.model("knowing", make_knowing, {.optimizer = sgd({.lr = 1e-9})});
       auto evaluations =
-          pipeline.source(SharedNumbers{2'000}).map(point).batch(50).model(net).evaluate({.outputs = true});
+          pipeline.source(SharedNumbers{2'000}).map(sided).batch(50).model(net).evaluate({.outputs = true});
       const auto keep = [&](const Measurement& one) { last[one.name] = one.value; };
       evaluations.flat_map(class_outcomes).measure({.every = 500}, Kappa{}, F1::of_class(1)).sink(keep);
       evaluations.flat_map(score_outcomes).measure({}, RocAuc{}, LogLoss{}).sink(keep);
@@ -140,21 +140,21 @@ TEST_CASE("a model that learns is measured before it has learnt from a record", 
 TEST_CASE("outcomes of logits are those worked out by hand", "[evaluate][metrics]") {
   const auto two = evaluation(torch::tensor({{0.0F, 1.0F}, {2.0F, 0.0F}}), torch::tensor({1, 1}, torch::kLong));
   // (Two pairs of parentheses: Catch2 would print the vectors by an operator of glog's, which comes with LibTorch.)
-  CHECK((class_outcomes(two) == std::vector<Outcome<std::int64_t>>{{1, 1}, {1, 0}}));
+  CHECK((class_outcomes(two) == std::vector<tensair::Outcome<std::int64_t>>{{1, 1}, {1, 0}}));
   const double e = std::exp(1);
   CHECK(score_outcomes(two).at(0).prediction == Approx(e / (1 + e)));
   CHECK(score_outcomes(two).at(1).prediction == Approx(1 / (1 + e * e)));
   CHECK(probability_outcomes(two).at(1).prediction.at(0) == Approx(e * e / (1 + e * e)));
 
   const auto one = evaluation(torch::tensor({{1.0F}, {-2.0F}}), torch::tensor({{1.0F}, {0.0F}}));
-  CHECK((class_outcomes(one) == std::vector<Outcome<std::int64_t>>{{1, 1}, {0, 0}}));
+  CHECK((class_outcomes(one) == std::vector<tensair::Outcome<std::int64_t>>{{1, 1}, {0, 0}}));
   CHECK(score_outcomes(one).at(0).prediction == Approx(e / (1 + e)));
-  CHECK((value_outcomes(one) == std::vector<Outcome<double>>{{1, 1}, {0, -2}}));
+  CHECK((value_outcomes(one) == std::vector<tensair::Outcome<double>>{{1, 1}, {0, -2}}));
 }
 
 TEST_CASE("records whose target the loss ignores are no outcomes", "[evaluate][metrics]") {
   const auto some = evaluation(torch::tensor({{0.0F, 1.0F}, {2.0F, 0.0F}}), torch::tensor({-100, 0}, torch::kLong));
-  CHECK((class_outcomes(some) == std::vector<Outcome<std::int64_t>>{{0, 0}}));
+  CHECK((class_outcomes(some) == std::vector<tensair::Outcome<std::int64_t>>{{0, 0}}));
   CHECK(score_outcomes(some).size() == 1);
   CHECK(probability_outcomes(some).size() == 1);
 }

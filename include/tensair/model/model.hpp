@@ -186,12 +186,10 @@ struct PredictHead {
 
   template <class Fused>
   void end(plan::Graph& graph, Fused fused) {
-    auto stages = std::make_shared<std::optional<Fused>>(std::move(fused));
-    graph.on_build([*this, stages](runtime::Node& node) {
+    graph.on_build([*this, stages = std::optional<Fused>(std::move(fused))](runtime::Node& node) mutable {
       if (op->sites.on(node.rank()) == 0) return;
       auto task = std::make_shared<PredictTask<T, Collate, Routing, Fused>>(node, op, model, use, options, collate,
-                                                                            routing, std::move(stages->value()));
-      stages->reset();
+                                                                            routing, instance_of(stages, true, *op));
       *inlet = task->inlet();
       node.when_built([&node, task] {
         task->open();

@@ -40,20 +40,15 @@ struct SourceHead {
 
   template <class Fused>
   TENSAIR_COLD void end(plan::Graph& graph, Fused fused) {
-    struct Prototypes {
-      std::optional<S> source;
-      std::optional<Fused> fused;
-    };
-    auto prototypes = std::make_shared<Prototypes>(Prototypes{std::move(source), std::move(fused)});
-    graph.on_build([op = op, prototypes](runtime::Node& node) {
+    graph.on_build([op = op, source = std::optional<S>(std::move(source)),
+                    stages = std::optional<Fused>(std::move(fused))](runtime::Node& node) mutable {
       const int instances = op->sites.on(node.rank());
       for (int i = 0; i < instances; ++i) {
         const bool last = i + 1 == instances;
-        S own = instance_of(prototypes->source, last, *op);
+        S own = instance_of(source, last, *op);
         if constexpr (Splittable<S>) own.split(op->sites.before(node.rank()) + i, op->sites.total());
-        auto task = std::make_shared<runtime::SourceTask<S, Fused>>(
-            node, op, std::move(own), instance_of(prototypes->fused, last, *op), i, instances);
-        node.start_when_built(std::move(task));
+        node.start_when_built(std::make_unique<runtime::SourceTask<S, Fused>>(
+            node, op, std::move(own), instance_of(stages, last, *op), i, instances));
       }
     });
   }
@@ -74,14 +69,11 @@ struct QueueHead {
 
   template <class Fused>
   TENSAIR_COLD void end(plan::Graph& graph, Fused fused) {
-    auto stages = std::make_shared<std::optional<Fused>>(std::move(fused));
-    graph.on_build([*this, stages](runtime::Node& node) {
+    graph.on_build([*this, stages = std::optional<Fused>(std::move(fused))](runtime::Node& node) mutable {
       if (op->sites.on(node.rank()) == 0) return;
       *inlet = Inlet(node, channel_of(*op), senders(node));
-      auto task = std::make_shared<runtime::QueueTask<T, Stamp, Fused>>(node, op->title(), *inlet, senders(node),
-                                                                        std::move(stages->value()));
-      stages->reset();
-      node.start_when_built(std::move(task));
+      node.start_when_built(std::make_unique<runtime::QueueTask<T, Stamp, Fused>>(
+          node, op->title(), *inlet, senders(node), instance_of(stages, true, *op)));
     });
   }
 };

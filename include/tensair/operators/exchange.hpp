@@ -75,7 +75,11 @@ struct ToAll {
 
 /// What the two sides of an exchange share on one node: how they are connected, and the stages behind.
 template <class T, class Stamp, class Fused>
-struct ExchangePlan {
+struct ExchangePlan final : plan::Recipe {
+  ExchangePlan(runtime::Reach how, bool always_apart, std::shared_ptr<plan::Operator> from_op,
+               std::shared_ptr<plan::Operator> to_op, Fused stages)
+      : reach(how), apart(always_apart), from(std::move(from_op)), to(std::move(to_op)), prototype(std::move(stages)) {}
+
   runtime::Reach reach;
   bool apart;  // never one loop
   std::shared_ptr<plan::Operator> from, to;
@@ -86,7 +90,7 @@ struct ExchangePlan {
   bool fused = false;  // known once the node is built
   int instances_left = 0;
 
-  TENSAIR_COLD void build(runtime::Node& node) {
+  TENSAIR_COLD void build(runtime::Node& node) override {
     const runtime::EdgeShape shape{reach, from->sites, to->sites};
     fused = !apart && !node.profiling() && shape.one_to_one();
     instances_left = shape.receivers.on(node.rank());
@@ -95,7 +99,7 @@ struct ExchangePlan {
     using Item = Chunk<T, Stamp>;
     edge->build<Item>(node, *to, shape);
     for (std::size_t i = 0; i < edge->inlets(); ++i) {
-      node.start_when_built(std::make_shared<runtime::QueueTask<T, Stamp, Fused>>(
+      node.start_when_built(std::make_unique<runtime::QueueTask<T, Stamp, Fused>>(
           node, to->title(), edge->inlet<Item>(i), edge->senders_to(i), next_instance(), static_cast<int>(i),
           shape.receivers.on(node.rank())));
     }
@@ -196,10 +200,10 @@ struct ExchangeHead {
   template <class Fused>
   TENSAIR_COLD void end(plan::Graph& graph, Fused fused) {
     using Plan = ExchangePlan<T, Stamp, Fused>;
-    auto plan = std::make_shared<Plan>(
-        Plan{Routing::reach, std::same_as<Routing, ToOwnTask>, from, op, std::optional<Fused>(std::move(fused))});
-    graph.on_build([plan](runtime::Node& node) { plan->build(node); });
-    std::move(upstream).end(graph, BoundaryStage<T, Stamp, Routing, Fused>(plan, std::move(routing)));
+    auto made = std::make_unique<Plan>(Routing::reach, std::same_as<Routing, ToOwnTask>, from, op, std::move(fused));
+    auto* const plan = made.get();
+    std::shared_ptr<Plan> shared(graph.add(std::move(made)), plan);
+    std::move(upstream).end(graph, BoundaryStage<T, Stamp, Routing, Fused>(std::move(shared), std::move(routing)));
   }
 };
 

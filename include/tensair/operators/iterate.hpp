@@ -80,8 +80,8 @@ struct LoopHead {
     using Item = Chunk<T, InputStamp>;
     using Task = runtime::LoopHeadTask<T, InputStamp, Fused>;
     auto edge = std::make_shared<EdgeEnd>();
-    auto prototype = std::make_shared<std::optional<Fused>>(std::move(fused));
-    graph.on_build([loop = loop, from = from, edge, prototype](runtime::Node& node) {
+    graph.on_build([loop = loop, from = from, edge,
+                    prototype = std::optional<Fused>(std::move(fused))](runtime::Node& node) mutable {
       const auto& op = *loop->op;
       edge->build<Item>(node, op, {runtime::Reach::own_node, from->sites, op.sites});
       const int heads = op.sites.on(node.rank());
@@ -93,11 +93,10 @@ struct LoopHead {
         const auto at = static_cast<std::size_t>(i);
         const auto senders = loop->feedback_shape().senders_to(node.rank(), i);
         loop->inlets.emplace_back(node, runtime::channel_of_receiver(channel, i), senders);
-        auto task = std::make_shared<Task>(
+        node.start_when_built(std::make_unique<Task>(
             node, op.title(), runtime::TaskInput<T, InputStamp>{edge->inlet<Item>(at), edge->senders_to(at)},
             runtime::TaskInput<T, EventTime>{loop->inlets[at], senders}, loop->termination,
-            instance_of(*prototype, i + 1 == heads, op), i, heads);
-        node.start_when_built(std::move(task));
+            instance_of(prototype, i + 1 == heads, op), i, heads));
       }
     });
     std::move(upstream).end(graph, FanOutStage<T, InputStamp, ToOwnNode>(edge, ToOwnNode{}));

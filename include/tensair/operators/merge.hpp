@@ -73,8 +73,8 @@ struct MergeHead {
   TENSAIR_COLD void end(plan::Graph& graph, Fused fused) {
     using Channels = MergeChannels<T, Stamp>;
     auto channels = std::make_shared<Channels>();
-    auto prototype = std::make_shared<std::optional<Fused>>(std::move(fused));
-    graph.on_build([channels, prototype, from = from, op = op](runtime::Node& node) {
+    graph.on_build([channels, prototype = std::optional<Fused>(std::move(fused)), from = from,
+                    op = op](runtime::Node& node) mutable {
       const int receivers = op->sites.on(node.rank());
       for (const auto& input : from) channels->senders.push_back(input->sites.on(node.rank()));
       for (int i = 0; i < receivers; ++i) {
@@ -82,9 +82,8 @@ struct MergeHead {
         for (const int of_input : channels->senders) senders += merge_senders(of_input, receivers, i);
         auto inlet = typename Channels::Inlet(node, runtime::channel_of_receiver(channel_of(*op), i), senders);
         channels->inlets.push_back(inlet);
-        auto task = std::make_shared<runtime::QueueTask<T, Stamp, Fused>>(
-            node, op->title(), inlet, senders, instance_of(*prototype, i + 1 == receivers, *op), i, receivers);
-        node.start_when_built(std::move(task));
+        node.start_when_built(std::make_unique<runtime::QueueTask<T, Stamp, Fused>>(
+            node, op->title(), inlet, senders, instance_of(prototype, i + 1 == receivers, *op), i, receivers));
       }
     });
     end_inputs(graph, channels, std::index_sequence_for<Inputs...>{});

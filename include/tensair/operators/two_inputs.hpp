@@ -49,9 +49,9 @@ struct TwoInputHead {
     using Task = runtime::TwoInputTask<typename Left::TaskInput, typename Right::TaskInput, First>;
     auto left_edge = std::make_shared<EdgeEnd>();
     auto right_edge = std::make_shared<EdgeEnd>();
-    auto prototype = std::make_shared<std::optional<First>>(std::move(two_input_operator).bind(std::move(fused)));
-    graph.on_build([=, op = op, left_from = left.from, right_from = right.from, left_number = left.numbered,
-                    right_number = right.numbered](runtime::Node& node) {
+    graph.on_build([=, op = op, prototype = std::optional<First>(std::move(two_input_operator).bind(std::move(fused))),
+                    left_from = left.from, right_from = right.from, left_number = left.numbered,
+                    right_number = right.numbered](runtime::Node& node) mutable {
       if (Left::Routing::reach != runtime::Reach::own_node) check_may_leave_node<typename Left::Record>(node);
       if (Right::Routing::reach != runtime::Reach::own_node) check_may_leave_node<typename Right::Record>(node);
       left_edge->build<typename Left::Item>(node, *left_number, {Left::Routing::reach, left_from->sites, op->sites});
@@ -60,12 +60,11 @@ struct TwoInputHead {
       const int here = op->sites.on(node.rank());
       for (int i = 0; i < here; ++i) {
         const auto at = static_cast<std::size_t>(i);
-        auto task = std::make_shared<Task>(
+        node.start_when_built(std::make_unique<Task>(
             node, op->title(),
             typename Left::TaskInput{left_edge->inlet<typename Left::Item>(at), left_edge->senders_to(at)},
             typename Right::TaskInput{right_edge->inlet<typename Right::Item>(at), right_edge->senders_to(at)},
-            instance_of(*prototype, i + 1 == here, *op), i, here);
-        node.start_when_built(std::move(task));
+            instance_of(prototype, i + 1 == here, *op), i, here));
       }
     });
     std::move(left.chain)

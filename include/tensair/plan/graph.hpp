@@ -12,6 +12,7 @@
 #include <tensair/runtime/edge_shape.hpp>
 #include <tensair/runtime/node.hpp>
 #include <tensair/where.hpp>
+#include <utility>
 #include <vector>
 
 namespace tensair::plan {
@@ -78,6 +79,16 @@ class OperatorRef {
   Operator* op_;
 };
 
+/// Makes a task on a node. Not std::function: recipes hold stages, which may be impossible to copy, and there are many.
+struct Recipe {
+  Recipe() = default;
+  Recipe(const Recipe&) = delete;
+  auto operator=(const Recipe&) -> Recipe& = delete;
+  virtual ~Recipe() = default;
+
+  virtual void build(runtime::Node& node) = 0;
+};
+
 /// What the user composed: operators in the order they were written, and for each task a recipe that builds it on a
 /// node.
 ///
@@ -90,8 +101,13 @@ class Graph {
   /// How records that go to another node are compressed where no stream says.
   void compress(enum compression method) { compression_ = method; }
 
-  /// Called on each node before it connects; spawns what this node has to run.
-  void on_build(std::function<void(runtime::Node&)> recipe);
+  /// Called once, with the node, before it connects; spawns what this node has to run.
+  template <class F>
+  TENSAIR_COLD void on_build(F recipe) {
+    add(std::make_unique<RecipeOf<F>>(std::move(recipe)));
+  }
+  /// The same. @return the recipe, which others may keep
+  auto add(std::unique_ptr<Recipe> recipe) -> std::shared_ptr<Recipe>;
 
   /// Called before anything starts; throws when the graph is not complete ("this model is never used").
   void on_check(std::function<void()> check);
@@ -113,9 +129,16 @@ class Graph {
   auto explain_dot() const -> std::string;
 
  private:
+  template <class F>
+  struct RecipeOf final : Recipe {
+    explicit RecipeOf(F function) : f(std::move(function)) {}
+    void build(runtime::Node& node) override { f(node); }
+    F f;
+  };
+
   enum compression compression_ = compression::none;
   std::deque<std::shared_ptr<Operator>> operators_;
-  std::vector<std::function<void(runtime::Node&)>> recipes_;
+  std::vector<std::shared_ptr<Recipe>> recipes_;
   std::vector<std::function<void()>> checks_;
 };
 

@@ -43,7 +43,7 @@ class Node {
   /// inlets.
   void when_built(std::function<void()> action);
   /// Opens a task then, and hands it to the scheduler.
-  void start_when_built(std::shared_ptr<Task> task);
+  void start_when_built(std::unique_ptr<Task> task);
   void built();
 
   /// Adds a part to this node's report: called once when the run has ended well, it returns a JSON object (as text)
