@@ -77,14 +77,10 @@ function(tensair_reuse_pch target)
   if(TARGET tensair_torch_pch)
     target_precompile_headers(${target} REUSE_FROM tensair_torch_pch)
     tensair_pch_flags(${target})
-    tensair_units(${target})
+    # g++ does not keep in a precompiled header the templates that LibTorch's headers instantiate: every unit pays for
+    # them, 7 s before its first line.
+    set_target_properties(${target} PROPERTIES UNITY_BUILD ${TENSAIR_UNITY} UNITY_BUILD_BATCH_SIZE 4)
   endif()
-endfunction()
-
-# With TENSAIR_UNITY four files to a unit. g++ does not keep in a precompiled header the templates that LibTorch's headers
-# instantiate: every unit of LibTorch pays for them, 7 s before its first line.
-function(tensair_units target)
-  set_target_properties(${target} PROPERTIES UNITY_BUILD ${TENSAIR_UNITY} UNITY_BUILD_BATCH_SIZE 4)
 endfunction()
 
 # An executable of ours, with the parts of a sample if told: linked to tensair::tensair where its sources need LibTorch (then
