@@ -14,6 +14,7 @@
 #include <tensair/flags.hpp>
 #include <utility>
 
+#include "device_name.hpp"
 #include "placement.hpp"
 #include "token.hpp"
 
@@ -137,6 +138,12 @@ auto common_flags(Options& options, detail::Given& given) -> std::vector<Flag> {
                    [&](const auto& text) {
                      const auto choice = read_choice("--overlay", {"mesh", "tree"}, text);
                      options.overlay = choice == "mesh" ? overlay::mesh : overlay::tree;
+                   }});
+  flags.push_back({Kind::value, "--device", "DEVICE", detail::device_names,
+                   "where models' replicas compute, where the program does not say; auto: on GPUs if there are any",
+                   "cpu", [&](const auto& text) {
+                     if (!detail::is_device_name(text)) throw detail::bad_value("--device", detail::device_names, text);
+                     options.device = text;
                    }});
   flags.push_back({Kind::value, "--profile", "FILE", "a file",
                    "measure what the pipeline's parts cost, and write it there when the run ends", "",

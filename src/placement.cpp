@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "cluster_file.hpp"
+#include "device_name.hpp"
 #include "token.hpp"
 
 // Which node this is, of which cluster. The flags say it, else TENSAIR_NODES and TENSAIR_RANK, else the variables of
@@ -225,6 +226,10 @@ void place(Options& options, const Given& given, const Flags::Environment& envir
       given.threads ? *given.threads : read_number(environment, "TENSAIR_THREADS", 0, most_threads).value_or(0);
   if (auto token = read(environment, "TENSAIR_TOKEN"); token && options.token.empty()) {
     options.token = checked_token("TENSAIR_TOKEN", *std::move(token));
+  }
+  if (auto device = read(environment, "TENSAIR_DEVICE"); device && options.device.empty()) {
+    if (!is_device_name(*device)) throw bad_value("TENSAIR_DEVICE", device_names, *device);
+    options.device = *std::move(device);
   }
   auto cluster = std::optional<ClusterFile>{};
   if (given.cluster) {

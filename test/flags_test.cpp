@@ -296,6 +296,12 @@ TEST_CASE("the environment says what the flags do not", "[flags][environment]") 
   CHECK(parse({"--local", "3"}, cluster).nodes.empty());
   CHECK(parse({}, {{"TENSAIR_THREADS", "3"}}).threads == 3);
   CHECK(parse({"--threads", "2"}, {{"TENSAIR_THREADS", "3"}}).threads == 2);
+  CHECK(parse({}, {{"TENSAIR_DEVICE", "auto"}}).device == "auto");
+  CHECK(parse({"--device", "cuda:3"}, {{"TENSAIR_DEVICE", "auto"}}).device == "cuda:3");
+  CHECK(parse({}).device.empty());
+  CHECK_THAT(error_of({"--device", "gpu"}), ContainsSubstring("--device takes cpu, cuda, cuda:N or auto, not 'gpu'"));
+  CHECK_THAT(error_of({}, {{"TENSAIR_DEVICE", "cuda:"}}),
+             ContainsSubstring("TENSAIR_DEVICE takes cpu, cuda, cuda:N or auto, not 'cuda:'"));
   CHECK(parse({}, {{"TENSAIR_NODES", ""}, {"TENSAIR_RANK", ""}}).node_count() == 1);
 
   CHECK_THAT(error_of({}, {{"TENSAIR_NODES", "a:1"}}), ContainsSubstring("TENSAIR_NODES without a rank"));

@@ -21,7 +21,7 @@ Network::Network(bool fused)
 }
 
 auto Network::forward(torch::Tensor images) -> torch::Tensor {
-  auto x = fused_ ? convolve_fused(images) : convolve(images);
+  auto x = fused_ && images.is_cpu() ? convolve_fused(images) : convolve(images);
   x = dense1_(x.flatten(1)).relu_();
   return dense2_(x);
 }

@@ -14,7 +14,7 @@ namespace cifar10 {
 class Network : public torch::nn::Module {
  public:
   /// @param fused  with the sample's own convolutions fused with ReLU and pooling, or with LibTorch's operations one by one: the same
-  ///               function up to rounding
+  ///               function up to rounding; on a GPU always the latter
   explicit Network(bool fused = true);
 
   /// @param images  float [N, 3, 32, 32]; fastest in channels_last memory

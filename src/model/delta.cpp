@@ -210,23 +210,40 @@ auto Accumulator::empty() const -> bool {
   return waiting_.empty() && !sum_;
 }
 
-auto DeltaBuffers::get() -> std::shared_ptr<std::vector<float>> {
-  std::unique_ptr<std::vector<float>> buffer;
+struct DeltaBuffers::Lent {
+  std::span<float> values;
+  std::shared_ptr<float> memory;
+  std::weak_ptr<DeltaBuffers> home;
+
+  ~Lent() {
+    if (const auto buffers = home.lock()) {
+      const std::lock_guard lock{buffers->mutex_};
+      buffers->free_.push_back(std::move(memory));
+    }
+  }
+};
+
+DeltaBuffers::DeltaBuffers(std::size_t parameters, Allocate allocate)
+    : parameters_(parameters), allocate_(std::move(allocate)) {}
+
+auto DeltaBuffers::get() -> std::shared_ptr<const std::span<float>> {
+  std::shared_ptr<float> memory;
   {
     const std::lock_guard lock{mutex_};
     if (!free_.empty()) {
-      buffer = std::move(free_.back());
+      memory = std::move(free_.back());
       free_.pop_back();
     }
   }
-  if (!buffer) buffer = std::make_unique<std::vector<float>>(parameters_);
-  return {buffer.release(), [home = weak_from_this()](std::vector<float>* raw) {
-            auto back = std::unique_ptr<std::vector<float>>(raw);
-            if (const auto buffers = home.lock()) {
-              const std::lock_guard lock{buffers->mutex_};
-              buffers->free_.push_back(std::move(back));
-            }
-          }};
+  if (!memory) memory = allocate_(parameters_);
+  const std::span values{memory.get(), parameters_};
+  const auto lent = std::make_shared<Lent>(values, std::move(memory), weak_from_this());
+  return {lent, &lent->values};
+}
+
+auto DeltaBuffers::in_main_memory(std::size_t count) -> std::shared_ptr<float> {
+  const auto values = std::make_shared_for_overwrite<float[]>(count);
+  return {values, values.get()};
 }
 
 }  // namespace tensair

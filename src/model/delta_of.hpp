@@ -1,15 +1,15 @@
 #pragma once
 
 #include <memory>
+#include <span>
 #include <tensair/model/delta.hpp>
 #include <tensair/model/sparse_change.hpp>
 #include <utility>
-#include <vector>
 
 namespace tensair {
 
 /// What a step has changed, as a delta that keeps it alive; without contributions. Null of null.
-inline auto delta_of(std::shared_ptr<std::vector<float>> change) -> std::shared_ptr<Delta> {
+inline auto delta_of(std::shared_ptr<const std::span<float>> change) -> std::shared_ptr<Delta> {
   if (!change) return nullptr;
   auto delta = std::make_shared<Delta>();
   delta->values = *change;

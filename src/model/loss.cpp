@@ -51,6 +51,19 @@ auto weights_of(const Options& options) -> at::Tensor {
   return options.weights.empty() ? at::Tensor{} : torch::tensor(options.weights);
 }
 
+/// Weights of classes, on the device where the last outputs were.
+class Weights {
+ public:
+  explicit Weights(at::Tensor weights) : weights_(std::move(weights)) {}
+  auto beside(const at::Tensor& output) -> const at::Tensor& {
+    if (weights_.defined() && weights_.device() != output.device()) weights_ = weights_.to(output.device());
+    return weights_;
+  }
+
+ private:
+  at::Tensor weights_;
+};
+
 auto cross_entropy_with(const at::Tensor& logits, const at::Tensor& classes,
                         const functional::CrossEntropyFuncOptions& options) -> at::Tensor {
   try {
@@ -114,10 +127,11 @@ auto CrossEntropy::operator()(const at::Tensor& logits, const at::Tensor& classe
 auto CrossEntropy::operator()(CrossEntropyOptions options) const -> Loss {
   require(options.label_smoothing >= 0 && options.label_smoothing <= 1, "cross_entropy's label_smoothing",
           options.label_smoothing, "0 to 1");
-  return [with = functional::CrossEntropyFuncOptions()
-                     .weight(weights_of(options))
-                     .ignore_index(options.ignore)
-                     .label_smoothing(options.label_smoothing)](const at::Tensor& logits, const at::Tensor& classes) {
+  return [weights = Weights(weights_of(options)), with = functional::CrossEntropyFuncOptions()
+                                                             .ignore_index(options.ignore)
+                                                             .label_smoothing(options.label_smoothing)](
+             const at::Tensor& logits, const at::Tensor& classes) mutable {
+    with.weight(weights.beside(logits));
     return cross_entropy_with(logits, classes, with);
   };
 }
@@ -126,8 +140,11 @@ auto NegativeLogLikelihood::operator()(const at::Tensor& output, const at::Tenso
   return likelihood_with(output, classes, {});
 }
 auto NegativeLogLikelihood::operator()(NegativeLogLikelihoodOptions options) const -> Loss {
-  return [with = functional::NLLLossFuncOptions().weight(weights_of(options)).ignore_index(options.ignore)](
-             const at::Tensor& output, const at::Tensor& classes) { return likelihood_with(output, classes, with); };
+  return [weights = Weights(weights_of(options)), with = functional::NLLLossFuncOptions().ignore_index(options.ignore)](
+             const at::Tensor& output, const at::Tensor& classes) mutable {
+    with.weight(weights.beside(output));
+    return likelihood_with(output, classes, with);
+  };
 }
 
 auto BinaryCrossEntropy::operator()(const at::Tensor& logits, const at::Tensor& target) const -> at::Tensor {
@@ -136,10 +153,10 @@ auto BinaryCrossEntropy::operator()(const at::Tensor& logits, const at::Tensor& 
 }
 auto BinaryCrossEntropy::operator()(BinaryCrossEntropyOptions options) const -> Loss {
   require(options.positive_weight > 0, "binary_cross_entropy's positive_weight", options.positive_weight, "positive");
-  return [weight = torch::tensor(options.positive_weight, torch::kFloat)](const at::Tensor& logits,
-                                                                          const at::Tensor& target) {
+  return [weight = Weights(torch::tensor(options.positive_weight, torch::kFloat))](const at::Tensor& logits,
+                                                                                   const at::Tensor& target) mutable {
     require_same_shape("binary_cross_entropy", logits, target);
-    return torch::binary_cross_entropy_with_logits(logits, target, {}, weight);
+    return torch::binary_cross_entropy_with_logits(logits, target, {}, weight.beside(logits));
   };
 }
 

@@ -109,7 +109,7 @@ void check(const std::vector<char>& bytes, const std::filesystem::path& file) {
 auto dictionary_of(const NamedTensors& tensors) -> c10::Dict<std::string, at::Tensor> {
   c10::Dict<std::string, at::Tensor> dictionary;
   for (const auto& [name, tensor] : tensors)
-    dictionary.insert(name, tensor.detach().clone(at::MemoryFormat::Contiguous));
+    dictionary.insert(name, tensor.detach().cpu().clone(at::MemoryFormat::Contiguous));
   return dictionary;
 }
 

@@ -10,7 +10,9 @@
 #include <tensair/model/model_runtime.hpp>
 #include <tensair/model/replica.hpp>
 
+#include "device_name.hpp"
 #include "io/replace_file.hpp"
+#include "model/device_of.hpp"
 
 namespace tensair {
 namespace {
@@ -65,6 +67,9 @@ void check(const ModelOptions& options, const std::string& name) {
           "It must be 0 or more.");
   require(options.clip_value >= 0, fmt::format("has a clip_value of {}", options.clip_value),
           "ModelOptions::clip_value", "It must be 0 or more.");
+  require(options.device.empty() || tensair::detail::is_device_name(options.device),
+          fmt::format("is to compute on «{}»", options.device), "ModelOptions::device",
+          fmt::format("Say {}.", tensair::detail::device_names));
   const auto& to = options.checkpoint;
   require(!to.file.empty() || (to.every_steps == 0 && to.every <= Duration::zero() && !to.resume),
           "has a checkpoint without a file", "ModelOptions::checkpoint", "Name one.");
@@ -194,7 +199,9 @@ void ModelRuntime::adapt(Automatic wanted) {
 // As the factory makes it.
 auto ModelRuntime::make_learner(int replica) const -> std::unique_ptr<Learner> {
   const bool together = options_.exchange != exchange::none;
-  return make_(options_, together ? replicas() : 1, seed_of(replica, seed_, options_.exchange));
+  auto options = options_;
+  options.device = device_of(options_.device, replica / static_cast<int>(owners().size()), name_);
+  return make_(options, together ? replicas() : 1, seed_of(replica, seed_, options_.exchange));
 }
 
 // Of updates, whatever the models exchange. Channels as below.
@@ -246,7 +253,7 @@ void ModelRuntime::build(runtime::Node& node) {
     if (start_) learner->assign(start_->model, begins_with(options_).string());
     if (!state.exchange) {
       state.exchange = std::make_shared<Exchange>(node, operators::channel_of(*op_), Overlay{owners, options_.overlay},
-                                                  replicas(), learner->parameters().size(), options_);
+                                                  replicas(), learner->size(), options_);
       if (!together) state.exchange->make_independent();
     }
     auto replica = std::make_shared<Replica>(node, *this, i, std::move(learner), state.exchange);

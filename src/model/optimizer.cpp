@@ -7,6 +7,8 @@
 #include <utility>
 #include <vector>
 
+#include "model/tensor_optimizer.hpp"
+
 // Each optimiser is one pass over the flat buffers, a function of a parameter and its gradient. Numbers of a step
 // (rate, bias corrections) are worked out in double before it, so that the loop is float and the compiler vectorises
 // it.
@@ -46,6 +48,7 @@ class PassOptimizer final : public Optimizer {
     pass<true>(parameters, gradient, change.data());
   }
   void scale_rate(double factor) override { factor_ = factor; }
+  auto on(const c10::Device& device) const -> std::unique_ptr<TensorOptimizer> override { return rule_.on(device); }
 
   auto state() const -> OptimizerState override {
     OptimizerState state;
@@ -110,6 +113,7 @@ struct AdamRule {
   auto fields() -> Fields {
     return {{{"mean", &mean_}, {"variance", &variance_}}, {{"power1", &power1_}, {"power2", &power2_}}};
   }
+  auto on(const c10::Device& device) const { return adam_on(device, options_.adam, options_.shrink, mean_.size()); }
 
   template <class ForEach>
   void step(double factor, ForEach for_each) {
@@ -147,6 +151,7 @@ struct SgdRule {
     if (velocity_.empty()) return {};
     return {{{"velocity", &velocity_}}, {}};
   }
+  auto on(const c10::Device& device) const { return sgd_on(device, options_, velocity_.size()); }
 
   template <class ForEach>
   void step(double factor, ForEach for_each) {
@@ -187,6 +192,7 @@ struct RmsPropRule {
     if (!velocity_.empty()) fields.values.emplace_back("velocity", &velocity_);
     return fields;
   }
+  auto on(const c10::Device& device) const { return rmsprop_on(device, options_, square_.size()); }
 
   template <class ForEach>
   void step(double factor, ForEach for_each) {
@@ -232,6 +238,7 @@ struct AdagradRule {
   AdagradRule(Options options, std::size_t parameters)
       : options_(options), sum_(parameters, static_cast<float>(options.initial)) {}
   auto fields() -> Fields { return {{{"sum", &sum_}}, {{"steps", &steps_}}}; }
+  auto on(const c10::Device& device) const { return adagrad_on(device, options_, sum_.size()); }
 
   template <class ForEach>
   void step(double factor, ForEach for_each) {
@@ -256,6 +263,7 @@ struct WholeStepRule {
 
   WholeStepRule(Options, std::size_t) {}
   auto fields() -> Fields { return {}; }
+  auto on(const c10::Device& device) const { return whole_step_on(device); }
   template <class ForEach>
   void step(double, ForEach for_each) {
     for_each([](std::size_t, float p, float g) { return p - g; });

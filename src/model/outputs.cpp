@@ -19,6 +19,13 @@ Outputs::Outputs(const std::map<std::string, at::Tensor>& outputs) {
   }
 }
 
+auto Outputs::in_main_memory() const -> Outputs {
+  auto here = *this;
+  if (here.first_.defined()) here.first_ = first_.cpu();
+  for (auto& output : here.more_) output = output.cpu();
+  return here;
+}
+
 auto Outputs::operator[](std::size_t number) const -> const at::Tensor& {
   if (number < size()) return number == 0 ? first_ : more_[number - 1];
   throw Error(fmt::format("a forward has no output {}", number), "model",

@@ -1,38 +1,40 @@
 #include "model/parts_optimizer.hpp"
 
+#include <ATen/core/Tensor.h>
 #include <fmt/format.h>
 
+#include <optional>
 #include <tensair/error.hpp>
+#include <utility>
 
 namespace tensair {
 namespace {
 
-class PartsOptimizer final : public Optimizer {
+/// Parts that are optimised apart; in main memory, or on a device.
+template <class Of>
+class Parts {
  public:
-  explicit PartsOptimizer(const std::vector<OptimizerPart>& parts) {
-    for (const auto& part : parts) {
-      parts_.push_back({part.size, part.optimizer(part.size), part.rate, part.scheduled});
-      if (part.rate != 1) parts_.back().optimizer->scale_rate(part.rate);
+  void add(std::size_t size, std::unique_ptr<Of> optimizer, double rate, bool scheduled) {
+    if (rate != 1) optimizer->scale_rate(rate);
+    parts_.push_back({size, std::move(optimizer), rate, scheduled});
+  }
+
+  template <class Body>
+  void for_each(Body body) const {
+    std::size_t from = 0;
+    for (const auto& part : parts_) {
+      body(*part.optimizer, from, part.size);
+      from += part.size;
     }
   }
 
-  void step(std::span<float> parameters, std::span<const float> gradient) override {
-    for_each_part([&](Optimizer& optimizer, std::size_t from, std::size_t size) {
-      optimizer.step(parameters.subspan(from, size), gradient.subspan(from, size));
-    });
-  }
-  void tracked_step(std::span<float> parameters, std::span<const float> gradient, std::span<float> change) override {
-    for_each_part([&](Optimizer& optimizer, std::size_t from, std::size_t size) {
-      optimizer.tracked_step(parameters.subspan(from, size), gradient.subspan(from, size), change.subspan(from, size));
-    });
-  }
-  void scale_rate(double factor) override {
+  void scale_rate(double factor) {
     for (auto& part : parts_) {
       if (part.scheduled) part.optimizer->scale_rate(factor * part.rate);
     }
   }
 
-  auto state() const -> OptimizerState override {
+  auto state() const -> OptimizerState {
     OptimizerState all;
     for (std::size_t i = 0; i < parts_.size(); ++i) {
       auto state = parts_[i].optimizer->state();
@@ -44,7 +46,7 @@ class PartsOptimizer final : public Optimizer {
     return all;
   }
 
-  void restore(const OptimizerState& all) override {
+  void restore(const OptimizerState& all) {
     std::size_t bytes = 0;
     for (std::size_t i = 0; i < parts_.size(); ++i) {
       OptimizerState state;
@@ -66,26 +68,77 @@ class PartsOptimizer final : public Optimizer {
     }
   }
 
+  /// The same parts, each with what `convert` makes of its optimiser; nothing if that is null for one.
+  template <class To, class Convert>
+  auto converted(Convert convert) const -> std::optional<Parts<To>> {
+    Parts<To> all;
+    for (const auto& part : parts_) {
+      std::unique_ptr<To> optimizer = convert(*part.optimizer);
+      if (!optimizer) return std::nullopt;
+      all.add(part.size, std::move(optimizer), part.rate, part.scheduled);
+    }
+    return all;
+  }
+
  private:
   struct Part {
     std::size_t size;
-    std::unique_ptr<Optimizer> optimizer;
+    std::unique_ptr<Of> optimizer;
     double rate;
     bool scheduled;
   };
 
   static auto prefix(std::size_t part) -> std::string { return fmt::format("{}.", part); }
 
-  template <class Body>
-  void for_each_part(Body body) {
-    std::size_t from = 0;
-    for (auto& part : parts_) {
-      body(*part.optimizer, from, part.size);
-      from += part.size;
-    }
+  std::vector<Part> parts_;
+};
+
+class PartsTensorOptimizer final : public TensorOptimizer {
+ public:
+  explicit PartsTensorOptimizer(Parts<TensorOptimizer> parts) : parts_(std::move(parts)) {}
+
+  void step(at::Tensor& parameters, const at::Tensor& gradient) override {
+    parts_.for_each([&](TensorOptimizer& optimizer, std::size_t from, std::size_t size) {
+      const auto begin = static_cast<std::int64_t>(from), count = static_cast<std::int64_t>(size);
+      auto part = parameters.narrow(0, begin, count);
+      optimizer.step(part, gradient.narrow(0, begin, count));
+    });
+  }
+  void scale_rate(double factor) override { parts_.scale_rate(factor); }
+  auto state() const -> OptimizerState override { return parts_.state(); }
+  void restore(const OptimizerState& all) override { parts_.restore(all); }
+
+ private:
+  Parts<TensorOptimizer> parts_;
+};
+
+class PartsOptimizer final : public Optimizer {
+ public:
+  explicit PartsOptimizer(const std::vector<OptimizerPart>& parts) {
+    for (const auto& part : parts) parts_.add(part.size, part.optimizer(part.size), part.rate, part.scheduled);
   }
 
-  std::vector<Part> parts_;
+  void step(std::span<float> parameters, std::span<const float> gradient) override {
+    parts_.for_each([&](Optimizer& optimizer, std::size_t from, std::size_t size) {
+      optimizer.step(parameters.subspan(from, size), gradient.subspan(from, size));
+    });
+  }
+  void tracked_step(std::span<float> parameters, std::span<const float> gradient, std::span<float> change) override {
+    parts_.for_each([&](Optimizer& optimizer, std::size_t from, std::size_t size) {
+      optimizer.tracked_step(parameters.subspan(from, size), gradient.subspan(from, size), change.subspan(from, size));
+    });
+  }
+  void scale_rate(double factor) override { parts_.scale_rate(factor); }
+  auto state() const -> OptimizerState override { return parts_.state(); }
+  void restore(const OptimizerState& all) override { parts_.restore(all); }
+  auto on(const c10::Device& device) const -> std::unique_ptr<TensorOptimizer> override {
+    auto parts = parts_.converted<TensorOptimizer>([&](const Optimizer& one) { return one.on(device); });
+    if (!parts) return nullptr;
+    return std::make_unique<PartsTensorOptimizer>(*std::move(parts));
+  }
+
+ private:
+  Parts<Optimizer> parts_;
 };
 
 }  // namespace

@@ -42,22 +42,23 @@ Replica::Replica(runtime::Node& node, ModelRuntime& model, int number, std::uniq
       optimizer_(learner_->make_optimizer(model.options().optimizer)),
       rule_(model.options(), learner_->trained()),
       exchange_(std::move(exchange)),
-      buffers_(std::make_shared<DeltaBuffers>(learner_->parameters().size())),
+      buffers_(std::make_shared<DeltaBuffers>(
+          learner_->size(), [this](std::size_t count) { return learner_->change_buffer(count); })),
       pace_(model.replicas(), number, tells_every_step(model.options()) ? model.options().patience : 0),
       mode_(model.mode_board(), number, model.options().convergence),
       compensation_(model.options().staleness),
-      held_(learner_->parameters().size()),
+      held_(learner_->size()),
       clock_(static_cast<std::size_t>(model.replicas())),
       examples_(clock_.size()) {
   figures_.staleness_counts.resize(staleness_limit + 1);
   checkpoint_time_ = node.clock().now();
   if (model.automatic()) {
     adapting_ = std::make_unique<Adapting>(*model.automatic(), model.adaptation_board());
-    adapting_->challenger.share(model.challenger_exchange(node, learner_->parameters().size()), number);
+    adapting_->challenger.share(model.challenger_exchange(node, learner_->size()), number);
   }
   if (model.options().on_not_finite == not_finite::roll_back) {
     roll_back_.emplace();
-    roll_back_->note(learner_->parameters(), *optimizer_);
+    roll_back_->note(*learner_, *optimizer_);
   }
   for (std::size_t i = 0; i < model.uses_.size(); ++i) {
     auto& use = uses_.emplace_back();
@@ -70,6 +71,7 @@ Replica::Replica(runtime::Node& node, ModelRuntime& model, int number, std::uniq
 
 void Replica::open() {
   exchange_->bind(number_, *this);
+  learner_->meanwhile([this] { send(); });
   const auto connect = [this](const auto& inlet, auto& sender) {
     if (!inlet || !*inlet) return;
     using Inlet = std::remove_cvref_t<decltype(*inlet)>;
@@ -138,6 +140,7 @@ auto Replica::work() -> runtime::Turn {
   finish_training_if_ended();
   for (auto& use : uses_) validate_if_due(use, complete && averaged_for_good());
 
+  send();
   if (complete && averaged_for_good() && requests_ended() && validated()) {
     results_finished_ = true;
     write_checkpoint_if_due(true);
@@ -179,13 +182,13 @@ auto Replica::unseen_by(const Contribution& one) const -> std::uint64_t {
 
 void Replica::apply(const Delta& delta) {
   if (model_.options().exchange == exchange::updates || learner_->steps_in_place()) {
-    add(learner_->parameters(), delta);
+    learner_->add(delta);
   } else if (!delta.is_sparse()) {
-    if (!delta.values.empty()) optimizer_->step(learner_->parameters(), delta.values);
+    if (!delta.values.empty()) learner_->update(*optimizer_, delta.values, {});
   } else {
-    kept_.assign(learner_->parameters().size(), 0);
+    kept_.assign(learner_->size(), 0);
     add(kept_, delta);
-    optimizer_->step(learner_->parameters(), kept_);
+    learner_->update(*optimizer_, kept_, {});
   }
   for (const auto& one : delta.contributions) {
     const std::uint64_t unseen = unseen_by(one);
@@ -285,16 +288,12 @@ auto Replica::is_late(const Delta& delta) const -> bool {
 // did during the last step: so it is taken where the parameters will be then (Hakimi et al., "Taming momentum in a
 // distributed asynchronous environment", 2019, predict it from momentum).
 auto Replica::compute(const TensorBatch& batch) -> Score {
-  const auto parameters = learner_->parameters();
   const bool elsewhere = late_ && model_.options().anticipate && model_.options().exchange == exchange::updates &&
                          !(adapting_ && figures_.steps < adapting_->anticipates_from);
-  if (elsewhere) {
-    kept_.assign(parameters.begin(), parameters.end());
-    add(parameters, *late_);
-  }
-  if (compensation_.is_on()) compensation_.taken_at(parameters);
+  if (elsewhere) learner_->displace(*late_);
+  if (compensation_.is_on()) compensation_.taken_at(learner_->values());
   const auto score = on_batch(batch, [&] { return learner_->compute(batch); });
-  if (elsewhere) std::copy(kept_.begin(), kept_.end(), parameters.begin());
+  if (elsewhere) learner_->put_back();
   return score;
 }
 
@@ -338,7 +337,7 @@ void Replica::finish_in_place(Begun begun) {
   step_contribution_ = std::move(begun.contribution);
   step_examples_ += static_cast<std::uint64_t>(begun.batch.examples());
   publish(exchange_->alone() ? nullptr : delta_of(std::move(change)));
-  if (roll_back_) roll_back_->note(parameters, *optimizer_);
+  if (roll_back_) roll_back_->note(*learner_, *optimizer_);
   write_checkpoint_if_due(false);
   note_pace(begun);
   if (use.train_steps && !(adapting_ && adapting_->replays)) {
@@ -364,7 +363,7 @@ void Replica::finish_step() {
   // What came while this was computed is too late for it, and is what to expect during the next step.
   auto in_midst = exchange_->collect(number_);
   late_ = in_midst && is_late(*in_midst) ? in_midst : nullptr;
-  const char* problem = rule_.problem_of(score.loss, learner_->gradient());
+  const char* problem = rule_.problem_of(score.loss, *learner_);
   std::uint64_t unseen = 0;
   if (in_midst) {
     for (const auto& one : in_midst->contributions) unseen += one.steps;
@@ -376,10 +375,12 @@ void Replica::finish_step() {
   } else if (dropped) {
     ++figures_.dropped;
   } else {
-    auto gradient = learner_->gradient();
+    // The learner's own as long as nothing is done to it: then it can stay where it is.
+    std::span<const float> gradient;
+    if (compensation_.is_on() || !rule_.takes_all()) gradient = learner_->gradient();
     if (compensation_.is_on()) {
       if (in_midst) apply(*std::exchange(in_midst, nullptr));
-      gradient = compensation_.corrected(gradient, learner_->parameters(), learner_->trained());
+      gradient = compensation_.corrected(gradient, learner_->values(), learner_->trained());
     }
     step_contribution_ = std::move(begun.contribution);
     step_examples_ += static_cast<std::uint64_t>(batch.examples());
@@ -403,13 +404,13 @@ void Replica::finish_step() {
 void Replica::make_step(const TensorBatch& batch, std::span<const float> latest, float share) {
   rule_.schedule(*optimizer_, {version(), examples_seen(), step_loss_});
   auto changed = change(rule_.finish(latest), share);
-  if (!all_finite(learner_->parameters())) {
+  if (!learner_->parameters_are_finite()) {
     if (!roll_back_)
       fail("has parameters that are not finite", batch, "Lower the learning rate, or look for NaN in the gradient.");
     return reject(batch, "has parameters that are not finite");
   }
   publish(delta_of(std::move(changed)));
-  if (roll_back_) roll_back_->note(learner_->parameters(), *optimizer_);
+  if (roll_back_) roll_back_->note(*learner_, *optimizer_);
   write_checkpoint_if_due(false);
 }
 
@@ -425,30 +426,33 @@ void Replica::reject(const TensorBatch& batch, const char* problem) {
   if (!roll_back_) return;
   rule_.discard();  // what waits for a step was computed with parameters that are left
   step_examples_ = 0;
-  roll_back_->restore(learner_->parameters(), *optimizer_);
+  roll_back_->restore(*learner_, *optimizer_);
   ++figures_.rolled_back;
 }
 
 // Steps, by so large a share of what the optimiser would; returns what the others are to know of it.
-auto Replica::change(std::span<const float> gradient, float share) -> std::shared_ptr<std::vector<float>> {
-  const auto parameters = learner_->parameters();
+auto Replica::change(std::span<const float> gradient, float share) -> std::shared_ptr<const std::span<float>> {
   if (exchange_->alone()) {
-    optimizer_->step(parameters, gradient);
+    learner_->update(*optimizer_, gradient, {});
     return nullptr;
   }
   auto buffer = buffers_->get();
+  const auto values = *buffer;
   if (model_.options().exchange == exchange::updates) {
-    optimizer_->tracked_step(parameters, gradient, *buffer);
+    learner_->update(*optimizer_, gradient, values);
     if (share < 1) {
-      for (std::size_t i = 0; i < parameters.size(); ++i) {
-        const float less = (1 - share) * (*buffer)[i];
-        parameters[i] -= less;
-        (*buffer)[i] -= less;
+      learner_->finish_change();
+      kept_.resize(values.size());
+      for (std::size_t i = 0; i < values.size(); ++i) {
+        kept_[i] = (share - 1) * values[i];
+        values[i] += kept_[i];
       }
+      learner_->add({.values = kept_, .owner = nullptr, .contributions = {}});
     }
   } else {
-    std::transform(gradient.begin(), gradient.end(), buffer->begin(), [share](float g) { return share * g; });
-    optimizer_->step(parameters, *buffer);
+    if (gradient.empty()) gradient = learner_->gradient();
+    std::transform(gradient.begin(), gradient.end(), values.begin(), [share](float g) { return share * g; });
+    learner_->update(*optimizer_, values, {});
   }
   return buffer;
 }
@@ -475,10 +479,19 @@ void Replica::publish(std::shared_ptr<Delta> delta) {
   figures_.examples += contribution.examples;
   if (!delta) return;
   delta->contributions.push_back(std::move(contribution));
+  unsent_ = std::move(delta);
+  if (!learner_->changes_later()) send();
+}
+
+// The change may be on its way from a device yet. It is sent in the midst of the next step, or if there is none, at the
+// end of the turn.
+void Replica::send() {
+  if (!unsent_) return;
+  learner_->finish_change();
   if (tells_every_step(model_.options())) {
-    exchange_->publish(number_, std::move(delta));
+    exchange_->publish(number_, std::exchange(unsent_, nullptr));
   } else {
-    hold(std::move(delta));
+    hold(std::exchange(unsent_, nullptr));
   }
 }
 
@@ -494,6 +507,7 @@ auto Replica::held_until() const -> Time {
 }
 
 void Replica::publish_held() {
+  send();
   held_steps_ = 0;
   if (auto delta = held_.take()) exchange_->publish(number_, std::move(delta));
 }
@@ -504,7 +518,7 @@ void Replica::tell_sketch_if_due() {
   const auto mark = version() / every;
   if (mark == mark_) return;
   mark_ = mark;
-  exchange_->tell({static_cast<std::uint32_t>(number_), mark, sketch_of(learner_->parameters())});
+  exchange_->tell({static_cast<std::uint32_t>(number_), mark, sketch_of(learner_->values())});
 }
 
 auto Replica::averages() const -> bool {
@@ -516,13 +530,13 @@ auto Replica::averages() const -> bool {
 auto Replica::average_if_due(bool complete) -> bool {
   if (!averages() || averaged_last_) return false;
   bool busy = false;
-  const auto parameters = learner_->parameters();
   const auto begin = [&](std::uint64_t round) {
-    exchange_->average(averaged_.begin(round, parameters));
+    exchange_->average(averaged_.begin(round, learner_->values()));
     busy = true;
   };
   for (const auto& mean : exchange_->means(number_)) {
     busy = true;
+    const auto parameters = learner_->parameters();
     if (mean.round == last_round) {
       std::copy(mean.values->begin(), mean.values->end(), parameters.begin());
       averaged_last_ = true;
@@ -576,7 +590,7 @@ void Replica::finish_training_if_ended() {
   if (adapting_ && !has_decided_all()) return;
   training_ended_ = true;
   mode_.leave();
-  if (rule_.waits()) make_step(last_batch_, learner_->gradient(), 1);  // fewer batches than a step has otherwise
+  if (rule_.waits()) make_step(last_batch_, {}, 1);  // fewer batches than a step has otherwise
   publish_held();
   exchange_->finish(number_);
   wake();  // whether all others have finished before us is asked at the beginning of a turn
@@ -642,7 +656,7 @@ void Replica::resume(const ModelCheckpoint& checkpoint, const std::filesystem::p
   if (options.averaging.every > 0) averaged_marks_ = version() / options.averaging.every;
   if (roll_back_) {
     roll_back_.emplace();
-    roll_back_->note(learner_->parameters(), *optimizer_);
+    roll_back_->note(*learner_, *optimizer_);
   }
 }
 

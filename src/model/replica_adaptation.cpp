@@ -34,7 +34,7 @@ void Challenger::share(std::shared_ptr<Exchange> exchange, int replica) {
 
 auto Challenger::test(const TensorBatch& batch, at::Tensor* outputs) -> double {
   if (exchange_) {
-    if (const auto others = exchange_->collect(replica_)) add(learner_->parameters(), *others);
+    if (const auto others = exchange_->collect(replica_)) learner_->add(*others);
   }
   return (outputs ? learner_->score(batch, *outputs) : learner_->score(batch)).loss;
 }
@@ -42,15 +42,20 @@ auto Challenger::test(const TensorBatch& batch, at::Tensor* outputs) -> double {
 void Challenger::learn(const TensorBatch& batch) {
   const auto score = learner_->compute(batch);
   examples_ += score.examples;
-  const auto gradient = learner_->gradient();
-  if (rule_->problem_of(score.loss, gradient) || !rule_->take(gradient)) return;
+  if (rule_->problem_of(score.loss, *learner_)) return;
+  const auto gradient = rule_->takes_all() ? std::span<const float>{} : learner_->gradient();
+  if (!rule_->take(gradient)) return;
   rule_->schedule(*optimizer_, {steps_, examples_, score.loss});
   const auto step = rule_->finish(gradient);
   ++steps_;
-  if (!exchange_) return optimizer_->step(learner_->parameters(), step);
-  if (!buffers_) buffers_ = std::make_shared<DeltaBuffers>(learner_->parameters().size());
+  if (!exchange_) return learner_->update(*optimizer_, step, {});
+  if (!buffers_) {
+    buffers_ = std::make_shared<DeltaBuffers>(
+        learner_->size(), [this](std::size_t count) { return learner_->change_buffer(count); });
+  }
   auto change = buffers_->get();
-  optimizer_->tracked_step(learner_->parameters(), step, *change);
+  learner_->update(*optimizer_, step, *change);
+  learner_->finish_change();
   exchange_->publish(replica_, delta_of(std::move(change)));
 }
 
@@ -178,7 +183,7 @@ void Replica::obey(const Decision& decision) {
       break;
     case Deed::reset_weights: {
       const auto fresh = model_.make_learner(number_);
-      jump_to(fresh->parameters(), decision);
+      jump_to(fresh->values(), decision);
       reset_optimizer();
       break;
     }
@@ -189,7 +194,7 @@ void Replica::obey(const Decision& decision) {
       const bool fresh = own.wanted.challenger.fresh;
       const bool need = fresh || !own.challenger.has_learner();
       own.challenger.start(need ? model_.make_learner(number_) : nullptr,
-                           fresh ? std::span<const float>{} : learner_->parameters(), model_.options(),
+                           fresh ? std::span<const float>{} : learner_->values(), model_.options(),
                            decision.number);
       break;
     }
@@ -252,7 +257,7 @@ void Replica::jump_to(std::span<const float> target, const Decision& decision) {
   }
   if (!roll_back_) return;
   roll_back_.emplace();
-  roll_back_->note(learner_->parameters(), *optimizer_);
+  roll_back_->note(*learner_, *optimizer_);
 }
 
 // When no replica gets more batches, all that was decided for those that there were is obeyed.

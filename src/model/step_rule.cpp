@@ -49,9 +49,9 @@ StepRule::StepRule(const ModelOptions& options, std::size_t trained)
       accumulate_(options.accumulate),
       schedule_(options.schedule ? options.schedule() : nullptr) {}
 
-auto StepRule::problem_of(double loss, std::span<const float> gradient) const -> const char* {
+auto StepRule::problem_of(double loss, Learner& learner) const -> const char* {
   if (!std::isfinite(loss)) return "has a loss that is not finite";
-  return all_finite(gradient) ? nullptr : "has a gradient that is not finite";
+  return learner.gradient_is_finite() ? nullptr : "has a gradient that is not finite";
 }
 
 auto StepRule::take(std::span<const float> gradient) -> bool {
@@ -68,6 +68,10 @@ auto StepRule::take(std::span<const float> gradient) -> bool {
 }
 
 auto StepRule::finish(std::span<const float> latest) -> std::span<const float> {
+  if (takes_all()) {
+    taken_ = 0;
+    return latest;
+  }
   std::span<const float> gradient = accumulate_ == 1 ? latest : std::span<const float>{gradient_};
   // A copy is made the first time that something has to be changed.
   const auto own = [&]() -> std::span<float> {
@@ -116,16 +120,17 @@ void StepRule::restore_schedule(std::span<const double> state) {
   }
 }
 
-void RollBack::note(std::span<const float> parameters, const Optimizer& optimizer) {
+void RollBack::note(Learner& learner, const Optimizer& optimizer) {
   if (steps_++ % steps_between_copies != 0) return;
+  const auto parameters = learner.values();
   std::swap(older_, newer_);
   newer_.parameters.assign(parameters.begin(), parameters.end());
   newer_.optimizer = optimizer.state();
   if (older_.parameters.empty()) older_ = newer_;
 }
 
-void RollBack::restore(std::span<float> parameters, Optimizer& optimizer) const {
-  std::copy(older_.parameters.begin(), older_.parameters.end(), parameters.begin());
+void RollBack::restore(Learner& learner, Optimizer& optimizer) const {
+  std::copy(older_.parameters.begin(), older_.parameters.end(), learner.parameters().begin());
   optimizer.restore(older_.optimizer);
 }
 

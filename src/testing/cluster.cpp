@@ -1,7 +1,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-
+#include <cstdlib>
 #include <tensair/error.hpp>
 #include <tensair/plan/place.hpp>
 #include <tensair/testing/cluster.hpp>
@@ -49,6 +49,7 @@ void Cluster::run(const std::function<void(Pipeline&)>& build) {
     options.program = "test";
     options.rank = rank;
     options.seed = simulation.options().seed;
+    if (const char* device = std::getenv("TENSAIR_DEVICE")) options.device = device;
     if (count > 1) {
       for (int node = 0; node < count; ++node) options.nodes.push_back(fmt::format("node{}:0", node));
     }

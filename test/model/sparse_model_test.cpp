@@ -92,7 +92,7 @@ struct Ended {
 };
 
 template <class Run>
-auto train(Run run, int n, int batch, ModelOptions options, Rows model = {}) -> Ended {
+auto train_rows(Run run, int n, int batch, ModelOptions options, Rows model = {}) -> Ended {
   std::vector<ModelHandle> handles;
   Ended ended;
   run([&](Pipeline& pipeline) {
@@ -108,7 +108,7 @@ auto train(Run run, int n, int batch, ModelOptions options, Rows model = {}) -> 
   return ended;
 }
 
-auto on(const Topology& topology) {
+auto rows_on(const Topology& topology) {
   return [topology](const auto& build) { test::run(topology, build); };
 }
 
@@ -131,7 +131,7 @@ TEST_CASE("replicas of a sparse model of one's own end alike, and no step is los
       for (const std::uint64_t every : {1, 4}) {
         INFO(topology.name() << ", every " << every);
         const auto ended =
-            train(on(topology), n, 20, {.replicas = 2 * topology.nodes, .exchange = what, .every = {.steps = every}});
+            train_rows(rows_on(topology), n, 20, {.replicas = 2 * topology.nodes, .exchange = what, .every = {.steps = every}});
         REQUIRE(ended.parameters.size() == static_cast<std::size_t>(2 * topology.nodes));
         for (const auto& one : ended.parameters) {
           CHECK(std::equal(counts.begin(), counts.end(), one.begin()));
@@ -149,7 +149,7 @@ TEST_CASE("a lone replica of a sparse model steps as the model alone does", "[re
   Rows alone;
   for (int i = 0; i < 400; ++i) alone.step(to_tensor(std::vector{row_of(i)}));
   for (const auto what : {not_finite::stop, not_finite::skip}) {
-    const auto ended = train(on(Topology{}), 400, 1, {.on_not_finite = what});
+    const auto ended = train_rows(rows_on(Topology{}), 400, 1, {.on_not_finite = what});
     REQUIRE(ended.parameters.size() == 1);
     CHECK(ended.parameters.front() == alone.values);
   }
@@ -159,7 +159,7 @@ TEST_CASE("a sparse model's delta is its touched rows", "[replica][exchange][own
   constexpr int batches = 200, batch = 4;
   const auto bytes_with = [&](int n) {
     testing::Cluster cluster{{.nodes = 2, .seed = 5}};
-    train([&](const auto& build) { cluster.run(build); }, n, batch, {.patience = 0, .measure_divergence = 0});
+    train_rows([&](const auto& build) { cluster.run(build); }, n, batch, {.patience = 0, .measure_divergence = 0});
     return cluster.bytes_sent();
   };
   // Each delta has at most 2 × 4 rows of 64 bytes and 8 of a segment, and says who made it; the dense one has 64 KiB.
@@ -175,11 +175,11 @@ TEST_CASE("a sparse model's step that is not finite is told, or taken back", "[r
     testing::Cluster cluster{{.nodes = nodes, .seed = 3}};
     const auto run = [&](const auto& build) { cluster.run(build); };
     if (nodes == 2) {
-      CHECK_THROWS_WITH(train(run, 400, 1, {.patience = 0}, poisoned),
+      CHECK_THROWS_WITH(train_rows(run, 400, 1, {.patience = 0}, poisoned),
                         Catch::Matchers::ContainsSubstring("parameters that are not finite"));
     }
     testing::Cluster other{{.nodes = nodes, .seed = 3}};
-    const auto ended = train([&](const auto& build) { other.run(build); }, 400, 1,
+    const auto ended = train_rows([&](const auto& build) { other.run(build); }, 400, 1,
                              {.patience = 0, .on_not_finite = not_finite::skip}, poisoned);
     for (const auto& one : ended.parameters) {
       auto expected = counts_of(400);

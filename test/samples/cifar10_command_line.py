@@ -78,12 +78,12 @@ class CommandLine(Training):
         for flag in ("data", "epochs", "drift", "batch", "replicas", "optimizer", "lr", "exchange", "every", "compress-deltas", "patience",
                      "load", "save", "intra-op",  # its own, then every program's
                      "local", "nodes", "cluster", "rank", "explain", "json", "overlay", "profile", "use-profile", "threads", "seed",
-                     "compress", "connect-deadline", "heartbeat", "silence", "outage", "token-file", "help"):
+                     "compress", "device", "connect-deadline", "heartbeat", "silence", "outage", "token-file", "help"):
             self.assertRegex(run.stdout, rf"(?m)^  --{flag}\b[^-]")
         for flag in "anticipate", "channels-last", "fused", "keep-memory", "flat-optimizer", "quiet":
             self.assertRegex(run.stdout, rf"(?m)^  --\[no-\]{flag} ")
         # And none is forgotten here.
-        self.assertEqual(len(re.findall(r"(?m)^  --", run.stdout)), 32 + 6)
+        self.assertEqual(len(re.findall(r"(?m)^  --", run.stdout)), 33 + 6)
 
     def test_progress_is_a_line_where_stderr_is_no_terminal(self):
         run, _ = self.train("--epochs", 1)

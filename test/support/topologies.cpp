@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <sys/socket.h>
 
+#include <cstdlib>
 #include <exception>
 #include <tensair/testing/cluster.hpp>
 #include <thread>
@@ -74,6 +75,7 @@ void run_tcp(int nodes, const std::function<void(Pipeline&)>& build, int whose, 
     one.program = "test";
     one.rank = rank;
     one.threads = workers;
+    if (const char* device = std::getenv("TENSAIR_DEVICE")) one.device = device;
     if (nodes > 1) one.nodes = addresses;
     // Building is done here, in turn: a test's builder is not called by two threads at once.
     build(*pipelines.emplace_back(std::make_unique<Pipeline>(one)));

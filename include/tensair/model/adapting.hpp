@@ -34,7 +34,7 @@ class Challenger {
   /// Trains it on the batch. One with something that is not finite is left out.
   void learn(const TensorBatch& batch);
 
-  auto parameters() const -> std::span<const float> { return learner_->parameters(); }
+  auto parameters() const -> std::span<const float> { return learner_->values(); }
   auto optimizer_state() const -> OptimizerState { return optimizer_->state(); }
   auto schedule_state() const -> std::vector<double> { return rule_->schedule_state(); }
 

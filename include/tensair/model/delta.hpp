@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <span>
@@ -94,15 +95,22 @@ class Accumulator {
 /// Buffers for deltas, used again when everybody has let go of them, so that a step allocates nothing.
 class DeltaBuffers : public std::enable_shared_from_this<DeltaBuffers> {
  public:
-  explicit DeltaBuffers(std::size_t parameters) : parameters_(parameters) {}
+  /// Memory for so many floats.
+  using Allocate = std::function<std::shared_ptr<float>(std::size_t)>;
+
+  explicit DeltaBuffers(std::size_t parameters, Allocate allocate = in_main_memory);
 
   /// A buffer of undefined content; returns here when the last reference goes.
-  auto get() -> std::shared_ptr<std::vector<float>>;
+  auto get() -> std::shared_ptr<const std::span<float>>;
+
+  static auto in_main_memory(std::size_t count) -> std::shared_ptr<float>;
 
  private:
+  struct Lent;
   std::size_t parameters_;
+  Allocate allocate_;
   std::mutex mutex_;
-  std::vector<std::unique_ptr<std::vector<float>>> free_;
+  std::vector<std::shared_ptr<float>> free_;
 };
 
 }  // namespace tensair

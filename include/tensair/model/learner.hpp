@@ -6,15 +6,19 @@
 #include <functional>
 #include <memory>
 #include <span>
+#include <string>
+#include <tensair/model/delta.hpp>
 #include <tensair/model/network.hpp>
 #include <tensair/model/options.hpp>
 #include <tensair/model/results.hpp>
 #include <tensair/model/sparse_change.hpp>
 #include <tensair/model/tensor_batch.hpp>
+#include <vector>
 
 namespace tensair {
 
-/// What a replica drives: a model whose parameters lie in one flat buffer.
+/// What a replica drives: a model whose parameters lie in one flat buffer, in main memory or on a device (a GPU). What a
+/// learner on a device is asked for in main memory is copied; its steps, and what others have changed, need no such copy.
 ///
 /// A learner belongs to one replica, and only that replica's thread calls it or touches its parameters: ThreadSanitizer
 /// cannot see a race with a kernel inside LibTorch, so there is nothing to race with by design. What other threads see
@@ -24,16 +28,45 @@ class Learner {
   virtual ~Learner() = default;
 
   /// All that training changes and replicas share: trainable parameters and, behind them, the float buffers (a batch
-  /// norm's running mean). The same memory for the learner's life.
+  /// norm's running mean). The same memory for the learner's life. What the caller changes of them holds from the next
+  /// call of the learner on; to see what that changes, ask again. On a device this copies all, twice: see `values`.
   virtual auto parameters() -> std::span<float> = 0;
+  /// The same, to be read only.
+  virtual auto values() -> std::span<const float> { return parameters(); }
+  /// How many there are.
+  virtual auto size() -> std::size_t { return parameters().size(); }
   /// How many of them are parameters: the first ones.
-  virtual auto trained() -> std::size_t { return parameters().size(); }
+  virtual auto trained() -> std::size_t { return size(); }
   /// The gradient of the last `compute`; for a buffer, this replica's share of what the batch would have changed it by,
   /// negative.
   virtual auto gradient() -> std::span<const float> = 0;
 
   /// Forward and backward: fills `gradient` and scores the batch, before anything is changed.
   virtual auto compute(const TensorBatch& batch) -> Score = 0;
+  /// Whether the gradient, and the parameters, have neither an infinity nor NaN.
+  virtual auto gradient_is_finite() -> bool;
+  virtual auto parameters_are_finite() -> bool;
+
+  /// Changes the parameters as an optimiser says, which `make_optimizer` made.
+  /// @param gradient  by which; empty: the one of the last `compute`
+  /// @param change    becomes what was changed, once `finish_change` has returned, and is left alone until then, as any
+  ///                  memory of `change_buffer` or another; empty: nobody asks
+  virtual void update(Optimizer& optimizer, std::span<const float> gradient, std::span<float> change);
+  /// Waits for the last change that was asked for.
+  virtual void finish_change() {}
+  /// Whether a change takes its time, so that something may be done before it is waited for.
+  virtual auto changes_later() const -> bool { return false; }
+  /// Memory that a change is quickly written to.
+  virtual auto change_buffer(std::size_t count) -> std::shared_ptr<float> { return DeltaBuffers::in_main_memory(count); }
+  /// Is called in each `compute`, when the device has all its work and is to be waited for; never by a learner without.
+  virtual void meanwhile(std::function<void()>) {}
+
+  /// Adds what others have changed.
+  virtual void add(const Delta& delta);
+  /// Moves the parameters by a delta for a while: for the next `compute`. They come back to the bit.
+  virtual void displace(const Delta& by);
+  virtual void put_back();
+
   /// Whether a batch touches few of the parameters, so that steps are made by `step`, in place, and cost what they
   /// touch, instead of by `compute` and an optimiser, which cost a pass over all of them.
   virtual auto steps_in_place() const -> bool { return false; }
@@ -55,10 +88,10 @@ class Learner {
 
   /// An optimiser for the parameters: the factory's, and for groups and buffers what they need.
   virtual auto make_optimizer(const OptimizerFactory& wanted) -> std::unique_ptr<Optimizer> {
-    return wanted(parameters().size());
+    return wanted(size());
   }
 
-  /// All parameters and buffers, by name, where they lie.
+  /// All parameters and buffers, by name, where they lie: maybe on a device.
   virtual auto tensors() -> NamedTensors = 0;
 
   /// Writes all parameters and buffers, by name, as a dictionary that Python's `torch.load` reads; by rename, so never
@@ -71,6 +104,9 @@ class Learner {
   /// @param from  where they come from, for errors
   /// @throws Error  another architecture
   void assign(const NamedTensors& values, const std::string& from);
+
+ private:
+  std::vector<float> placed_;  // the parameters, while they are displaced
 };
 
 /// A network as a learner: moves its parameters into one flat buffer, keeping each one's memory layout, and its float
@@ -79,11 +115,16 @@ class Learner {
 /// Buffers are merged as parameters are: what a batch would have changed a buffer by is divided by the number of
 /// replicas, and every replica adds all of these. So a running mean moves as far for all replicas' batches together as
 /// a lone replica's does for one.
-/// @param options   loss and groups
+/// @param options   loss, groups, and the device: the module is made in main memory, and moves there with all it has
 /// @param replicas  of the model
-/// @throws Error       the module has no parameter that can be trained, or one that is not float32 on the CPU
+/// @throws Error       the module has no parameter that can be trained, or one that is not float32 in main memory; there
+///                     is no such device, or no room on it
 /// @throws UsageError  a group's pattern matches no parameter
 auto make_learner(Network network, const ModelOptions& options, int replicas = 1) -> std::unique_ptr<Learner>;
+
+/// The same on a device that there is. On the CPU, too, it does all that it would on a GPU: for tests.
+auto make_learner_on(const at::Device& device, Network network, const ModelOptions& options, int replicas = 1)
+    -> std::unique_ptr<Learner>;
 
 /// The same of a `torch::nn` module.
 /// @param forward  the module's output for a batch of inputs

@@ -44,7 +44,7 @@ class Loss {
   Loss(const char* name) : Loss(std::string(name)) {}
   template <class F>
   requires(!std::same_as<std::remove_cvref_t<F>, Loss> && detail::LossOfTwo<F>) Loss(F loss)
-      : function_([loss = std::move(loss)](const Outputs& outputs, const TensorBatch& batch) -> at::Tensor {
+      : function_([loss = std::move(loss)](const Outputs& outputs, const TensorBatch& batch) mutable -> at::Tensor {
           return loss(outputs.first(), batch.target);
         }) {}
   template <class F>

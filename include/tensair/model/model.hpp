@@ -425,6 +425,7 @@ template <class Factory>
 auto Pipeline::model(std::string name, Factory factory, ModelOptions options) -> ModelHandle {
   static_assert(std::invocable<Factory&>, "pipeline.model takes a function without arguments that makes a module");
   if (options.overlay == overlay::automatic) options.overlay = options_.overlay;
+  if (options.device.empty()) options.device = options_.device;
   auto make = [factory = std::move(factory)](const ModelOptions& from, int replicas, std::uint64_t seed) mutable {
     const auto lock = detail::seed_libtorch(seed);
     return detail::learner_of(factory(), from, replicas);

@@ -8,6 +8,13 @@
 #include <string>
 #include <vector>
 
+namespace at {
+class Tensor;
+}
+namespace c10 {
+struct Device;
+}
+
 namespace tensair {
 
 /// What an optimiser remembers from step to step, for a checkpoint.
@@ -15,6 +22,18 @@ struct OptimizerState {
   std::map<std::string, std::vector<float>> values;  ///< one for each parameter, by name: "mean"
   std::map<std::string, double> numbers;
   std::string other;  ///< bytes that only the optimiser itself can read
+};
+
+/// Changes parameters that are a tensor, by their gradient: on a GPU, say.
+class TensorOptimizer {
+ public:
+  virtual ~TensorOptimizer() = default;
+  /// Both are flat, float32, and on the device that this one was made for. Does not wait for the device.
+  virtual void step(at::Tensor& parameters, const at::Tensor& gradient) = 0;
+  /// These as `Optimizer`'s; `state` copies to main memory.
+  virtual void scale_rate(double factor) = 0;
+  virtual auto state() const -> OptimizerState = 0;
+  virtual void restore(const OptimizerState& state) = 0;
 };
 
 /// Changes parameters by their gradient. Each replica has its own, with its own state; parameters and gradient are flat
@@ -36,6 +55,10 @@ class Optimizer {
   /// Goes on from what `state` returned, of an optimiser made alike.
   /// @throws Error  names what is missing or of another size
   virtual void restore(const OptimizerState& state);
+
+  /// The same optimiser for parameters on a device, as it was made: what this one has come to remember stays here. Null:
+  /// there is none, and a model on a device brings its parameters to main memory for each step.
+  virtual auto on(const c10::Device&) const -> std::unique_ptr<TensorOptimizer> { return nullptr; }
 };
 
 /// Makes a replica's optimiser for that many parameters.

@@ -34,6 +34,8 @@ class Outputs {
   auto first() const -> const at::Tensor& { return first_; }
   /// All but the first.
   auto more() const -> const std::vector<at::Tensor>& { return more_; }
+  /// The same in main memory.
+  auto in_main_memory() const -> Outputs;
   auto size() const -> std::size_t { return first_.defined() ? 1 + more_.size() : 0; }
   /// @throws Error  there are not so many
   auto operator[](std::size_t number) const -> const at::Tensor&;

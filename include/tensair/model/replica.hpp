@@ -104,11 +104,12 @@ class Replica final : public runtime::Task {
   void finish_in_place(Begun begun);
   void note_pace(const Begun& begun);
   void evaluate(const TensorBatch& batch, Use& use);
-  auto change(std::span<const float> gradient, float share) -> std::shared_ptr<std::vector<float>>;
+  auto change(std::span<const float> gradient, float share) -> std::shared_ptr<const std::span<float>>;
   void make_step(const TensorBatch& batch, std::span<const float> latest, float share);
   void reject(const TensorBatch& batch, const char* problem);
   auto contribution_now() const -> Contribution;
   void publish(std::shared_ptr<Delta> delta);
+  void send();
   void write_checkpoint_if_due(bool final);
   void hold(SharedDelta delta);
   auto held_until() const -> Time;
@@ -155,7 +156,8 @@ class Replica final : public runtime::Task {
   std::shared_ptr<Exchange> exchange_;
   std::shared_ptr<DeltaBuffers> buffers_;
   std::shared_ptr<SparseChanges> changes_ = std::make_shared<SparseChanges>();
-  std::vector<float> kept_;  // the parameters, while a gradient is taken elsewhere
+  SharedDelta unsent_;       // of the last step, until its change is there
+  std::vector<float> kept_;  // to work out a change in
   Pace pace_;
   ModeWatch mode_;
   std::unique_ptr<Adapting> adapting_;  // null without `Automatic`

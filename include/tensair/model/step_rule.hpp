@@ -20,8 +20,10 @@ class StepRule {
   StepRule(const ModelOptions& options, std::size_t trained);
 
   /// What is not finite about a batch: its loss, or the gradient that the learner has for it; null when all is well.
-  auto problem_of(double loss, std::span<const float> gradient) const -> const char*;
+  auto problem_of(double loss, Learner& learner) const -> const char*;
 
+  /// Whether each gradient is stepped with as it is: then `take` and `finish` do not look at it.
+  auto takes_all() const -> bool { return accumulate_ == 1 && clip_norm_ == 0 && clip_value_ == 0; }
   /// Takes a batch's gradient. True when it completes a step's.
   auto take(std::span<const float> gradient) -> bool;
   /// Whether gradients wait for more batches to make a step with them.
@@ -51,8 +53,8 @@ class StepRule {
 class RollBack {
  public:
   /// After a good step: keeps a copy from time to time.
-  void note(std::span<const float> parameters, const Optimizer& optimizer);
-  void restore(std::span<float> parameters, Optimizer& optimizer) const;
+  void note(Learner& learner, const Optimizer& optimizer);
+  void restore(Learner& learner, Optimizer& optimizer) const;
 
  private:
   struct Kept {
