@@ -226,7 +226,7 @@ int main(int argc, char** argv) {
   const int runs = quick ? 3 : 5;
   const std::vector<Work> all{
       {"cifar10, batches of 128", make_images, batches_of({128, 3, 32, 32}), quick ? 20 : 400},
-      {"29 M parameters, batches of 256", make_dense, batches_of({256, 1'024}), quick ? 2 : 200}};
+      {"29 M parameters, batches of 256", make_dense, batches_of({256, 1'024}), quick ? 5 : 200}};
   bench::Report report;
   for (const auto& work : all) {
     std::vector<double> flat, plain, one, two, alone, tells, hears, to_here, to_there;

@@ -172,17 +172,18 @@ auto DeviceLearner::score_of(const at::Tensor& output, const at::Tensor& loss, c
     -> Score {
   const torch::NoGradGuard no_grad;
   const bool counts = batch.target.defined() && are_classes(output, batch.target);
-  const auto zero = torch::zeros({}, loss.options().dtype(at::kDouble));
-  const auto correct = counts ? output.argmax(1).eq(batch.target).sum() : zero;
-  // Of the largest absolute value: NaN if there is one, which no sum of squares could be told from an overflow.
-  const auto largest = training ? gradient_.norm(std::numeric_limits<double>::infinity()) : zero;
-  const auto numbers = torch::stack({loss.to(at::kDouble), correct.to(at::kDouble), largest.to(at::kDouble)});
+  std::vector<at::Tensor> numbers{loss.to(at::kFloat)};
+  if (counts) numbers.push_back(output.argmax(1).eq(batch.target).sum(at::kFloat));
+  // The largest absolute value: NaN if there is one. A sum of squares could be infinite of numbers that are not.
+  if (training) numbers.push_back(gradient_.norm(std::numeric_limits<double>::infinity()));
+  const auto all = torch::stack(numbers);
   if (training) meanwhile_();
-  const auto here = numbers.cpu();  // all that was asked before has been done
+  const auto here = all.cpu();  // all that was asked before has been done
   in_flight_.clear();
-  const auto* values = here.data_ptr<double>();
-  if (training) gradient_is_finite_ = std::isfinite(values[2]);
-  return {values[0], static_cast<std::uint64_t>(batch.examples()), static_cast<std::uint64_t>(values[1])};
+  const auto values = values_of(here);
+  if (training) gradient_is_finite_ = std::isfinite(values.back());
+  return {static_cast<double>(values[0]), static_cast<std::uint64_t>(batch.examples()),
+          counts ? static_cast<std::uint64_t>(values[1]) : 0};
 }
 
 auto DeviceLearner::parameters_are_finite() -> bool {
