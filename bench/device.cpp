@@ -181,7 +181,7 @@ auto learner_step(const Work& work, const std::string& device, Exchange what) ->
       told = what == Exchange::tells;
     }
     learner->finish_change();
-    learner->parameters_are_finite();  // waits for all
+    learner->update_was_finite();  // waits for all
   };
   run(work.steps / 5);
   const double began = bench::wall_seconds();

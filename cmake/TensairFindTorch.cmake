@@ -91,7 +91,9 @@ macro(tensair_find_torch)
                           "Put the prefix of the one you want first in CMAKE_PREFIX_PATH.")
     endif()
     tensair_add_fmt_headers()
-    set(TENSAIR_TORCH_TARGETS tensair::fmt_headers)
+    # The wheel's LibTorch exports a std::filesystem of the compiler it was built with. Of a program with that before the
+    # system's standard library some calls go to the one and some to the other, and on newer systems it crashes.
+    set(TENSAIR_TORCH_TARGETS tensair::fmt_headers "-Wl,--push-state,--no-as-needed,-lstdc++,--pop-state")
     foreach(_tensair_target torch torch_library c10)
       if(TARGET ${_tensair_target})
         list(APPEND TENSAIR_TORCH_TARGETS ${_tensair_target})

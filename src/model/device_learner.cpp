@@ -9,6 +9,7 @@
 #include <limits>
 #include <stdexcept>
 #include <tensair/error.hpp>
+#include <tensair/model/step_rule.hpp>
 #include <utility>
 
 #include "model/count_correct.hpp"
@@ -26,6 +27,15 @@ auto values_of(const at::Tensor& tensor) -> std::span<float> {
 auto over(std::span<const float> values) -> at::Tensor {
   // Only read, which LibTorch cannot say with a type.
   return torch::from_blob(const_cast<float*>(values.data()), {static_cast<std::int64_t>(values.size())});
+}
+
+// The largest absolute value: NaN if there is one. A sum of squares could be infinite of numbers that are not.
+auto largest_of(const at::Tensor& flat) -> at::Tensor {
+  return flat.norm(std::numeric_limits<double>::infinity());
+}
+
+auto is_out_of_memory(const std::string& what) -> bool {
+  return what.find("out of memory") != std::string::npos;
 }
 
 /// An optimiser on the device, or one that steps in main memory. The learner that made it is the one to call it.
@@ -73,6 +83,8 @@ DeviceLearner::DeviceLearner(Network network, const ModelOptions& options, int r
       queue_(device),
       copies_(device),
       change_(at::empty_like(flat_)),
+      largest_(torch::zeros({}, flat_.options())),
+      host_largest_(pinned(1).zero_().squeeze()),
       buffers_before_(at::empty({static_cast<std::int64_t>(size() - trained())}, flat_.options())) {}
 
 DeviceLearner::~DeviceLearner() {
@@ -106,12 +118,13 @@ auto DeviceLearner::on_batch(const TensorBatch& batch, Body body) {
   return on_device([&] {
     try {
       return body();
-    } catch (const c10::OutOfMemoryError& error) {
-      const std::string what = error.what();
-      throw Error(fmt::format("{} has no room: {}", device_.str(), what.substr(0, what.find('\n'))), "model",
-                  "Use smaller batches, or fewer replicas on it.");
     } catch (const c10::Error& error) {
-      explain_fault(batch, error.what());
+      const std::string what = error.what();
+      if (is_out_of_memory(what)) {
+        throw Error(fmt::format("{} has no room: {}", device_.str(), what.substr(0, what.find('\n'))), "model",
+                    "Use smaller batches, or fewer replicas on it.");
+      }
+      explain_fault(batch, what);
       throw;
     }
   });
@@ -174,8 +187,7 @@ auto DeviceLearner::score_of(const at::Tensor& output, const at::Tensor& loss, c
   const bool counts = batch.target.defined() && are_classes(output, batch.target);
   std::vector<at::Tensor> numbers{loss.to(at::kFloat)};
   if (counts) numbers.push_back(output.argmax(1).eq(batch.target).sum(at::kFloat));
-  // The largest absolute value: NaN if there is one. A sum of squares could be infinite of numbers that are not.
-  if (training) numbers.push_back(gradient_.norm(std::numeric_limits<double>::infinity()));
+  if (training) numbers.push_back(largest_of(gradient_));
   const auto all = torch::stack(numbers);
   if (training) meanwhile_();
   const auto here = all.cpu();  // all that was asked before has been done
@@ -186,11 +198,9 @@ auto DeviceLearner::score_of(const at::Tensor& output, const at::Tensor& loss, c
           counts ? static_cast<std::uint64_t>(values[1]) : 0};
 }
 
-auto DeviceLearner::parameters_are_finite() -> bool {
-  return on_device([this] {
-    const torch::NoGradGuard no_grad;
-    return std::isfinite(flat_.norm(std::numeric_limits<double>::infinity()).item<double>());
-  });
+auto DeviceLearner::update_was_finite() -> bool {
+  copies_.wait();
+  return std::isfinite(values_of(host_largest_).front());
 }
 
 void DeviceLearner::update(Optimizer& optimizer, std::span<const float> gradient, std::span<float> change) {
@@ -198,23 +208,25 @@ void DeviceLearner::update(Optimizer& optimizer, std::span<const float> gradient
   const torch::NoGradGuard no_grad;
   if (!own.there()) {
     if (gradient.empty()) gradient = this->gradient();
-    if (change.empty()) return own.step(parameters(), gradient);
-    return own.tracked_step(parameters(), gradient, change);
+    const auto here = parameters();
+    change.empty() ? own.step(here, gradient) : own.tracked_step(here, gradient, change);
+    copies_.wait();
+    values_of(host_largest_).front() = all_finite(here) ? 0 : std::numeric_limits<float>::infinity();
+    return;
   }
   on_device([&] {
     const auto by = gradient.empty() ? gradient_ : there(gradient);
-    if (!change.empty()) {
-      queue_.follow(copies_);  // the change before may still be read
-      change_.copy_(flat_);
-    }
+    queue_.follow(copies_);  // what the update before has left may still be read
+    if (!change.empty()) change_.copy_(flat_);
     own.there()->step(flat_, by);
     newest_ = Newest::device;
     if (!change.empty()) at::sub_out(change_, flat_, change_);
+    largest_.copy_(largest_of(flat_));
   });
-  if (change.empty()) return;
   copies_.follow(queue_);
   const auto use = copies_.use();
-  over(change).copy_(change_, /*non_blocking=*/true);
+  host_largest_.copy_(largest_, /*non_blocking=*/true);
+  if (!change.empty()) over(change).copy_(change_, /*non_blocking=*/true);
 }
 
 void DeviceLearner::finish_change() {
@@ -347,8 +359,9 @@ auto make_learner_on(const at::Device& device, Network network, const ModelOptio
     -> std::unique_ptr<Learner> {
   try {
     return std::make_unique<DeviceLearner>(std::move(network), options, replicas, device);
-  } catch (const c10::OutOfMemoryError& error) {
+  } catch (const c10::Error& error) {
     const std::string what = error.what();
+    if (!is_out_of_memory(what)) throw;
     throw Error(fmt::format("{} has no room for the parameters: {}", device.str(), what.substr(0, what.find('\n'))),
                 "model", "Let fewer replicas be on it: ModelOptions::replicas, or device.");
   }

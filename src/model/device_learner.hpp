@@ -27,10 +27,10 @@ class DeviceLearner final : public NetworkLearner {
 
   auto compute(const TensorBatch& batch) -> Score override;
   auto gradient_is_finite() -> bool override { return gradient_is_finite_; }
-  auto parameters_are_finite() -> bool override;
   void update(Optimizer& optimizer, std::span<const float> gradient, std::span<float> change) override;
   void finish_change() override;
-  auto changes_later() const -> bool override { return true; }
+  auto update_was_finite() -> bool override;
+  auto updates_later() const -> bool override { return true; }
   auto change_buffer(std::size_t count) -> std::shared_ptr<float> override;
   void meanwhile(std::function<void()> what) override { meanwhile_ = std::move(what); }
   void add(const Delta& delta) override;
@@ -74,6 +74,7 @@ class DeviceLearner final : public NetworkLearner {
   Newest newest_ = Newest::device;
   at::Tensor host_, host_gradient_;  // pinned; made when they are first asked for
   at::Tensor change_;                // the parameters before a step, then what it has changed
+  at::Tensor largest_, host_largest_;  // absolute value of a parameter after an update; the latter pinned
   at::Tensor placed_;                // the parameters, while they are displaced
   at::Tensor buffers_before_;
   std::vector<std::shared_ptr<const void>> in_flight_;  // deltas that are being copied to the device

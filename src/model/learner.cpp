@@ -28,7 +28,7 @@ auto Learner::predict(const at::Tensor& input) -> at::Tensor {
 auto Learner::gradient_is_finite() -> bool {
   return all_finite(gradient());
 }
-auto Learner::parameters_are_finite() -> bool {
+auto Learner::update_was_finite() -> bool {
   return all_finite(values());
 }
 

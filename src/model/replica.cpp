@@ -71,7 +71,7 @@ Replica::Replica(runtime::Node& node, ModelRuntime& model, int number, std::uniq
 
 void Replica::open() {
   exchange_->bind(number_, *this);
-  learner_->meanwhile([this] { send(); });
+  learner_->meanwhile([this] { send_unless_astray(); });
   const auto connect = [this](const auto& inlet, auto& sender) {
     if (!inlet || !*inlet) return;
     using Inlet = std::remove_cvref_t<decltype(*inlet)>;
@@ -226,10 +226,19 @@ auto Replica::learn() -> bool {
 }
 
 void Replica::fail(const std::string& what, const TensorBatch& batch, const std::string& remedy) const {
+  fail(what, batch, clock_[static_cast<std::size_t>(number_)] + 1, remedy);
+}
+
+void Replica::fail(const std::string& what, const TensorBatch& batch, std::uint64_t step,
+                   const std::string& remedy) const {
   throw Error(fmt::format("model «{}» {}", model_.name(), what),
-              fmt::format("replica {} on node {}, step {}, batch {} of node {}", number_, node_.rank(),
-                          clock_[static_cast<std::size_t>(number_)] + 1, batch.number + 1, batch.node),
+              fmt::format("replica {} on node {}, step {}, batch {} of node {}", number_, node_.rank(), step,
+                          batch.number + 1, batch.node),
               remedy);
+}
+
+void Replica::fail_astray(const TensorBatch& batch, std::uint64_t step) const {
+  fail("has parameters that are not finite", batch, step, "Lower the learning rate, or look for NaN in the gradient.");
 }
 
 void Replica::fail_at(const TensorBatch& batch, const std::exception& error) const {
@@ -293,6 +302,7 @@ auto Replica::compute(const TensorBatch& batch) -> Score {
   if (elsewhere) learner_->displace(*late_);
   if (compensation_.is_on()) compensation_.taken_at(learner_->values());
   const auto score = on_batch(batch, [&] { return learner_->compute(batch); });
+  send();
   if (elsewhere) learner_->put_back();
   return score;
 }
@@ -404,11 +414,13 @@ void Replica::finish_step() {
 void Replica::make_step(const TensorBatch& batch, std::span<const float> latest, float share) {
   rule_.schedule(*optimizer_, {version(), examples_seen(), step_loss_});
   auto changed = change(rule_.finish(latest), share);
-  if (!learner_->parameters_are_finite()) {
-    if (!roll_back_)
-      fail("has parameters that are not finite", batch, "Lower the learning rate, or look for NaN in the gradient.");
+  // What ends the run can be looked at later; it is, before anybody is told.
+  const bool later = learner_->updates_later() && !roll_back_;
+  if (!later && !learner_->update_was_finite()) {
+    if (!roll_back_) fail_astray(batch, clock_[static_cast<std::size_t>(number_)] + 1);
     return reject(batch, "has parameters that are not finite");
   }
+  if (later) unseen_.emplace(Unseen{batch.number, batch.node});
   publish(delta_of(std::move(changed)));
   if (roll_back_) roll_back_->note(*learner_, *optimizer_);
   write_checkpoint_if_due(false);
@@ -480,12 +492,23 @@ void Replica::publish(std::shared_ptr<Delta> delta) {
   if (!delta) return;
   delta->contributions.push_back(std::move(contribution));
   unsent_ = std::move(delta);
-  if (!learner_->changes_later()) send();
+  if (!learner_->updates_later()) send();
 }
 
-// The change may be on its way from a device yet. It is sent in the midst of the next step, or if there is none, at the
-// end of the turn.
+// What a step did may be on its way from a device yet. It is looked at and sent in the midst of the next step, or if
+// there is none, at the end of the turn.
 void Replica::send() {
+  send_unless_astray();
+  if (!unseen_) return;
+  TensorBatch batch;
+  batch.number = unseen_->batch;
+  batch.node = unseen_->node;
+  fail_astray(batch, clock_[static_cast<std::size_t>(number_)]);
+}
+
+void Replica::send_unless_astray() {
+  if (unseen_ && !learner_->update_was_finite()) return;
+  unseen_.reset();
   if (!unsent_) return;
   learner_->finish_change();
   if (tells_every_step(model_.options())) {
@@ -624,6 +647,7 @@ void Replica::write_checkpoint_if_due(bool final) {
   const bool by_steps = options.every_steps > 0 && steps - checkpoint_steps_ >= options.every_steps;
   const bool by_time = options.every > Duration::zero() && now - checkpoint_time_ >= options.every;
   if (!by_steps && !by_time && !final) return;
+  send();  // what is not finite is not written
   write_checkpoint(options.file, checkpoint());
   checkpoint_steps_ = steps;
   checkpoint_time_ = now;

@@ -25,9 +25,9 @@ auto learner_on(const std::string& device, int width) -> std::unique_ptr<Learner
 
 TEST_CASE("faults of a device are told as what they are", "[device][fault][error]") {
   if (has_gpu()) {
-    // All of the GPU's memory but 64 to 128 MiB.
+    // All of the GPU's memory but 256 to 512 MiB.
     std::vector<at::Tensor> taken;
-    for (std::int64_t bytes = std::int64_t{1} << 40; bytes >= std::int64_t{1} << 26;) {
+    for (std::int64_t bytes = std::int64_t{1} << 40; bytes >= std::int64_t{1} << 28;) {
       try {
         taken.push_back(torch::empty({bytes}, at::TensorOptions().device("cuda:0").dtype(at::kByte)));
       } catch (const c10::OutOfMemoryError&) {
@@ -35,14 +35,14 @@ TEST_CASE("faults of a device are told as what they are", "[device][fault][error
       }
     }
     taken.pop_back();
-    CHECK_THROWS_WITH(learner_on("cuda:0", 8 << 20), ContainsSubstring("cuda:0 has no room for the parameters") &&
+    CHECK_THROWS_WITH(learner_on("cuda:0", 40 << 20), ContainsSubstring("cuda:0 has no room for the parameters") &&
                                                          ContainsSubstring("Let fewer replicas be on it"));
     const auto small = learner_on("cuda:0", 1 << 10);
-    const TensorBatch large{torch::ones({64 << 10, 1 << 10}), torch::zeros({64 << 10}, at::kLong)};
+    const TensorBatch large{torch::ones({256 << 10, 1 << 10}), torch::zeros({256 << 10}, at::kLong)};
     CHECK_THROWS_WITH(small->compute(large), ContainsSubstring("cuda:0 has no room") &&
                                                  ContainsSubstring("Use smaller batches"));
     taken.clear();
-    CHECK(small->compute(large).examples == 64 << 10);  // nothing is lost
+    CHECK(small->compute(large).examples == 256 << 10);  // nothing is lost
   }
   for (const auto& device : devices()) {
     INFO(device);

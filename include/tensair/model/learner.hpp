@@ -43,9 +43,8 @@ class Learner {
 
   /// Forward and backward: fills `gradient` and scores the batch, before anything is changed.
   virtual auto compute(const TensorBatch& batch) -> Score = 0;
-  /// Whether the gradient, and the parameters, have neither an infinity nor NaN.
+  /// Whether the gradient has neither an infinity nor NaN.
   virtual auto gradient_is_finite() -> bool;
-  virtual auto parameters_are_finite() -> bool;
 
   /// Changes the parameters as an optimiser says, which `make_optimizer` made.
   /// @param gradient  by which; empty: the one of the last `compute`
@@ -54,8 +53,11 @@ class Learner {
   virtual void update(Optimizer& optimizer, std::span<const float> gradient, std::span<float> change);
   /// Waits for the last change that was asked for.
   virtual void finish_change() {}
-  /// Whether a change takes its time, so that something may be done before it is waited for.
-  virtual auto changes_later() const -> bool { return false; }
+  /// Whether the parameters had neither an infinity nor NaN after the last `update`; to be asked before anything else
+  /// changes them.
+  virtual auto update_was_finite() -> bool;
+  /// Whether these two take their time, so that something may be done before they are waited for.
+  virtual auto updates_later() const -> bool { return false; }
   /// Memory that a change is quickly written to.
   virtual auto change_buffer(std::size_t count) -> std::shared_ptr<float> { return DeltaBuffers::in_main_memory(count); }
   /// Is called in each `compute`, when the device has all its work and is to be waited for; never by a learner without.

@@ -110,6 +110,7 @@ class Replica final : public runtime::Task {
   auto contribution_now() const -> Contribution;
   void publish(std::shared_ptr<Delta> delta);
   void send();
+  void send_unless_astray();
   void write_checkpoint_if_due(bool final);
   void hold(SharedDelta delta);
   auto held_until() const -> Time;
@@ -133,6 +134,9 @@ class Replica final : public runtime::Task {
   }
   [[noreturn]] void fail_at(const TensorBatch& batch, const std::exception& error) const;
   [[noreturn]] void fail(const std::string& what, const TensorBatch& batch, const std::string& remedy) const;
+  [[noreturn]] void fail(const std::string& what, const TensorBatch& batch, std::uint64_t step,
+                         const std::string& remedy) const;
+  [[noreturn]] void fail_astray(const TensorBatch& batch, std::uint64_t step) const;
   auto version() const -> std::uint64_t;
   auto examples_seen() const -> std::uint64_t;
   auto unseen_by(const Contribution& one) const -> std::uint64_t;
@@ -156,6 +160,12 @@ class Replica final : public runtime::Task {
   std::shared_ptr<Exchange> exchange_;
   std::shared_ptr<DeltaBuffers> buffers_;
   std::shared_ptr<SparseChanges> changes_ = std::make_shared<SparseChanges>();
+  /// A batch that a step was made with, of which nobody knows yet whether its parameters are finite.
+  struct Unseen {
+    std::uint64_t batch;
+    std::int32_t node;
+  };
+  std::optional<Unseen> unseen_;
   SharedDelta unsent_;       // of the last step, until its change is there
   std::vector<float> kept_;  // to work out a change in
   Pace pace_;
