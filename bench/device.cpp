@@ -1,6 +1,6 @@
 // What a model on a GPU costs beside a loop by hand.
 //
-//   device [--device cuda:0] [--json FILE] [--quick]
+//   device [--device cuda:0] [--network cifar10|dense] [--json FILE] [--quick]
 //
 // Two networks: the CIFAR-10 sample's, whose step is as short as its launches allow, and a dense one of 29 million
 // parameters, of which a change is 118 MB. Batches lie in main memory and are used again, so no source is measured.
@@ -212,9 +212,10 @@ auto copy_time(std::int64_t count, const at::Device& device, bool to_device) -> 
 
 int main(int argc, char** argv) {
   CLI::App app{"What a model on a GPU costs beside a loop by hand"};
-  std::string json, device = "auto";
+  std::string json, device = "auto", network;
   bool quick = false;
   app.add_option("--device", device, "where: cpu, cuda:N, or auto");
+  app.add_option("--network", network, "only this one")->check(CLI::IsMember({"cifar10", "dense"}));
   app.add_option("--json", json, "write the rows here");
   app.add_flag("--quick", quick, "few steps, three times");
   CLI11_PARSE(app, argc, argv);
@@ -226,9 +227,10 @@ int main(int argc, char** argv) {
   const int runs = quick ? 3 : 5;
   const std::vector<Work> all{
       {"cifar10, batches of 128", make_images, batches_of({128, 3, 32, 32}), quick ? 20 : 400},
-      {"29 M parameters, batches of 256", make_dense, batches_of({256, 1'024}), quick ? 5 : 200}};
+      {"dense, 29 M parameters, batches of 256", make_dense, batches_of({256, 1'024}), quick ? 5 : 200}};
   bench::Report report;
   for (const auto& work : all) {
+    if (!work.name.starts_with(network)) continue;
     std::vector<double> flat, plain, one, two, alone, tells, hears, to_here, to_there;
     std::int64_t parameters = 0;
     for (const auto& parameter : work.make()->parameters()) parameters += parameter.numel();
