@@ -20,6 +20,9 @@ namespace {
 // A sparse delta of more than this share of the parameters is added as a dense one: positions are twice a value's size.
 constexpr std::size_t densest = 4;
 
+// So many deltas may be on their way to the device before it is waited for: their memory is their senders'.
+constexpr std::size_t most_in_flight = 4;
+
 auto values_of(const at::Tensor& tensor) -> std::span<float> {
   return {tensor.data_ptr<float>(), static_cast<std::size_t>(tensor.numel())};
 }
@@ -32,10 +35,6 @@ auto over(std::span<const float> values) -> at::Tensor {
 // The largest absolute value: NaN if there is one. A sum of squares could be infinite of numbers that are not.
 auto largest_of(const at::Tensor& flat) -> at::Tensor {
   return flat.norm(std::numeric_limits<double>::infinity());
-}
-
-auto is_out_of_memory(const std::string& what) -> bool {
-  return what.find("out of memory") != std::string::npos;
 }
 
 /// An optimiser on the device, or one that steps in main memory. The learner that made it is the one to call it.
@@ -78,14 +77,16 @@ class DeviceOptimizer final : public Optimizer {
 }  // namespace
 
 DeviceLearner::DeviceLearner(Network network, const ModelOptions& options, int replicas, const at::Device& device)
-    : NetworkLearner(noting_outputs(std::move(network)), options, replicas, device),
+    : NetworkLearner(noting_outputs(std::move(network), this), options, replicas, device),
       device_(device),
       queue_(device),
-      copies_(device),
-      change_(at::empty_like(flat_)),
-      largest_(torch::zeros({}, flat_.options())),
-      host_largest_(pinned(1).zero_().squeeze()),
-      buffers_before_(at::empty({static_cast<std::int64_t>(size() - trained())}, flat_.options())) {}
+      copies_(device) {
+  const auto use = queue_.use();
+  change_ = at::empty_like(flat_);
+  largest_ = torch::zeros({}, flat_.options());
+  host_largest_ = pinned(1).zero_().squeeze();
+  buffers_before_ = at::empty({static_cast<std::int64_t>(size() - trained())}, flat_.options());
+}
 
 DeviceLearner::~DeviceLearner() {
   try {
@@ -96,21 +97,37 @@ DeviceLearner::~DeviceLearner() {
   }
 }
 
-auto DeviceLearner::noting_outputs(Network network) -> Network {
-  network.forward = [this, forward = std::move(network.forward)](const TensorBatch& batch) {
+auto DeviceLearner::noting_outputs(Network network, DeviceLearner* learner) -> Network {
+  network.forward = [learner, forward = std::move(network.forward)](const TensorBatch& batch) {
     auto outputs = forward(batch);
-    output_sizes_ = outputs.first().sizes().vec();
+    learner->output_sizes_ = outputs.first().sizes().vec();
     return outputs;
   };
   return network;
 }
 
+// LibTorch's text goes on for a page.
+template <class Body>
+auto DeviceLearner::with_room(Body body) {
+  try {
+    return body();
+  } catch (const c10::Error& error) {
+    const std::string what = error.what();
+    if (!is_out_of_memory(what)) throw;
+    throw Error(fmt::format("{} has no room: {}", device_.str(), what.substr(0, what.find('\n'))), "model",
+                "Use smaller batches, or fewer replicas on it.");
+  }
+}
+
 // What is asked of the device by the body goes into the queue, and finds the parameters there.
 template <class Body>
 auto DeviceLearner::on_device(Body body) {
-  const auto use = queue_.use();
-  bring_back();
-  return body();
+  return with_room([&] {
+    if (std::exchange(shown_, false)) queue_.follow_caller();
+    const auto use = queue_.use();
+    bring_back();
+    return body();
+  });
 }
 
 template <class Body>
@@ -119,12 +136,7 @@ auto DeviceLearner::on_batch(const TensorBatch& batch, Body body) {
     try {
       return body();
     } catch (const c10::Error& error) {
-      const std::string what = error.what();
-      if (is_out_of_memory(what)) {
-        throw Error(fmt::format("{} has no room: {}", device_.str(), what.substr(0, what.find('\n'))), "model",
-                    "Use smaller batches, or fewer replicas on it.");
-      }
-      explain_fault(batch, what);
+      explain_fault(batch, error.what());
       throw;
     }
   });
@@ -169,14 +181,17 @@ auto DeviceLearner::predict(const TensorBatch& batch) -> Outputs {
 }
 
 auto DeviceLearner::make_optimizer(const OptimizerFactory& wanted) -> std::unique_ptr<Optimizer> {
-  const auto use = queue_.use();
-  return std::make_unique<DeviceOptimizer>(NetworkLearner::make_optimizer(wanted), device_, queue_);
+  return with_room([&] {
+    const auto use = queue_.use();
+    return std::make_unique<DeviceOptimizer>(NetworkLearner::make_optimizer(wanted), device_, queue_);
+  });
 }
 
 auto DeviceLearner::tensors() -> NamedTensors {
   on_device([] {});
   queue_.wait();  // who uses them does so outside the queue
   newest_ = Newest::device;
+  shown_ = true;
   return NetworkLearner::tensors();
 }
 
@@ -185,7 +200,7 @@ auto DeviceLearner::score_of(const at::Tensor& output, const at::Tensor& loss, c
     -> Score {
   const torch::NoGradGuard no_grad;
   const bool counts = batch.target.defined() && are_classes(output, batch.target);
-  std::vector<at::Tensor> numbers{loss.to(at::kFloat)};
+  std::vector<at::Tensor> numbers{loss.to(device_, at::kFloat).reshape({})};
   if (counts) numbers.push_back(output.argmax(1).eq(batch.target).sum(at::kFloat));
   if (training) numbers.push_back(largest_of(gradient_));
   const auto all = torch::stack(numbers);
@@ -287,8 +302,15 @@ void DeviceLearner::take_buffers_back() {
   buffers.copy_(buffers_before_);
 }
 
+// Not from the block's beginning: so LibTorch does not know it for one of its allocator's, and notes nothing down that
+// it would look at when it is freed. Copies have been waited for by then; and on a device that has failed such a look
+// would throw in a destructor.
 auto DeviceLearner::pinned(std::size_t count) const -> at::Tensor {
-  return torch::empty({static_cast<std::int64_t>(count)}, at::TensorOptions().pinned_memory(!device_.is_cpu()));
+  constexpr std::int64_t offset = 64;
+  const auto size = static_cast<std::int64_t>(count);
+  auto block = torch::empty({offset + size}, at::TensorOptions().pinned_memory(!device_.is_cpu()));
+  auto* const values = block.data_ptr<float>() + offset;
+  return torch::from_blob(values, {size}, [kept = std::move(block)](void*) {});
 }
 
 auto DeviceLearner::change_buffer(std::size_t count) -> std::shared_ptr<float> {
@@ -300,6 +322,7 @@ auto DeviceLearner::change_buffer(std::size_t count) -> std::shared_ptr<float> {
 // By way of pinned memory, which is used again when the copy has been made: so the device is not waited for.
 auto DeviceLearner::there(const at::Tensor& tensor) const -> at::Tensor {
   if (!tensor.defined() || device_.is_cpu()) return tensor;
+  if (!tensor.is_cpu() || tensor.layout() != at::kStrided) return tensor.to(device_);
   return (tensor.is_pinned() ? tensor : tensor.pin_memory()).to(device_, /*non_blocking=*/true);
 }
 
@@ -321,6 +344,10 @@ auto DeviceLearner::there(const Delta& delta) -> at::Tensor {
   const auto values = over(delta.values);
   if (device_.is_cpu()) return values;
   if (!delta.owner || !values.is_pinned()) return there(values.is_pinned() ? values.clone() : values);
+  if (in_flight_.size() >= most_in_flight) {
+    queue_.wait();
+    in_flight_.clear();
+  }
   in_flight_.push_back(delta.owner);
   return there(values);
 }

@@ -54,6 +54,8 @@ class DeviceLearner final : public NetworkLearner {
       -> Score override;
 
   template <class Body>
+  auto with_room(Body body);
+  template <class Body>
   auto on_device(Body body);
   template <class Body>
   auto on_batch(const TensorBatch& batch, Body body);
@@ -64,7 +66,7 @@ class DeviceLearner final : public NetworkLearner {
   auto there(const Delta& delta) -> at::Tensor;
   void bring_back();
   void bring_here();
-  auto noting_outputs(Network network) -> Network;
+  static auto noting_outputs(Network network, DeviceLearner* learner) -> Network;
   void explain_fault(const TensorBatch& batch, const std::string& what) const;
 
   at::Device device_;
@@ -72,6 +74,7 @@ class DeviceLearner final : public NetworkLearner {
   std::function<void()> meanwhile_ = [] {};
   bool gradient_is_finite_ = true;
   Newest newest_ = Newest::device;
+  bool shown_ = false;  // somebody may have changed the parameters on the device, outside the queue
   at::Tensor host_, host_gradient_;  // pinned; made when they are first asked for
   at::Tensor change_;                // the parameters before a step, then what it has changed
   at::Tensor largest_, host_largest_;  // absolute value of a parameter after an update; the latter pinned

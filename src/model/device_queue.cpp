@@ -6,10 +6,14 @@ namespace tensair {
 
 DeviceQueue::DeviceQueue(const c10::Device& device) {
   if (device.is_cpu()) return;
-  const c10::impl::VirtualGuardImpl devices(device.type());
-  stream_ = devices.getStreamFromGlobalPool(device);
+  stream_ = c10::impl::VirtualGuardImpl(device.type()).getStreamFromGlobalPool(device);
   event_.emplace(device.type());
-  event_->record(devices.getStream(device));
+  follow_caller();
+}
+
+void DeviceQueue::follow_caller() {
+  if (!stream_) return;
+  event_->record(c10::impl::VirtualGuardImpl(stream_->device_type()).getStream(stream_->device()));
   event_->block(*stream_);
 }
 

@@ -33,6 +33,8 @@ class DeviceQueue {
   void wait() const;
   /// What is asked from now on begins when all is done that the other queue has now.
   void follow(DeviceQueue& other);
+  /// The same of what the calling thread has asked of the device outside of any of these queues.
+  void follow_caller();
 
  private:
   std::optional<c10::Stream> stream_;

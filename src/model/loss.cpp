@@ -51,17 +51,18 @@ auto weights_of(const Options& options) -> at::Tensor {
   return options.weights.empty() ? at::Tensor{} : torch::tensor(options.weights);
 }
 
-/// Weights of classes, on the device where the last outputs were.
+/// Weights of classes, and a copy of them on the device where the last outputs were.
 class Weights {
  public:
   explicit Weights(at::Tensor weights) : weights_(std::move(weights)) {}
   auto beside(const at::Tensor& output) -> const at::Tensor& {
-    if (weights_.defined() && weights_.device() != output.device()) weights_ = weights_.to(output.device());
-    return weights_;
+    if (!weights_.defined() || output.device() == weights_.device()) return weights_;
+    if (!copy_.defined() || copy_.device() != output.device()) copy_ = weights_.to(output.device());
+    return copy_;
   }
 
  private:
-  at::Tensor weights_;
+  at::Tensor weights_, copy_;
 };
 
 auto cross_entropy_with(const at::Tensor& logits, const at::Tensor& classes,

@@ -198,9 +198,13 @@ void ModelRuntime::adapt(Automatic wanted) {
 
 // As the factory makes it.
 auto ModelRuntime::make_learner(int replica) const -> std::unique_ptr<Learner> {
+  return make_learner(replica, device_of(options_.device, replica / static_cast<int>(owners().size()), name_));
+}
+
+auto ModelRuntime::make_learner(int replica, const std::string& device) const -> std::unique_ptr<Learner> {
   const bool together = options_.exchange != exchange::none;
   auto options = options_;
-  options.device = device_of(options_.device, replica / static_cast<int>(owners().size()), name_);
+  options.device = device;
   return make_(options, together ? replicas() : 1, seed_of(replica, seed_, options_.exchange));
 }
 

@@ -38,6 +38,10 @@ void require_examples(const TensorBatch& batch) {
 
 }  // namespace
 
+auto is_out_of_memory(const std::string& what) -> bool {
+  return what.find("out of memory") != std::string::npos;
+}
+
 Look::Look(const at::Tensor& tensor)
     : type_(tensor.scalar_type()), sizes_(tensor.sizes().begin(), tensor.sizes().end()) {}
 
@@ -83,9 +87,9 @@ auto NetworkLearner::compute(const TensorBatch& batch) -> Score {
       if (batch.target.defined()) target_ = Look(batch.target);
     }
     return score_of(outputs.first().detach(), loss.detach(), batch, true);
-  } catch (const std::exception&) {
+  } catch (const std::exception& error) {
     take_buffers_back();
-    explain_difference(batch);
+    if (!is_out_of_memory(error.what())) explain_difference(batch);
     throw;
   }
 }

@@ -11,6 +11,9 @@
 
 namespace tensair {
 
+/// Whether that is what LibTorch says when a device has no room: by an exception's type, or in words.
+auto is_out_of_memory(const std::string& what) -> bool;
+
 /// What a batch's tensors look like, but for the number of examples.
 class Look {
  public:

@@ -184,8 +184,10 @@ void Replica::apply(const Delta& delta) {
   if (model_.options().exchange == exchange::updates || learner_->steps_in_place()) {
     learner_->add(delta);
   } else if (!delta.is_sparse()) {
+    send();  // whether this replica's own step was finite can be asked until the next one
     if (!delta.values.empty()) learner_->update(*optimizer_, delta.values, {});
   } else {
+    send();
     kept_.assign(learner_->size(), 0);
     add(kept_, delta);
     learner_->update(*optimizer_, kept_, {});
@@ -242,6 +244,8 @@ void Replica::fail_astray(const TensorBatch& batch, std::uint64_t step) const {
 }
 
 void Replica::fail_at(const TensorBatch& batch, const std::exception& error) const {
+  if (const auto* known = dynamic_cast<const Error*>(&error); known && !known->remedy().empty())
+    fail("cannot take a batch: " + known->failed(), batch, known->remedy());
   fail("cannot take a batch: " + first_line(error.what()), batch,
        "Check the batch's shapes and targets against the module and the loss.");
 }
@@ -414,7 +418,7 @@ void Replica::finish_step() {
 void Replica::make_step(const TensorBatch& batch, std::span<const float> latest, float share) {
   rule_.schedule(*optimizer_, {version(), examples_seen(), step_loss_});
   auto changed = change(rule_.finish(latest), share);
-  // What ends the run can be looked at later; it is, before anybody is told.
+  // What ends the run can be looked at later; it is, before other replicas are told of the step, or it is written.
   const bool later = learner_->updates_later() && !roll_back_;
   if (!later && !learner_->update_was_finite()) {
     if (!roll_back_) fail_astray(batch, clock_[static_cast<std::size_t>(number_)] + 1);
@@ -452,21 +456,33 @@ auto Replica::change(std::span<const float> gradient, float share) -> std::share
   const auto values = *buffer;
   if (model_.options().exchange == exchange::updates) {
     learner_->update(*optimizer_, gradient, values);
-    if (share < 1) {
-      learner_->finish_change();
-      kept_.resize(values.size());
-      for (std::size_t i = 0; i < values.size(); ++i) {
-        kept_[i] = (share - 1) * values[i];
-        values[i] += kept_[i];
-      }
-      learner_->add({.values = kept_, .owner = nullptr, .contributions = {}});
-    }
+    if (share < 1) take_back(values, 1 - share);
   } else {
     if (gradient.empty()) gradient = learner_->gradient();
     std::transform(gradient.begin(), gradient.end(), values.begin(), [share](float g) { return share * g; });
     learner_->update(*optimizer_, values, {});
   }
   return buffer;
+}
+
+// A share of what a step has changed, in main memory in one pass.
+void Replica::take_back(std::span<float> change, float share) {
+  if (!learner_->updates_later()) {
+    const auto parameters = learner_->parameters();
+    for (std::size_t i = 0; i < change.size(); ++i) {
+      const float less = share * change[i];
+      parameters[i] -= less;
+      change[i] -= less;
+    }
+    return;
+  }
+  learner_->finish_change();
+  kept_.resize(change.size());
+  for (std::size_t i = 0; i < change.size(); ++i) {
+    kept_[i] = -share * change[i];
+    change[i] += kept_[i];
+  }
+  learner_->add({.values = kept_, .owner = nullptr, .contributions = {}});
 }
 
 // Of a step with a gradient that is taken now.

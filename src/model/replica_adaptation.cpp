@@ -182,7 +182,7 @@ void Replica::obey(const Decision& decision) {
       reset_optimizer();
       break;
     case Deed::reset_weights: {
-      const auto fresh = model_.make_learner(number_);
+      const auto fresh = model_.make_learner(number_, "cpu");  // only its parameters are wanted
       jump_to(fresh->values(), decision);
       reset_optimizer();
       break;
@@ -239,14 +239,14 @@ void Replica::reset_optimizer() {
 // meanwhile. Which one does is no matter; it is another one each time. A delta with a jump is no sign of what the next
 // one will be.
 void Replica::jump_to(std::span<const float> target, const Decision& decision) {
-  const auto parameters = learner_->parameters();
   if (exchange_->alone() || model_.options().exchange != exchange::updates) {
-    std::copy(target.begin(), target.end(), parameters.begin());
+    std::copy(target.begin(), target.end(), learner_->parameters().begin());
   } else {
     const auto replicas = static_cast<std::uint64_t>(model_.replicas());
     late_ = nullptr;
     adapting_->anticipates_from = figures_.steps + 4 * replicas;
     if (decision.number % replicas != static_cast<std::uint64_t>(number_)) return;
+    const auto parameters = learner_->parameters();
     auto change = buffers_->get();
     for (std::size_t i = 0; i < parameters.size(); ++i) {
       (*change)[i] = target[i] - parameters[i];

@@ -226,6 +226,43 @@ TEST_CASE("a record that a metric refuses stops the pipeline, or is skipped if i
   CHECK(all[0].value == 1);
 }
 
+namespace {
+
+/// A metric of one's own that has no value after three records.
+class Shy {
+ public:
+  void update(int, int) { ++records_; }
+  void reset() { records_ = 0; }
+  auto name() const -> std::string { return "shy"; }
+  auto value() const -> double {
+    if (records_ == 3) throw std::runtime_error("three are too many");
+    return records_;
+  }
+
+ private:
+  int records_ = 0;
+};
+
+}  // namespace
+
+TEST_CASE("a metric that cannot say its value stops the pipeline by its operator's name", "[metrics][measure]") {
+  const auto measured = [](int records, std::uint64_t every, bool skips) {
+    return result_of<Measurement>({}, [&](Pipeline& pipeline) {
+      auto measurements = pipeline.source(std::vector<std::pair<int, int>>(static_cast<std::size_t>(records), {1, 1}))
+                              .measure({.every = every}, Accuracy{}, Shy{});
+      return skips ? std::move(measurements).on_error(skip).collect() : std::move(measurements).collect();
+    });
+  };
+  for (const std::uint64_t every : {1, 100}) {  // in the midst, and at the end
+    INFO(every);
+    CHECK_THROWS_WITH(measured(3, every, false), ContainsSubstring("measure") && ContainsSubstring("three are too many"));
+  }
+  const auto all = measured(4, 1, true);
+  REQUIRE(all.size() == 6);  // of two metrics, for records 1, 2 and 4
+  CHECK(all.back().index == 4);
+  CHECK(all.back().value == 4);
+}
+
 TEST_CASE("measurements are a stream like any other: what follows sees a drift", "[metrics][measure]") {
   const auto all = result_of<std::uint64_t>({}, [](Pipeline& pipeline) {
     return pipeline.source(numbers(10'000))

@@ -48,7 +48,11 @@ TEST_CASE("faults of a device are told as what they are", "[device][fault][error
     INFO(device);
     const auto learner = learner_on(device, 4);
     const TensorBatch good{torch::ones({2, 4}), torch::tensor({0, 2})}, bad{torch::ones({2, 4}), torch::tensor({0, 3})};
+    const auto optimizer = learner->make_optimizer(adam());
+    std::vector<float> change(learner->size());
     CHECK(learner->compute(good).examples == 2);
+    learner->update(*optimizer, {}, change);
+    CHECK(learner->update_was_finite());
     CHECK_THROWS_WITH(learner->compute(bad),
                       ContainsSubstring("cross_entropy is given class 3, and the output has classes 0 to 2"));
   }

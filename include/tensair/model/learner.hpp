@@ -117,10 +117,11 @@ class Learner {
 /// Buffers are merged as parameters are: what a batch would have changed a buffer by is divided by the number of
 /// replicas, and every replica adds all of these. So a running mean moves as far for all replicas' batches together as
 /// a lone replica's does for one.
-/// @param options   loss, groups, and the device: the module is made in main memory, and moves there with all it has
+/// @param options   loss, groups, and the device, "cpu" or one that there is: the module is made in main memory, and
+///                  moves there with all it has
 /// @param replicas  of the model
-/// @throws Error       the module has no parameter that can be trained, or one that is not float32 in main memory; there
-///                     is no such device, or no room on it
+/// @throws Error       the module has no parameter that can be trained, or one that is not float32 in main memory; the
+///                     device has no room
 /// @throws UsageError  a group's pattern matches no parameter
 auto make_learner(Network network, const ModelOptions& options, int replicas = 1) -> std::unique_ptr<Learner>;
 

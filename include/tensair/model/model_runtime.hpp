@@ -160,6 +160,7 @@ class ModelRuntime {
   void build(runtime::Node& node);
   void build_adaptation(runtime::Node& node);
   auto make_learner(int replica) const -> std::unique_ptr<Learner>;
+  auto make_learner(int replica, const std::string& device) const -> std::unique_ptr<Learner>;
   auto challenger_exchange(runtime::Node& node, std::size_t parameters) -> std::shared_ptr<Exchange>;
   auto make_input(runtime::Node& node, std::size_t use, int replica) -> detail::ReplicaInput;
   auto reply_outlets(runtime::Node& node, std::size_t use) -> std::vector<std::optional<runtime::Outlet<PredictReply>>>;

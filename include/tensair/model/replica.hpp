@@ -105,6 +105,7 @@ class Replica final : public runtime::Task {
   void note_pace(const Begun& begun);
   void evaluate(const TensorBatch& batch, Use& use);
   auto change(std::span<const float> gradient, float share) -> std::shared_ptr<const std::span<float>>;
+  void take_back(std::span<float> change, float share);
   void make_step(const TensorBatch& batch, std::span<const float> latest, float share);
   void reject(const TensorBatch& batch, const char* problem);
   auto contribution_now() const -> Contribution;

@@ -9,6 +9,7 @@
 #include <tensair/operators/key_by.hpp>
 #include <tuple>
 #include <utility>
+#include <vector>
 
 namespace tensair::operators {
 
@@ -36,15 +37,7 @@ class MeasureStage : public KeyedStage<K, Function, Measured<Metrics>, Next> {
   void operator()(T&& record, Stamp stamp) {
     auto& entry = this->entry_of(std::as_const(record), [&] { return Measured<Metrics>{metrics_}; });
     auto& state = this->state(entry);
-    const auto count = [&] {
-      try {
-        std::apply([&](auto&... metric) { (update(metric, std::as_const(record)), ...); }, state.metrics);
-      } catch (const Error& error) {
-        // As what a lambda throws, so that the operator, the node and the record are named.
-        throw std::invalid_argument(error.failed() + ". " + error.remedy());
-      }
-    };
-    call(op_, count);
+    for_each(state.metrics, [&](auto& metric) { update(metric, std::as_const(record)); });
     ++state.index;
     if constexpr (is_timed<Stamp>) state.latest = std::max(state.latest, stamp);
     if (++state.since == options_.every) emit(entry, stamp);
@@ -69,6 +62,19 @@ class MeasureStage : public KeyedStage<K, Function, Measured<Metrics>, Next> {
   auto blocked() -> bool { return (finishing_ && !ended_) || this->next_.blocked(); }
 
  private:
+  template <class Body>
+  void for_each(Metrics& metrics, const Body& body) {
+    const auto all = [&] {
+      try {
+        std::apply([&](auto&... metric) { (body(metric), ...); }, metrics);
+      } catch (const Error& error) {
+        // As what a lambda throws, so that the operator, the node and the record are named.
+        throw std::invalid_argument(error.failed() + ". " + error.remedy());
+      }
+    };
+    call(op_, all);
+  }
+
   template <class M, class T>
   static void update(M& metric, const T& record) {
     const auto& truth = metrics::detail::truth_of(record);
@@ -86,22 +92,26 @@ class MeasureStage : public KeyedStage<K, Function, Measured<Metrics>, Next> {
   void emit(Entry& entry, Stamp stamp) {
     auto& state = this->state(entry);
     state.since = 0;
-    const auto emit_one = [&](std::string name, double value) {
-      auto measurement = Measurement{state.index, state.latest, std::move(name), value};
+    // All are read before any is emitted: a metric that throws is told of as such, and what a later operator throws as
+    // that one's.
+    readings_.clear();
+    const auto note = [&](std::string name, double value) {
+      readings_.push_back({state.index, state.latest, std::move(name), value});
+    };
+    for_each(state.metrics, [&](const auto& metric) {
+      if constexpr (requires { metric.report(note); }) {
+        metric.report(note);
+      } else {
+        note(metric.name(), static_cast<double>(metric.value()));
+      }
+    });
+    for (auto& measurement : readings_) {
       if constexpr (Keyed) {
         this->next_(KeyValue<K, Measurement>{K(entry.key), std::move(measurement)}, stamp);
       } else {
         this->next_(std::move(measurement), stamp);
       }
-    };
-    const auto read = [&](const auto& metric) {
-      if constexpr (requires { metric.report(emit_one); }) {
-        metric.report(emit_one);
-      } else {
-        emit_one(metric.name(), static_cast<double>(metric.value()));
-      }
-    };
-    std::apply([&](const auto&... metric) { (read(metric), ...); }, state.metrics);
+    }
   }
 
   void end() {
@@ -126,6 +136,7 @@ class MeasureStage : public KeyedStage<K, Function, Measured<Metrics>, Next> {
   plan::OperatorRef op_;
   MeasureOptions options_;
   Metrics metrics_;  // with nothing in them
+  std::vector<Measurement> readings_;
   std::size_t next_key_ = 0;
   EventTime watermark_ = beginning_of_time;
   bool finishing_ = false, ended_ = false;
