@@ -5,10 +5,10 @@
 // Two networks: the CIFAR-10 sample's, whose step is as short as its launches allow, and a dense one of 29 million
 // parameters, of which a change is 118 MB. Batches lie in main memory and are used again, so no source is measured.
 //
-// The loop by hand has its parameters and gradients in one flat buffer each, takes batches to the device by way of pinned
-// memory, steps by Adam in as few operations as can be, and reads each loss: what is measured against. Beside it, the
-// loop as one writes it first, with LibTorch's Adam. Then one replica in a pipeline, and two on the same device, which
-// tell each other every step. All take turns, five times.
+// The loop by hand has its parameters and gradients in one flat buffer each, takes batches to the device by way of
+// pinned memory, steps by Adam in as few operations as can be, and reads each loss: what is measured against. Beside
+// it, the loop as one writes it first, with LibTorch's Adam. Then one replica in a pipeline, and two on the same
+// device, which tell each other every step. All take turns, five times.
 //
 // What telling costs: steps of a learner that nobody asks what it has changed, and of one that is asked, and of which
 // each change is in main memory before the next step has ended. The limit is the first; what a copy to pinned memory

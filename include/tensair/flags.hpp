@@ -35,7 +35,7 @@ struct Options {
   std::filesystem::path json;         ///< where node 0 writes the run's figures; empty: nowhere
   std::filesystem::path profile;      ///< where node 0 writes what the run's parts cost; empty: nowhere, not measured
   std::filesystem::path use_profile;  ///< such a file, to place operators by; empty: without
-  enum overlay overlay = overlay::automatic;           ///< the links that models' deltas travel
+  enum overlay overlay = overlay::automatic;  ///< the links that models' deltas travel
   std::string device;  ///< where models' replicas compute, unless `ModelOptions::device` says; empty: on the CPU
   enum compression compression = compression::none;    ///< of records that go to another node, unless a stream says
   std::chrono::milliseconds connect_deadline{30'000};  ///< how long to wait for the other nodes

@@ -12,10 +12,10 @@ namespace tensair {
 
 /// A network whose parameters, gradient and optimiser are on a device.
 ///
-/// What other replicas are told is copied to pinned memory by a queue of its own, while the next batch is computed; what
-/// they tell is copied from where it lies and added there. All else that a replica may want (an average, a checkpoint,
-/// an optimiser of one's own, which knows no device) goes by a copy of the parameters in main memory, that is made when
-/// it is asked for and, where it may have been changed, brought back before the device needs them.
+/// What other replicas are told is copied to pinned memory by a queue of its own, while the next batch is computed;
+/// what they tell is copied from where it lies and added there. All else that a replica may want (an average, a
+/// checkpoint, an optimiser of one's own, which knows no device) goes by a copy of the parameters in main memory, that
+/// is made when it is asked for and, where it may have been changed, brought back before the device needs them.
 class DeviceLearner final : public NetworkLearner {
  public:
   DeviceLearner(Network network, const ModelOptions& options, int replicas, const at::Device& device);
@@ -74,14 +74,14 @@ class DeviceLearner final : public NetworkLearner {
   std::function<void()> meanwhile_ = [] {};
   bool gradient_is_finite_ = true;
   Newest newest_ = Newest::device;
-  bool shown_ = false;  // somebody may have changed the parameters on the device, outside the queue
-  at::Tensor host_, host_gradient_;  // pinned; made when they are first asked for
-  at::Tensor change_;                // the parameters before a step, then what it has changed
+  bool shown_ = false;                 // somebody may have changed the parameters on the device, outside the queue
+  at::Tensor host_, host_gradient_;    // pinned; made when they are first asked for
+  at::Tensor change_;                  // the parameters before a step, then what it has changed
   at::Tensor largest_, host_largest_;  // absolute value of a parameter after an update; the latter pinned
-  at::Tensor placed_;                // the parameters, while they are displaced
+  at::Tensor placed_;                  // the parameters, while they are displaced
   at::Tensor buffers_before_;
   std::vector<std::shared_ptr<const void>> in_flight_;  // deltas that are being copied to the device
-  std::vector<std::int64_t> output_sizes_;  // of the last forward, for errors
+  std::vector<std::int64_t> output_sizes_;              // of the last forward, for errors
 };
 
 }  // namespace tensair

@@ -128,13 +128,14 @@ auto CrossEntropy::operator()(const at::Tensor& logits, const at::Tensor& classe
 auto CrossEntropy::operator()(CrossEntropyOptions options) const -> Loss {
   require(options.label_smoothing >= 0 && options.label_smoothing <= 1, "cross_entropy's label_smoothing",
           options.label_smoothing, "0 to 1");
-  return [weights = Weights(weights_of(options)), with = functional::CrossEntropyFuncOptions()
-                                                             .ignore_index(options.ignore)
-                                                             .label_smoothing(options.label_smoothing)](
-             const at::Tensor& logits, const at::Tensor& classes) mutable {
-    with.weight(weights.beside(logits));
-    return cross_entropy_with(logits, classes, with);
-  };
+  return
+      [weights = Weights(weights_of(options)),
+       with =
+           functional::CrossEntropyFuncOptions().ignore_index(options.ignore).label_smoothing(options.label_smoothing)](
+          const at::Tensor& logits, const at::Tensor& classes) mutable {
+        with.weight(weights.beside(logits));
+        return cross_entropy_with(logits, classes, with);
+      };
 }
 
 auto NegativeLogLikelihood::operator()(const at::Tensor& output, const at::Tensor& classes) const -> at::Tensor {

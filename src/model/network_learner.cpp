@@ -218,8 +218,9 @@ auto NetworkLearner::grouped(const std::vector<ParameterGroup>& wanted) -> std::
     }
     if (!parameter.requires_grad()) continue;
     if (parameter.scalar_type() != at::kFloat || !parameter.device().is_cpu()) {
-      throw Error(fmt::format("parameter «{}» is not float32 in main memory", name), "model",
-                  "Convert the module: module->to(torch::kFloat32). Where it computes is said by ModelOptions::device.");
+      throw Error(
+          fmt::format("parameter «{}» is not float32 in main memory", name), "model",
+          "Convert the module: module->to(torch::kFloat32). Where it computes is said by ModelOptions::device.");
     }
     groups[g].parameters.push_back(parameter);
     groups[g].size += static_cast<std::size_t>(parameter.numel());

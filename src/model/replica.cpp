@@ -42,8 +42,8 @@ Replica::Replica(runtime::Node& node, ModelRuntime& model, int number, std::uniq
       optimizer_(learner_->make_optimizer(model.options().optimizer)),
       rule_(model.options(), learner_->trained()),
       exchange_(std::move(exchange)),
-      buffers_(std::make_shared<DeltaBuffers>(
-          learner_->size(), [this](std::size_t count) { return learner_->change_buffer(count); })),
+      buffers_(std::make_shared<DeltaBuffers>(learner_->size(),
+                                              [this](std::size_t count) { return learner_->change_buffer(count); })),
       pace_(model.replicas(), number, tells_every_step(model.options()) ? model.options().patience : 0),
       mode_(model.mode_board(), number, model.options().convergence),
       compensation_(model.options().staleness),

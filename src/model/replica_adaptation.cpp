@@ -50,8 +50,8 @@ void Challenger::learn(const TensorBatch& batch) {
   ++steps_;
   if (!exchange_) return learner_->update(*optimizer_, step, {});
   if (!buffers_) {
-    buffers_ = std::make_shared<DeltaBuffers>(
-        learner_->size(), [this](std::size_t count) { return learner_->change_buffer(count); });
+    buffers_ = std::make_shared<DeltaBuffers>(learner_->size(),
+                                              [this](std::size_t count) { return learner_->change_buffer(count); });
   }
   auto change = buffers_->get();
   learner_->update(*optimizer_, step, *change);
@@ -194,8 +194,7 @@ void Replica::obey(const Decision& decision) {
       const bool fresh = own.wanted.challenger.fresh;
       const bool need = fresh || !own.challenger.has_learner();
       own.challenger.start(need ? model_.make_learner(number_) : nullptr,
-                           fresh ? std::span<const float>{} : learner_->values(), model_.options(),
-                           decision.number);
+                           fresh ? std::span<const float>{} : learner_->values(), model_.options(), decision.number);
       break;
     }
     case Deed::promote_challenger:

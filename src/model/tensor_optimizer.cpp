@@ -216,7 +216,8 @@ auto sgd_on(const c10::Device& device, const SgdOptions& options, std::size_t pa
 
 auto rmsprop_on(const c10::Device& device, const RmsPropOptions& options, std::size_t parameters)
     -> std::unique_ptr<TensorOptimizer> {
-  return optimizer_by(TensorRmsProp{options, zeros(device, parameters), zeros(device, options.centered ? parameters : 0),
+  return optimizer_by(TensorRmsProp{options, zeros(device, parameters),
+                                    zeros(device, options.centered ? parameters : 0),
                                     zeros(device, options.momentum > 0 ? parameters : 0)});
 }
 

@@ -255,7 +255,8 @@ TEST_CASE("a metric that cannot say its value stops the pipeline by its operator
   };
   for (const std::uint64_t every : {1, 100}) {  // in the midst, and at the end
     INFO(every);
-    CHECK_THROWS_WITH(measured(3, every, false), ContainsSubstring("measure") && ContainsSubstring("three are too many"));
+    CHECK_THROWS_WITH(measured(3, every, false),
+                      ContainsSubstring("measure") && ContainsSubstring("three are too many"));
   }
   const auto all = measured(4, 1, true);
   REQUIRE(all.size() == 6);  // of two metrics, for records 1, 2 and 4

@@ -36,11 +36,11 @@ TEST_CASE("faults of a device are told as what they are", "[device][fault][error
     }
     taken.pop_back();
     CHECK_THROWS_WITH(learner_on("cuda:0", 40 << 20), ContainsSubstring("cuda:0 has no room for the parameters") &&
-                                                         ContainsSubstring("Let fewer replicas be on it"));
+                                                          ContainsSubstring("Let fewer replicas be on it"));
     const auto small = learner_on("cuda:0", 1 << 10);
     const TensorBatch large{torch::ones({256 << 10, 1 << 10}), torch::zeros({256 << 10}, at::kLong)};
-    CHECK_THROWS_WITH(small->compute(large), ContainsSubstring("cuda:0 has no room") &&
-                                                 ContainsSubstring("Use smaller batches"));
+    CHECK_THROWS_WITH(small->compute(large),
+                      ContainsSubstring("cuda:0 has no room") && ContainsSubstring("Use smaller batches"));
     taken.clear();
     CHECK(small->compute(large).examples == 256 << 10);  // nothing is lost
   }

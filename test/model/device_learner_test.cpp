@@ -133,7 +133,8 @@ TEST_CASE("optimisers step on a device as in main memory, and say what has chang
         there->finish_change();
         CHECK(apart(there->values(), here->values()) < 3e-6F);
         CHECK(apart(told, change) < 3e-6F);
-        for (std::size_t i = 0; i < told.size(); ++i) REQUIRE(told[i] == Approx(there->values()[i] - before[i]).margin(1e-7));
+        for (std::size_t i = 0; i < told.size(); ++i)
+          REQUIRE(told[i] == Approx(there->values()[i] - before[i]).margin(1e-7));
       }
       // By the gradient of a batch, where it lies.
       const auto batch = images();
@@ -221,7 +222,8 @@ TEST_CASE("what is not finite is found on a device", "[device][learner][error]")
     for (const float bad : {infinity, -infinity, nan}) {
       for (const bool device_knows : {true, false}) {
         const auto learner = learner_on(device);
-        const auto optimizer = learner->make_optimizer(device_knows ? sgd() : [](std::size_t) { return std::make_unique<Sign>(); });
+        const auto optimizer =
+            learner->make_optimizer(device_knows ? sgd() : [](std::size_t) { return std::make_unique<Sign>(); });
         std::vector<float> gradient(learner->size()), change(learner->size());
         learner->update(*optimizer, gradient, change);
         CHECK(learner->update_was_finite());

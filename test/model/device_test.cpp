@@ -42,10 +42,11 @@ TEST_CASE("whatever the options, a model learns the same on a device", "[device]
       {"several batches a step", {.optimizer = adam({.lr = 0.01}), .accumulate = 3}},
       {"a schedule", {.optimizer = adam({.lr = 0.01}), .schedule = step_decay(10, 0.9)}},
       {"going back", {.optimizer = adam({.lr = 0.01}), .on_not_finite = not_finite::roll_back}},
-      {"checkpoints", {.optimizer = adam({.lr = 0.01}), .checkpoint = {.file = folder.path() / "here", .every_steps = 20}}},
+      {"checkpoints",
+       {.optimizer = adam({.lr = 0.01}), .checkpoint = {.file = folder.path() / "here", .every_steps = 20}}},
       {"LibTorch's optimiser", {.optimizer = libtorch_optimizer([](std::vector<at::Tensor> all) {
-         return std::make_unique<torch::optim::Adam>(all, torch::optim::AdamOptions(0.01));
-       })}}};
+                                  return std::make_unique<torch::optim::Adam>(all, torch::optim::AdamOptions(0.01));
+                                })}}};
   const auto single = on({1, 1, false});
   for (const auto& [name, options] : settings) {
     const auto here = train(single, 1, 1, options);
@@ -156,8 +157,7 @@ TEST_CASE("replicas compute where the command line says, unless the program does
   for (const bool program_says : {false, true}) {
     Flags flags{"program"};
     Pipeline pipeline{4, arguments, flags};
-    auto net = pipeline.model("net", make_linear,
-                              {.loss = mean_squared_error, .device = program_says ? "cpu:0" : ""});
+    auto net = pipeline.model("net", make_linear, {.loss = mean_squared_error, .device = program_says ? "cpu:0" : ""});
     CHECK(net.runtime()->options().device == (program_says ? "cpu:0" : "cuda:63"));
   }
 }

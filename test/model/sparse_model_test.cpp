@@ -130,8 +130,8 @@ TEST_CASE("replicas of a sparse model of one's own end alike, and no step is los
     for (const auto what : {exchange::updates, exchange::gradients}) {
       for (const std::uint64_t every : {1, 4}) {
         INFO(topology.name() << ", every " << every);
-        const auto ended =
-            train_rows(rows_on(topology), n, 20, {.replicas = 2 * topology.nodes, .exchange = what, .every = {.steps = every}});
+        const auto ended = train_rows(rows_on(topology), n, 20,
+                                      {.replicas = 2 * topology.nodes, .exchange = what, .every = {.steps = every}});
         REQUIRE(ended.parameters.size() == static_cast<std::size_t>(2 * topology.nodes));
         for (const auto& one : ended.parameters) {
           CHECK(std::equal(counts.begin(), counts.end(), one.begin()));
@@ -180,7 +180,7 @@ TEST_CASE("a sparse model's step that is not finite is told, or taken back", "[r
     }
     testing::Cluster other{{.nodes = nodes, .seed = 3}};
     const auto ended = train_rows([&](const auto& build) { other.run(build); }, 400, 1,
-                             {.patience = 0, .on_not_finite = not_finite::skip}, poisoned);
+                                  {.patience = 0, .on_not_finite = not_finite::skip}, poisoned);
     for (const auto& one : ended.parameters) {
       auto expected = counts_of(400);
       const auto left_out = expected.begin() + static_cast<std::ptrdiff_t>(row_of(37)) * dim;

@@ -17,8 +17,9 @@
 
 namespace tensair {
 
-/// What a replica drives: a model whose parameters lie in one flat buffer, in main memory or on a device (a GPU). What a
-/// learner on a device is asked for in main memory is copied; its steps, and what others have changed, need no such copy.
+/// What a replica drives: a model whose parameters lie in one flat buffer, in main memory or on a device (a GPU). What
+/// a learner on a device is asked for in main memory is copied; its steps, and what others have changed, need no such
+/// copy.
 ///
 /// A learner belongs to one replica, and only that replica's thread calls it or touches its parameters: ThreadSanitizer
 /// cannot see a race with a kernel inside LibTorch, so there is nothing to race with by design. What other threads see
@@ -59,7 +60,9 @@ class Learner {
   /// Whether these two take their time, so that something may be done before they are waited for.
   virtual auto updates_later() const -> bool { return false; }
   /// Memory that a change is quickly written to.
-  virtual auto change_buffer(std::size_t count) -> std::shared_ptr<float> { return DeltaBuffers::in_main_memory(count); }
+  virtual auto change_buffer(std::size_t count) -> std::shared_ptr<float> {
+    return DeltaBuffers::in_main_memory(count);
+  }
   /// Is called in each `compute`, when the device has all its work and is to be waited for; never by a learner without.
   virtual void meanwhile(std::function<void()>) {}
 
@@ -89,9 +92,7 @@ class Learner {
   auto predict(const at::Tensor& input) -> at::Tensor;
 
   /// An optimiser for the parameters: the factory's, and for groups and buffers what they need.
-  virtual auto make_optimizer(const OptimizerFactory& wanted) -> std::unique_ptr<Optimizer> {
-    return wanted(size());
-  }
+  virtual auto make_optimizer(const OptimizerFactory& wanted) -> std::unique_ptr<Optimizer> { return wanted(size()); }
 
   /// All parameters and buffers, by name, where they lie: maybe on a device.
   virtual auto tensors() -> NamedTensors = 0;

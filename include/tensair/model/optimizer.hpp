@@ -56,8 +56,8 @@ class Optimizer {
   /// @throws Error  names what is missing or of another size
   virtual void restore(const OptimizerState& state);
 
-  /// The same optimiser for parameters on a device, as it was made: what this one has come to remember stays here. Null:
-  /// there is none, and a model on a device brings its parameters to main memory for each step.
+  /// The same optimiser for parameters on a device, as it was made: what this one has come to remember stays here.
+  /// Null: there is none, and a model on a device brings its parameters to main memory for each step.
   virtual auto on(const c10::Device&) const -> std::unique_ptr<TensorOptimizer> { return nullptr; }
 };
 

@@ -77,9 +77,9 @@ struct ModelOptions {
                            ///< each waits less in proportion; 0: never
   bool anticipate = true;  ///< take a gradient where the parameters will be when it is applied, judging by what came
                            ///< too late for the last step; `updates` only
-  std::string device{};    ///< where replicas compute: "cpu"; "cuda": each on the next of its node's GPUs; "cuda:1": that
-                           ///< one; "auto": as "cuda" on nodes that have GPUs, else on the CPU; empty: as `--device` says
-  int threads = 1;         ///< LibTorch's threads inside one replica's operations
+  std::string device{};  ///< where replicas compute: "cpu"; "cuda": each on the next of its node's GPUs; "cuda:1": that
+                         ///< one; "auto": as "cuda" on nodes that have GPUs, else on the CPU; empty: as `--device` says
+  int threads = 1;       ///< LibTorch's threads inside one replica's operations
   std::filesystem::path load{};  ///< a file with the parameters to start from, on every node (see `save`): a
                                  ///< checkpoint, too; empty: the factory's
   std::filesystem::path save{};  ///< node 0 writes the final parameters here: a dictionary that Python's `torch.load`
