@@ -253,7 +253,7 @@ TEST_CASE("a metric that cannot say its value stops the pipeline by its operator
       return skips ? std::move(measurements).on_error(skip).collect() : std::move(measurements).collect();
     });
   };
-  for (const std::uint64_t every : {1, 100}) {  // in the midst, and at the end
+  for (const std::uint64_t every : {1U, 100U}) {  // in the midst, and at the end
     INFO(every);
     CHECK_THROWS_WITH(measured(3, every, false),
                       ContainsSubstring("measure") && ContainsSubstring("three are too many"));
