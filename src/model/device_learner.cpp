@@ -5,7 +5,6 @@
 #include <torch/torch.h>
 
 #include <cmath>
-#include <cstring>
 #include <limits>
 #include <stdexcept>
 #include <tensair/error.hpp>
@@ -379,7 +378,7 @@ void DeviceLearner::explain_fault(const TensorBatch& batch, const std::string& w
     loss()(Outputs(torch::zeros(sizes)), batch);
   }
   throw Error(fmt::format("{} stopped: an index is out of range", device_.str()), "model",
-              "Check inputs and targets; with --device cpu the error names the operation.");
+              "Check inputs and targets of all models there; with --device cpu the error names the operation.");
 }
 
 auto make_learner_on(const at::Device& device, Network network, const ModelOptions& options, int replicas)

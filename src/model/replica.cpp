@@ -71,7 +71,13 @@ Replica::Replica(runtime::Node& node, ModelRuntime& model, int number, std::uniq
 
 void Replica::open() {
   exchange_->bind(number_, *this);
-  learner_->meanwhile([this] { send_unless_astray(); });
+  learner_->meanwhile([this] {
+    try {
+      send_unless_astray();
+    } catch (...) {
+      send_failure_ = std::current_exception();  // is no fault of the batch in the midst of which it is sent
+    }
+  });
   const auto connect = [this](const auto& inlet, auto& sender) {
     if (!inlet || !*inlet) return;
     using Inlet = std::remove_cvref_t<decltype(*inlet)>;
@@ -514,6 +520,7 @@ void Replica::publish(std::shared_ptr<Delta> delta) {
 // What a step did may be on its way from a device yet. It is looked at and sent in the midst of the next step, or if
 // there is none, at the end of the turn.
 void Replica::send() {
+  if (send_failure_) std::rethrow_exception(std::exchange(send_failure_, nullptr));
   send_unless_astray();
   if (!unseen_) return;
   TensorBatch batch;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <deque>
+#include <exception>
 #include <memory>
 #include <tensair/model/adapting.hpp>
 #include <tensair/model/averaging.hpp>
@@ -167,7 +168,8 @@ class Replica final : public runtime::Task {
     std::int32_t node;
   };
   std::optional<Unseen> unseen_;
-  SharedDelta unsent_;       // of the last step, until its change is there
+  SharedDelta unsent_;  // of the last step, until its change is there
+  std::exception_ptr send_failure_;
   std::vector<float> kept_;  // to work out a change in
   Pace pace_;
   ModeWatch mode_;
