@@ -192,8 +192,9 @@ TEST_CASE("when a node fails, the others are told why", "[integration][error]") 
     FAIL("nothing was thrown");
   } catch (const NodeError& error) {
     INFO(error.what());
-    CHECK(error.node() == 2);
-    CHECK(error.failed().find("filter #1 threw: broken") != std::string::npos);
+    // Node 1 gives up as well, and its word may be the first that node 0 hears: with node 2's reason in it.
+    CHECK((error.node() == 2 || error.node() == 1));
+    CHECK(error.failed().find("node 2 gave up: filter #1 threw: broken") != std::string::npos);
   }
 }
 
