@@ -36,6 +36,19 @@ auto largest_of(const at::Tensor& flat) -> at::Tensor {
   return flat.norm(std::numeric_limits<double>::infinity());
 }
 
+// What the body does, or one line where LibTorch has a page to say.
+template <class Body>
+auto with_room(const at::Device& device, const char* for_what, const char* remedy, Body body) {
+  try {
+    return body();
+  } catch (const c10::Error& error) {
+    const std::string what = error.what();
+    if (!is_out_of_memory(what)) throw;
+    throw Error(fmt::format("{} has no room{}: {}", device.str(), for_what, what.substr(0, what.find('\n'))), "model",
+                remedy);
+  }
+}
+
 /// An optimiser on the device, or one that steps in main memory. The learner that made it is the one to call it.
 class DeviceOptimizer final : public Optimizer {
  public:
@@ -105,17 +118,9 @@ auto DeviceLearner::noting_outputs(Network network, DeviceLearner* learner) -> N
   return network;
 }
 
-// LibTorch's text goes on for a page.
 template <class Body>
 auto DeviceLearner::with_room(Body body) {
-  try {
-    return body();
-  } catch (const c10::Error& error) {
-    const std::string what = error.what();
-    if (!is_out_of_memory(what)) throw;
-    throw Error(fmt::format("{} has no room: {}", device_.str(), what.substr(0, what.find('\n'))), "model",
-                "Use smaller batches, or fewer replicas on it.");
-  }
+  return tensair::with_room(device_, "", "Use smaller batches, or fewer replicas on it.", body);
 }
 
 // What is asked of the device by the body goes into the queue, and finds the parameters there.
@@ -383,14 +388,10 @@ void DeviceLearner::explain_fault(const TensorBatch& batch, const std::string& w
 
 auto make_learner_on(const at::Device& device, Network network, const ModelOptions& options, int replicas)
     -> std::unique_ptr<Learner> {
-  try {
-    return std::make_unique<DeviceLearner>(std::move(network), options, replicas, device);
-  } catch (const c10::Error& error) {
-    const std::string what = error.what();
-    if (!is_out_of_memory(what)) throw;
-    throw Error(fmt::format("{} has no room for the parameters: {}", device.str(), what.substr(0, what.find('\n'))),
-                "model", "Let fewer replicas be on it: ModelOptions::replicas, or device.");
-  }
+  return with_room(device, " for the parameters", "Let fewer replicas be on it: ModelOptions::replicas, or device.",
+                   [&]() -> std::unique_ptr<Learner> {
+                     return std::make_unique<DeviceLearner>(std::move(network), options, replicas, device);
+                   });
 }
 
 }  // namespace tensair

@@ -11,7 +11,8 @@
 
 namespace tensair {
 
-/// Whether that is what LibTorch says when a device has no room: by an exception's type, or in words.
+/// Whether that is what LibTorch says when a device has no room. By its words: only some such errors have a type of
+/// their own.
 auto is_out_of_memory(const std::string& what) -> bool;
 
 /// What a batch's tensors look like, but for the number of examples.

@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "model/optimizer_fields.hpp"
 #include "model/tensor_optimizer.hpp"
 
 // Each optimiser is one pass over the flat buffers, a function of a parameter and its gradient. Numbers of a step
@@ -29,11 +30,7 @@ void require_fraction(const char* name, double value) {
   require(value >= 0 && value < 1, name, value, "from 0 to less than 1");
 }
 
-/// What an optimiser remembers, where it lies.
-struct Fields {
-  std::vector<std::pair<const char*, std::vector<float>*>> values;
-  std::vector<std::pair<const char*, double*>> numbers;
-};
+using Fields = OptimizerFields<std::vector<float>>;
 
 // The parts that all of them share: the two forms of a step, the rate, and the state.
 template <class Rule>
@@ -51,30 +48,13 @@ class PassOptimizer final : public Optimizer {
   auto on(const c10::Device& device) const -> std::unique_ptr<TensorOptimizer> override { return rule_.on(device); }
 
   auto state() const -> OptimizerState override {
-    OptimizerState state;
-    const auto fields = const_cast<Rule&>(rule_).fields();  // only looked at
-    for (const auto& [name, values] : fields.values) state.values[name] = *values;
-    for (const auto& [name, number] : fields.numbers) state.numbers[name] = *number;
-    return state;
+    // Only looked at.
+    return state_of(const_cast<Rule&>(rule_).fields(), [](const std::vector<float>& values) { return values; });
   }
-
   void restore(const OptimizerState& state) override {
-    const auto fields = rule_.fields();
-    const auto refuse = [](const std::string& what) {
-      throw Error("an optimiser's state has " + what, "optimiser", "It belongs to another optimiser or model.");
-    };
-    for (const auto& [name, values] : fields.values) {
-      const auto found = state.values.find(name);
-      if (found == state.values.end()) refuse(fmt::format("no «{}»", name));
-      if (found->second.size() != values->size())
-        refuse(fmt::format("{} values of «{}» for {} parameters", found->second.size(), name, values->size()));
-    }
-    for (const auto& [name, number] : fields.numbers) {
-      if (!state.numbers.contains(name)) refuse(fmt::format("no «{}»", name));
-    }
-    // All there: nothing is left half restored.
-    for (const auto& [name, values] : fields.values) *values = state.values.at(name);
-    for (const auto& [name, number] : fields.numbers) *number = state.numbers.at(name);
+    tensair::restore(
+        rule_.fields(), state, [](const std::vector<float>& values) { return values.size(); },
+        [](std::vector<float>& values, const std::vector<float>& from) { values = from; });
   }
 
  private:

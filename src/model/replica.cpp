@@ -430,7 +430,7 @@ void Replica::make_step(const TensorBatch& batch, std::span<const float> latest,
     if (!roll_back_) fail_astray(batch, clock_[static_cast<std::size_t>(number_)] + 1);
     return reject(batch, "has parameters that are not finite");
   }
-  if (later) unseen_.emplace(Unseen{batch.number, batch.node});
+  if (later) unchecked_.emplace(Unchecked{batch.number, batch.node});
   publish(delta_of(std::move(changed)));
   if (roll_back_) roll_back_->note(*learner_, *optimizer_);
   write_checkpoint_if_due(false);
@@ -522,16 +522,16 @@ void Replica::publish(std::shared_ptr<Delta> delta) {
 void Replica::send() {
   if (send_failure_) std::rethrow_exception(std::exchange(send_failure_, nullptr));
   send_unless_astray();
-  if (!unseen_) return;
+  if (!unchecked_) return;
   TensorBatch batch;
-  batch.number = unseen_->batch;
-  batch.node = unseen_->node;
+  batch.number = unchecked_->batch;
+  batch.node = unchecked_->node;
   fail_astray(batch, clock_[static_cast<std::size_t>(number_)]);
 }
 
 void Replica::send_unless_astray() {
-  if (unseen_ && !learner_->update_was_finite()) return;
-  unseen_.reset();
+  if (unchecked_ && !learner_->update_was_finite()) return;
+  unchecked_.reset();
   if (!unsent_) return;
   learner_->finish_change();
   if (tells_every_step(model_.options())) {

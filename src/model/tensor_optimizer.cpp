@@ -1,12 +1,12 @@
 #include "model/tensor_optimizer.hpp"
 
-#include <fmt/format.h>
 #include <torch/torch.h>
 
 #include <cmath>
-#include <tensair/error.hpp>
 #include <utility>
 #include <vector>
+
+#include "model/optimizer_fields.hpp"
 
 // The same arithmetic as in optimizer.cpp, by operations on whole tensors. On a GPU each of them is one pass and one
 // launch, so there are as few as can be, and none makes a tensor but into memory that the step before has left.
@@ -23,11 +23,7 @@ auto floats_of(const at::Tensor& tensor) -> std::vector<float> {
   return {here.data_ptr<float>(), here.data_ptr<float>() + here.numel()};
 }
 
-/// What an optimiser remembers, where it lies.
-struct TensorFields {
-  std::vector<std::pair<const char*, at::Tensor*>> values;
-  std::vector<std::pair<const char*, double*>> numbers;
-};
+using TensorFields = OptimizerFields<at::Tensor>;
 
 template <class Rule>
 class TensorRuleOptimizer final : public TensorOptimizer {
@@ -41,33 +37,13 @@ class TensorRuleOptimizer final : public TensorOptimizer {
   void scale_rate(double factor) override { factor_ = factor; }
 
   auto state() const -> OptimizerState override {
-    OptimizerState state;
-    const auto fields = const_cast<Rule&>(rule_).fields();  // only looked at
-    for (const auto& [name, tensor] : fields.values) {
-      state.values[name] = floats_of(*tensor);
-    }
-    for (const auto& [name, number] : fields.numbers) state.numbers[name] = *number;
-    return state;
+    return state_of(const_cast<Rule&>(rule_).fields(), floats_of);  // only looked at
   }
-
   void restore(const OptimizerState& state) override {
     const torch::NoGradGuard no_grad;
-    const auto fields = rule_.fields();
-    const auto refuse = [](const std::string& what) {
-      throw Error("an optimiser's state has " + what, "optimiser", "It belongs to another optimiser or model.");
-    };
-    for (const auto& [name, tensor] : fields.values) {
-      const auto found = state.values.find(name);
-      if (found == state.values.end()) refuse(fmt::format("no «{}»", name));
-      if (static_cast<std::int64_t>(found->second.size()) != tensor->numel())
-        refuse(fmt::format("{} values of «{}» for {} parameters", found->second.size(), name, tensor->numel()));
-    }
-    for (const auto& [name, number] : fields.numbers) {
-      if (!state.numbers.contains(name)) refuse(fmt::format("no «{}»", name));
-    }
-    // All there: nothing is left half restored.
-    for (const auto& [name, tensor] : fields.values) tensor->copy_(torch::tensor(state.values.at(name)));
-    for (const auto& [name, number] : fields.numbers) *number = state.numbers.at(name);
+    tensair::restore(
+        rule_.fields(), state, [](const at::Tensor& tensor) { return static_cast<std::size_t>(tensor.numel()); },
+        [](at::Tensor& tensor, const std::vector<float>& from) { tensor.copy_(torch::tensor(from)); });
   }
 
  private:

@@ -49,8 +49,8 @@ class Learner {
 
   /// Changes the parameters as an optimiser says, which `make_optimizer` made.
   /// @param gradient  by which; empty: the one of the last `compute`
-  /// @param change    becomes what was changed, once `finish_change` has returned, and is left alone until then, as any
-  ///                  memory of `change_buffer` or another; empty: nobody asks
+  /// @param change    becomes what was changed, once `finish_change` has returned; until then the caller leaves it
+  ///                  alone. Best is memory of `change_buffer`. Empty: nobody asks
   virtual void update(Optimizer& optimizer, std::span<const float> gradient, std::span<float> change);
   /// Waits for the last change that was asked for.
   virtual void finish_change() {}

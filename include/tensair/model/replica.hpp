@@ -163,11 +163,11 @@ class Replica final : public runtime::Task {
   std::shared_ptr<DeltaBuffers> buffers_;
   std::shared_ptr<SparseChanges> changes_ = std::make_shared<SparseChanges>();
   /// A batch that a step was made with, of which nobody knows yet whether its parameters are finite.
-  struct Unseen {
+  struct Unchecked {
     std::uint64_t batch;
     std::int32_t node;
   };
-  std::optional<Unseen> unseen_;
+  std::optional<Unchecked> unchecked_;
   SharedDelta unsent_;  // of the last step, until its change is there
   std::exception_ptr send_failure_;
   std::vector<float> kept_;  // to work out a change in
