@@ -704,7 +704,7 @@ class KeyedStream {
                          settings.trigger, settings.discarding}};
     };
     if constexpr (in_two_steps) {
-      return apply_in_two_steps<Out>("window " + kind, windows, aggregate, make);
+      return apply_in_two_steps<Out>("window " + kind, windows, settings.lateness, aggregate, make);
     } else {
       return apply<Out>("window " + kind, make);
     }
@@ -712,7 +712,7 @@ class KeyedStream {
 
   /// The same for windows that take parts of values as well: each instance in front adds up what it sees.
   template <class Out, class W, class A, class Make>
-  auto apply_in_two_steps(std::string kind, W windows, A aggregate, Make make) {
+  auto apply_in_two_steps(std::string kind, W windows, std::chrono::microseconds lateness, A aggregate, Make make) {
     using Part = operators::WindowPartial<K, operators::AggregateState<A>>;
     if constexpr (!net::Encodable<Owned<Part>>) {
       return apply<Out>(std::move(kind), std::move(make));
@@ -720,8 +720,9 @@ class KeyedStream {
       using Route = decltype(&Part::key);
       auto key = key_op();
       auto function = Function{key, std::move(f_), lifetime_};
-      auto front = std::move(stream_.chain_)
-                       .then(operators::PreWindow<K, Function, W, A>{function, windows, std::move(aggregate)});
+      auto front =
+          std::move(stream_.chain_)
+              .then(operators::PreWindow<K, Function, W, A>{function, windows, lateness, std::move(aggregate)});
       auto chain =
           operators::exchange<Part>(std::move(front), stream_.op_, key, operators::ByKey<Route>{{key, &Part::key}});
       auto op = follow(*key, std::move(kind), operators::stream_type<Out>());

@@ -606,13 +606,19 @@ class Stream {
   /// @endcode
   auto on_error(Stop) && -> Stream { return std::move(*this); }
   auto on_error(Skip) && {
-    op_->detail += op_->detail.empty() ? "skips errors" : ", skips errors";
-    return guarded(operators::SkipHandler{op_});
+    constexpr bool fits = can_fail();
+    if constexpr (fits) {
+      op_->detail += op_->detail.empty() ? "skips errors" : ", skips errors";
+      return guarded(operators::SkipHandler{op_});
+    } else {
+      return detail::Mistake{};
+    }
   }
   template <class Record, class K>
   auto on_error(DeadLetters<Record, K> letters) && {
-    constexpr bool fits = operators::can_be_letter<SomeChain, Record>;
-    static_assert(fits,
+    constexpr bool can = can_fail();
+    constexpr bool fits = can && operators::can_be_letter<SomeChain, Record>;
+    static_assert(!can || fits,
                   "dead_letter<T>(sink): T is what the operator takes (of a source: std::string; of a window's result, "
                   "a timer or at_end see dead_letter, or use skip)");
     if constexpr (fits && DeadLetters<Record, K>::fits) {
@@ -889,6 +895,14 @@ class Stream {
   auto guarded(Handler handler) {
     auto chain = operators::guard(std::move(chain_), std::move(handler));
     return further(std::move(chain));
+  }
+
+  static constexpr auto can_fail() -> bool {
+    constexpr bool can = operators::ends_in_operator<SomeChain>;
+    static_assert(can,
+                  "on_error speaks of the operator just in front of it, and none that can fail is there: say it behind "
+                  "the operator, before rebalance, broadcast, merge, or the stream's use by name");
+    return can;
   }
 
   // The same stream with another chain.

@@ -249,14 +249,14 @@ TEST_CASE("a slow sink slows the sources of all nodes, and what waits stays boun
     int emitted = 0, received = 0, ahead = 0;
     testing::Cluster cluster{{.nodes = nodes, .seed = 7}};
     cluster.run([&](Pipeline& pipeline) {
-      pipeline.source(SharedNumbers{200'000})
+      pipeline.source(SharedNumbers{400'000})
           .map([&](int n) {
             ++emitted;
             return n;
           })
           .sink([&](int) { ahead = std::max(ahead, emitted - ++received); });
     });
-    CHECK(received == 200'000);
+    CHECK(received == 400'000);
     CHECK(ahead <= bound);
   }
 }

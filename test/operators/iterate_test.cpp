@@ -162,8 +162,8 @@ TEST_CASE("a loop with a small record type and a big amount of input keeps what 
         .sink([&](std::pair<int, int>) { --inside; });
   });
   CHECK(inside == 0);
-  CHECK(most <=
-        3 * static_cast<int>((operators::chunk_credits + 2) * operators::chunk_size<int> + runtime::TurnSize::most));
+  CHECK(most <= 3 * static_cast<int>((operators::chunk_credits + 2) * operators::chunk_size<std::pair<int, int>> +
+                                     runtime::TurnSize::most));
 }
 
 TEST_CASE("a sink may stand in a loop", "[operators][iterate]") {

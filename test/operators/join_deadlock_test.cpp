@@ -7,7 +7,7 @@
 
 // Joins under many seeds of the simulated scheduler, which decide who is next and how long messages take. A run in
 // which nothing can happen any more is an error, which names the tasks that wait. One side has more records than its
-// channels hold (8 chunks of 256) while the other has none yet.
+// channels hold (8 chunks of 1,024) while the other has none yet.
 
 using namespace tensair;
 using namespace tensair::test;
@@ -17,7 +17,7 @@ namespace {
 
 constexpr std::uint64_t seeds = sanitized ? 100 : 2'500;  // of each of four cases
 
-constexpr int many = 2'400;
+constexpr int many = 9'000;
 
 auto key(int n) -> int {
   return n;

@@ -73,3 +73,36 @@ TEST_CASE("sessions of so many keys that they are fetched ahead are those of the
     CHECK(behind == 0);
   }
 }
+
+TEST_CASE("counts of so many words that they are fetched ahead are those of the words", "[operators][keyed]") {
+  constexpr int words = 100'000;
+  std::vector<std::string> all;
+  std::map<std::string, std::uint64_t> expected;
+  for (int i = 0; i < 250'000; ++i) {
+    const auto draw = static_cast<std::uint64_t>(i) * 0x9e37'79b9'7f4a'7c15U;
+    all.push_back("word " + std::to_string((draw >> 40) % words));
+    ++expected[all.back()];
+  }
+  // Of two instances either has half.
+  using Entry = operators::StateMap<std::string, std::uint64_t>::Entry;
+  REQUIRE(expected.size() / 2 * sizeof(Entry) > operators::near_the_processor * 5 / 4);
+  for (const Topology& topology : {Topology{2, 1, false}, Topology{2, 1, true}}) {
+    INFO(topology.name());
+    std::map<std::string, std::uint64_t> at_last, running;
+    std::size_t results = 0;
+    run(topology, [&](Pipeline& pipeline) {
+      pipeline.source(all).key_by(std::identity{}).count(at_end).sink([&](const auto& counted) {
+        at_last[counted.key] += counted.value;
+      });
+    });
+    run(topology, [&](Pipeline& pipeline) {
+      pipeline.source(all).key_by(std::identity{}).count().sink([&](const auto& counted) {
+        ++results;
+        running[counted.key] = std::max(running[counted.key], counted.value);
+      });
+    });
+    CHECK(at_last == expected);
+    CHECK(running == expected);
+    CHECK(results == all.size());
+  }
+}

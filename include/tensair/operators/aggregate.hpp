@@ -164,9 +164,10 @@ class PreAggregateStage : public KeyedStage<K, Function, AggregateState<A>, Next
   auto blocked() -> bool { return sending_ || (finishing_ && !ended_) || this->next_.blocked(); }
 
  private:
-  // As many keys as stay near the processor. Those that come first are mostly the frequent ones; others pass by, each
-  // record as a value of its own. When many have, the frequent ones may be others now.
-  static constexpr std::size_t most_keys = std::size_t{1} << 14;
+  // With small states one to two megabytes, most of which stay near the processor. Those that come first are mostly the
+  // frequent ones; others pass by, each record as a value of its own. When many have, the frequent ones may be others
+  // now.
+  static constexpr std::size_t most_keys = std::size_t{1} << 15;
   static constexpr std::size_t most_passed_by = most_keys * 16;
 
   // False: it could not be added, and has been skipped.
@@ -230,6 +231,14 @@ class AggregateAtEndStage : public KeyedStage<K, Function, AggregateState<A>, Ne
   void open(StageContext& context) {
     failures_.open(context);
     this->next_.open(context);  // no time to live: nothing else is to be opened
+  }
+
+  static constexpr bool expects_kept_records = true;
+  /// Of values that travel only the keys are asked, which are kept as they are.
+  template <class Key>
+  void expect(const std::vector<Partial<Key, AggregateState<A>>>& partials, std::size_t from, std::size_t to) {
+    if constexpr (hash_is_safe<Key>)
+      this->expect_hashes(from, to, [&](std::size_t i) { return hash_key(partials[i].key); });
   }
 
   template <class T>

@@ -7,14 +7,27 @@
 #include <tensair/operators/event_time.hpp>
 #include <tensair/operators/owned.hpp>
 #include <tensair/runtime/parcel_queue.hpp>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
 namespace tensair::operators {
 
-/// Records that move together through a channel. Batches are big already and move alone.
+/// The smallest chunk that is full, in records.
+inline constexpr std::size_t least_chunk = 256;
+
+/// Records that move together through a channel. Batches are big already and move alone. Of small records many: each
+/// chunk costs wake-ups, a message, and its share of a credit. How big others are is not known: a text may be long.
+/// (Nor are pairs and tuples trivially copyable in every standard library.)
 template <class T>
-inline constexpr std::size_t chunk_size = is_batch<T> ? 1 : 256;
+inline constexpr std::size_t chunk_size = least_chunk;
+template <class T>
+requires is_batch<T>
+inline constexpr std::size_t chunk_size<T> = 1;
+template <class T>
+requires(!is_batch<T> && std::is_trivially_copyable_v<T> &&
+         !is_view<T>) inline constexpr std::size_t chunk_size<T> = std::clamp((std::size_t{64} << 10U) / sizeof(T),
+                                                                              least_chunk, 4 * least_chunk);
 
 /// Chunks a sender may have under way to one receiver on its node: two to overlap sending with work, the others so that
 /// neither side waits for the other's turn.
@@ -50,11 +63,11 @@ template <class T, class Stamp>
 using Chunk = std::conditional_t<is_timed<Stamp>, TimedChunk<Owned<T>>, std::vector<Owned<T>>>;
 
 /// Chunks of type `Item` that a sender may have under way to one receiver on another node: more than on its own, to
-/// cover the round trip and the turns of the threads between, as long as half a mebibyte has room for them.
+/// cover the round trip and the turns of the threads between, as long as two mebibytes have room for them.
 template <class Item>
 inline constexpr std::size_t chunk_credits_between_nodes = chunk_credits;
 template <class T>
-inline constexpr std::size_t chunk_credits_between_nodes<std::vector<T>> = std::clamp((std::size_t{512} << 10U) /
+inline constexpr std::size_t chunk_credits_between_nodes<std::vector<T>> = std::clamp((std::size_t{2} << 20U) /
                                                                                           (chunk_size<T> * sizeof(T)),
                                                                                       chunk_credits, 4 * chunk_credits);
 template <class T>
@@ -71,9 +84,13 @@ class ChunkSender {
 
   /// @param outlet  made for items of this type
   /// @param number  this sender's among those of the outlet's inlet
-  void connect(runtime::detail::AnyOutlet outlet, runtime::Task& task, std::uint32_t number = 0) {
+  /// @param receivers  to which the task's records go: of many each gets smaller chunks, so that what is under way does
+  ///                   not grow with their number
+  void connect(runtime::detail::AnyOutlet outlet, runtime::Task& task, std::uint32_t number = 0,
+               std::size_t receivers = 1) {
     queue_.connect(std::move(outlet), task);
     number_ = number;
+    full_ = std::max(chunk_size<T> * 4 / std::max(receivers, std::size_t{4}), std::min(chunk_size<T>, least_chunk));
   }
 
   template <class R>
@@ -84,11 +101,11 @@ class ChunkSender {
       keep(chunk.records, std::forward<R>(record));
       chunk.times.push_back(stamp);
       idle_ = false;
-      if (chunk.records.size() >= chunk_size<T>) flush();
+      if (chunk.records.size() >= full_) flush();
     } else {
       auto& chunk = chunk_->item;
       keep(chunk, std::forward<R>(record));
-      if (chunk.size() >= chunk_size<T>) flush();
+      if (chunk.size() >= full_) flush();
     }
   }
 
@@ -143,15 +160,16 @@ class ChunkSender {
   TENSAIR_COLD void make_room() {
     chunk_ = empty_chunk();
     if constexpr (is_timed<Stamp>) {
-      chunk_->item.records.reserve(chunk_size<T>);
-      chunk_->item.times.reserve(chunk_size<T>);
+      chunk_->item.records.reserve(full_);
+      chunk_->item.times.reserve(full_);
     } else {
-      chunk_->item.reserve(chunk_size<T>);
+      chunk_->item.reserve(full_);
     }
   }
 
   runtime::ParcelQueue queue_;
   runtime::Box<Item> chunk_;  // being filled; none before its first record
+  std::size_t full_ = chunk_size<T>;
   std::uint32_t number_ = 0;
   EventTime watermark_ = beginning_of_time, sent_watermark_ = beginning_of_time;
   bool idle_ = false, sent_idle_ = false;

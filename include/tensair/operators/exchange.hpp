@@ -112,6 +112,10 @@ struct ExchangePlan final : plan::Recipe {
 template <class T, class Stamp, class Routing, class Fused>
 class BoundaryStage {
  public:
+  static constexpr bool heeds_watermarks = operators::heeds_watermarks<Fused>;
+  /// The first stage behind the exchange.
+  using Behind = Fused;
+
   BoundaryStage(std::shared_ptr<ExchangePlan<T, Stamp, Fused>> plan, Routing routing)
       : plan_(std::move(plan)), routed_(plan_->edge, std::move(routing)) {}
 
@@ -144,11 +148,11 @@ class BoundaryStage {
   // Without a fused stage nothing has a deadline here; with one there are no senders.
   [[gnu::always_inline]] void watermark(EventTime time) {
     if (is_fused()) return (*next_)->watermark(time);
-    routed_.watermark(time);
+    if constexpr (heeds_watermarks) routed_.watermark(time);
   }
   void idle() {
     if (is_fused()) return (*next_)->idle();
-    routed_.idle();
+    if constexpr (heeds_watermarks) routed_.idle();
   }
   void flush() {
     if (is_fused()) return (*next_)->flush();

@@ -25,7 +25,7 @@ class FanOutStage : public LastStage {
     auto outlets = edge_->outlets_of(context.instance);
     *senders_ = std::vector<ChunkSender<T, Stamp>>(outlets.size());
     for (std::size_t i = 0; i < outlets.size(); ++i)
-      (*senders_)[i].connect(std::move(outlets[i]), context.task, number);
+      (*senders_)[i].connect(std::move(outlets[i]), context.task, number, outlets.size());
   }
   template <class R>
   void operator()(R&& record, Stamp stamp) {

@@ -8,6 +8,8 @@ namespace tensair::operators {
 template <class F, class Next>
 class FilterStage : public StageBase<Next> {
  public:
+  static constexpr bool heeds_watermarks = operators::heeds_watermarks<Next>;
+
   FilterStage(plan::OperatorRef op, F keep, Next next)
       : StageBase<Next>(std::move(next)), op_(op), keep_(std::move(keep)) {}
 

@@ -10,6 +10,8 @@ namespace tensair::operators {
 template <class F, class Next>
 class FlatMapStage : public StageBase<Next> {
  public:
+  static constexpr bool heeds_watermarks = operators::heeds_watermarks<Next>;
+
   FlatMapStage(plan::OperatorRef op, F f, Next next) : StageBase<Next>(std::move(next)), op_(op), f_(std::move(f)) {}
 
   template <class T, class Stamp>

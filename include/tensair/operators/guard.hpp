@@ -52,6 +52,14 @@ template <class SomeChain, class Letter>
 inline constexpr bool can_be_letter = makes_letter<Letter, typename FailedRecord<SomeChain>::type> ||
                                       is_letter_of<Letter, typename LastFailures<SomeChain>::type>;
 
+/// Whether a chain ends in an operator, or is a source: something that can fail.
+template <class SomeChain>
+inline constexpr bool ends_in_operator = false;
+template <class Head, class Before, class Last, class Stamp, class In>
+inline constexpr bool ends_in_operator<Chain<Head, Then<Before, Last>, Stamp, In>> = true;
+template <class S, bool Placed>
+inline constexpr bool ends_in_operator<Chain<SourceHead<S, Placed>, NoBinder>> = true;
+
 /// The chain whose last operator's failures go to `handler`.
 template <class Head, class Before, class Last, class Stamp, class In, class Handler>
 auto guard(Chain<Head, Then<Before, Last>, Stamp, In> chain, Handler handler) {

@@ -8,6 +8,8 @@ namespace tensair::operators {
 template <class F, class Next>
 class InspectStage : public StageBase<Next> {
  public:
+  static constexpr bool heeds_watermarks = operators::heeds_watermarks<Next>;
+
   InspectStage(plan::OperatorRef op, F look, Next next)
       : StageBase<Next>(std::move(next)), op_(op), look_(std::move(look)) {}
 

@@ -1,12 +1,17 @@
 #pragma once
 
+#include <array>
+#include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <tensair/operators/exchange.hpp>
 #include <tensair/operators/key_hash.hpp>
 #include <tensair/operators/stage.hpp>
 #include <tensair/operators/state_map.hpp>
+#include <tensair/runtime/task_input.hpp>
 #include <utility>
+#include <vector>
 
 // Keys. `key_by(f)` sends each record to the instance that keeps its key, as the hash's upper bits say. Operators
 // behind it ask `f` again for the key: when they are fused with what is in front,
@@ -51,6 +56,15 @@ struct KeyFunction {
     constexpr auto hash_of = [](const K& one) noexcept(noexcept(hash_key(one))) { return hash_key(one); };
     return call(op, hash_of, key);
   }
+};
+
+/// A key function with which nothing can fail for records of type T, so that it may be asked before a record's turn.
+template <class Function, class T>
+concept AskableAhead = requires(Function& function, const T& record) {
+  { std::invoke(function.f, record) }
+  noexcept;
+  { hash_key(std::invoke(function.f, record)) }
+  noexcept;
 };
 
 /// Tells a record's key and its hash, to see whether that can be done.
@@ -107,6 +121,13 @@ class KeyedStage : public StageBase<Next> {
       next_sweep_ = now_ + lifetime() / 4;
     }
     this->next_.open(context);
+  }
+  /// A task says which of its chunk's records come next: their states are fetched meanwhile, if they are many. Only
+  /// with a key function that says it cannot throw: it is called once more for each record.
+  template <class T>
+  requires AskableAhead<Function, T>
+  void expect(const std::vector<T>& records, std::size_t from, std::size_t to) {
+    expect_hashes(from, to, [&](std::size_t i) { return hash_key(std::invoke(function_.f, records[i])); });
   }
   void flush() {
     if constexpr (expires) until_clock_ = 0;  // a record that ends a pause is one of now
@@ -172,6 +193,16 @@ class KeyedStage : public StageBase<Next> {
     } else {
       states_->find_or_make(key, hash, std::forward<Make>(make));
     }
+  }
+  /// Fetches the states of the keys whose hashes are `hash_of(from)` to `hash_of(to - 1)`: first all slots, then what
+  /// they refer to, so that all wait for memory together. States that are near the processor anyhow are not.
+  /// Precondition: to - from <= runtime::expected_at_once
+  template <class HashOf>
+  void expect_hashes(std::size_t from, std::size_t to, HashOf hash_of) {
+    if (states_->size() * sizeof(Entry) <= near_the_processor) return;
+    std::array<std::uint64_t, runtime::expected_at_once> hashes;
+    for (std::size_t i = from; i < to; ++i) states_->prefetch_slot(hashes[i - from] = hash_of(i));
+    for (std::size_t i = from; i < to; ++i) states_->expected(hashes[i - from]);
   }
   /// For what comes next the time is that of the node's clock.
   void read_clock() {

@@ -283,8 +283,6 @@ class KeyWindowStage : public WindowStage<KeyWindowStage<Windows, Parts, Next>, 
     return true;
   }
 
-  static constexpr std::size_t near_the_processor = std::size_t{1} << 20;
-
   Windows windows_;
   Fresh<StateMap<Key, All>> keys_;
   Fresh<Timers<EventTime, Key>> timers_;

@@ -8,6 +8,8 @@ namespace tensair::operators {
 template <class F, class Next>
 class MapStage : public StageBase<Next> {
  public:
+  static constexpr bool heeds_watermarks = operators::heeds_watermarks<Next>;
+
   MapStage(plan::OperatorRef op, F f, Next next) : StageBase<Next>(std::move(next)), op_(op), f_(std::move(f)) {}
 
   template <class T, class Stamp>

@@ -328,6 +328,8 @@ struct Guarded {
 template <class Handler, class SinkStage>
 class SinkGuard {
  public:
+  static constexpr bool heeds_watermarks = operators::heeds_watermarks<SinkStage>;
+
   SinkGuard(Handler handler, SinkStage sink) : handler_(std::move(handler)), sink_(std::move(sink)) {}
 
   template <class T, class Stamp>

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <algorithm>
+#include <chrono>
 #include <memory>
 #include <tensair/operators/key_by.hpp>
 #include <tensair/operators/state_map.hpp>
@@ -15,7 +16,8 @@
 // calls it local and global aggregation.)
 //
 // The window operator behind sees a record or a part alike: what has passed this instance's watermark, it gets before
-// that watermark.
+// that watermark. Where times only rise there is a watermark a record. If nobody behind the windows asks for them, only
+// those cross by which one more slice is over, or gone with its lateness: all others mean the same to a window.
 
 namespace tensair::operators {
 
@@ -35,10 +37,11 @@ class PreWindowStage : public StageBase<Next> {
   using Map = StateMap<K, Counted<State>>;
 
  public:
-  PreWindowStage(Function function, Windows windows, A aggregate, Next next)
+  PreWindowStage(Function function, Windows windows, std::chrono::microseconds lateness, A aggregate, Next next)
       : StageBase<Next>(std::move(next)),
         function_(std::move(function)),
         windows_(windows),
+        lateness_(lateness),
         aggregate_(std::move(aggregate)) {}
 
   void open(StageContext& context) {
@@ -63,8 +66,9 @@ class PreWindowStage : public StageBase<Next> {
     watermark_ = time;
     if (time == end_of_time || (!slices_->empty() && slices_->front()->span.end <= time)) {
       advance();
-    } else if (!sending_) {
+    } else if (!sending_ && (!thins || time >= next_edge_)) {
       passed_on_ = time;
+      if constexpr (thins) next_edge_ = edge_behind(time);
       this->next_.watermark(time);
     }
   }
@@ -99,6 +103,8 @@ class PreWindowStage : public StageBase<Next> {
     Window span;
     Map parts{};
   };
+
+  static constexpr bool thins = requires { requires Next::Behind::heeds_only_ends; };
 
   // As many keys as stay near the processor. Those that come first are mostly the frequent ones; of others each record
   // goes as a part of its own.
@@ -155,6 +161,12 @@ class PreWindowStage : public StageBase<Next> {
     this->next_(std::move(part), time);
   }
 
+  // The first watermark from now on that says more than `time` did. Further away than windows lie, each does.
+  [[gnu::noinline]] auto edge_behind(EventTime time) const -> EventTime {
+    const EventTime near = std::clamp(time, EventTime{-most_remote}, EventTime{most_remote});
+    return std::min(windows_.slice_of(near).end, windows_.slice_of(near - lateness_).end + lateness_);
+  }
+
   // Sends slices that are over, as far as the stage behind takes them; then the watermark.
   void advance() {
     sending_ = true;
@@ -172,19 +184,26 @@ class PreWindowStage : public StageBase<Next> {
       slices_->erase(slices_->begin());
     }
     sending_ = false;
-    if (std::exchange(passed_on_, watermark_) != watermark_) this->next_.watermark(watermark_);
-    if (std::exchange(idle_, false)) this->next_.idle();
+    if (std::exchange(passed_on_, watermark_) != watermark_) {
+      if constexpr (thins) next_edge_ = edge_behind(watermark_);
+      this->next_.watermark(watermark_);
+    }
+    if (std::exchange(idle_, false)) {
+      next_edge_ = beginning_of_time;  // the next watermark, whichever it is, says that this instance is back
+      this->next_.idle();
+    }
     if (finishing_ && !std::exchange(ended_, true)) this->next_.finish();
   }
 
   Function function_;
   Windows windows_;
+  std::chrono::microseconds lateness_;
   A aggregate_;
   Fresh<std::vector<std::unique_ptr<Slice>>> slices_;  // by time
   Fresh<std::unique_ptr<Slice>> spare_;                // empty, but with a table of some size
   Slice* current_ = nullptr;                           // where the next record belongs, most likely
   std::size_t next_key_ = 0;                           // of the first slice, to be sent
-  EventTime watermark_ = beginning_of_time, passed_on_ = beginning_of_time;
+  EventTime watermark_ = beginning_of_time, passed_on_ = beginning_of_time, next_edge_ = beginning_of_time;
   bool passes_through_ = false, sending_ = false, idle_ = false, finishing_ = false, ended_ = false;
 };
 
@@ -193,11 +212,12 @@ template <class K, class Function, class Windows, class A>
 struct PreWindow {
   Function function;
   Windows windows;
+  std::chrono::microseconds lateness;
   A aggregate;
 
   template <class Next>
   auto bind(Next next) && -> PreWindowStage<K, Function, Windows, A, Next> {
-    return {std::move(function), windows, std::move(aggregate), std::move(next)};
+    return {std::move(function), windows, lateness, std::move(aggregate), std::move(next)};
   }
 };
 

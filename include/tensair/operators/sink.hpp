@@ -30,6 +30,8 @@ struct MayBeCopied {};
 template <class K>
 class SinkStage {
  public:
+  static constexpr bool heeds_watermarks = requires(K & sink, EventTime time) { sink.watermark(time); };
+
   SinkStage(plan::OperatorRef op, K sink) : op_(op), sink_(std::move(sink)) {}
 
   template <class T, class Stamp>

@@ -29,13 +29,15 @@
 //   watermark(t)  no record with a time before t is expected any more; never goes back; `end_of_time` before finish.
 //                 Passed on timed streams only. May be called while blocked (as records may that belong to one record
 //                 in front: flat_map): a stage that reacts to it with many records keeps them and says it is blocked.
+//                 Not sent over an edge to a chain in which no stage `heeds_watermarks`.
 //   idle()        nothing has come for a while: who takes from several inputs does not wait for this one's watermark.
 //                 Until the next record or watermark.
 //   finish()      once, after the last record
 // and beside them
 //   open(context) once, before the first record: the node, the task it runs in, and which of its instances this is
-//   flush()       at the end of every turn of its task: what was held back to move in chunks goes on now. A stage with
-//                 records left to emit emits while the stage behind it is not blocked.
+//   flush()       at the end of a turn of its task (a task that has more chunks to take goes on instead, for about a
+//                 millisecond): what was held back to move in chunks goes on now. A stage with records left to emit
+//                 emits while the stage behind it is not blocked.
 //   blocked()     asked before a record is sent: true while something behind it cannot take more; the task then waits
 //                 to be woken, and calls flush
 //   deadline()    processing time at which the stage wants `tick(now)`; `never` if it does not. Asked after every turn.
@@ -101,6 +103,15 @@ class LastStage {
   static constexpr auto deadline() -> Time { return never; }
   void tick(Time) {}
 };
+
+/// Whether a stage does anything with watermarks. One that says it does not is not sent any over an edge.
+template <class S>
+inline constexpr bool heeds_watermarks = true;
+template <class S>
+requires requires {
+  S::heeds_watermarks;
+}
+inline constexpr bool heeds_watermarks<S> = S::heeds_watermarks;
 
 /// A stage's state: a copy of it is empty, because a copy of a stage is another instance of it.
 template <class T>

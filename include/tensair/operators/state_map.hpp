@@ -27,6 +27,9 @@ void free_table(void* memory, std::size_t bytes) noexcept;
 /// More entries than 32 bits can number. @throws Error
 [[noreturn]] void throw_too_many_keys();
 
+/// States of so many bytes in all are mostly in the processor's caches, so that fetching them ahead does not pay.
+inline constexpr std::size_t near_the_processor = std::size_t{1} << 20;
+
 /// Fetches memory that will be needed soon. The empty asm is there because gcc takes a function that only fetches for
 /// one without effect, and leaves calls of it out.
 inline void prefetch(const void* memory) {

@@ -167,6 +167,8 @@ class WindowStage : public StageBase<Next> {
  public:
   using Key = typename Parts::Key;
   using State = typename Parts::State;
+  /// Whether a watermark says nothing but which windows are over, or gone: nobody behind asks for it.
+  static constexpr bool heeds_only_ends = !operators::heeds_watermarks<Next>;
 
   WindowStage(Parts parts, Next next) : StageBase<Next>(std::move(next)), parts_(std::move(parts)) {}
 

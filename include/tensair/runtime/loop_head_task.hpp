@@ -64,7 +64,8 @@ class LoopHeadTask final : public Task {
       ++records_;
       fused_(std::forward<decltype(record)>(record), stamp_of(wave_));
     };
-    const bool through = feedback_.taken ? feedback_.pass(fused_, pass) : input_.pass(fused_, pass);
+    const bool through =
+        feedback_.taken ? feedback_.template pass<false>(fused_, pass) : input_.template pass<false>(fused_, pass);
     return through ? Turn::again() : Turn::wait();
   }
 

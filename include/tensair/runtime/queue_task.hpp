@@ -52,11 +52,17 @@ class QueueTask final : public Task {
       fused_.finish();
       return Turn::again();
     }
-    const bool through = input_.pass(fused_, [this](auto&& record, auto stamp) {
+    const Time start = node_.clock().now();
+    const auto pass = [this](auto&& record, auto stamp) {
       ++records_;
       fused_(std::forward<decltype(record)>(record), stamp);
-    });
-    if (!through) return Turn::wait();
+    };
+    const bool through = input_.template pass<true>(fused_, pass, turn_.records());
+    const Duration elapsed = node_.clock().now() - start;
+    turn_.took(elapsed);
+    // What slow stages have made does not wait for a chunk to be full.
+    if (elapsed > TurnSize::turn_length) fused_.flush();
+    if (!through) return fused_.blocked() ? Turn::wait() : Turn::again();
     if constexpr (Input::timed) input_.pass_on_watermark(watermarks_, fused_);
     return Turn::again();
   }
@@ -70,6 +76,7 @@ class QueueTask final : public Task {
   Fused fused_;
   int instance_, instances_;
   std::uint64_t records_ = 0;
+  TurnSize turn_;
   bool finished_ = false;
 };
 

@@ -81,7 +81,7 @@ class TwoInputTask final : public Task {
   // Passes the input's chunk on as far as the stages take it; returns whether that was all.
   template <bool is_left, class Input>
   auto pass(Input& input) -> bool {
-    const bool through = input.pass(fused_, [this](auto&& record, auto stamp) {
+    const bool through = input.template pass<false>(fused_, [this](auto&& record, auto stamp) {
       ++records_;
       if constexpr (is_left) {
         fused_.left(std::forward<decltype(record)>(record), stamp);
