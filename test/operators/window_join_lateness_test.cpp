@@ -70,7 +70,8 @@ auto naive(const std::vector<Arrival>& arrivals, const Shape& shape, bool lone_l
     }
   };
   for (std::size_t i = 0; i < arrivals.size(); ++i) {
-    const auto& [is_left, event] = arrivals[i];
+    const bool is_left = arrivals[i].left;
+    const auto& event = arrivals[i].event;
     bool in_one = false, taken = false;
     for (std::int64_t start = -100 * shape.slide; start <= event.time; start += shape.slide) {
       if (event.time >= start + shape.size) continue;
