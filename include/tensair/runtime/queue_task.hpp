@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <tensair/runtime/input_watermarks.hpp>
 #include <tensair/runtime/source_task.hpp>
 #include <tensair/runtime/task_input.hpp>
@@ -57,7 +58,8 @@ class QueueTask final : public Task {
       ++records_;
       fused_(std::forward<decltype(record)>(record), stamp);
     };
-    const bool through = input_.template pass<true>(fused_, pass, turn_.records());
+    // All of a chunk, unless it is a large one and this is slow.
+    const bool through = input_.template pass<true>(fused_, pass, std::max(turn_.records(), operators::least_chunk));
     const Duration elapsed = node_.clock().now() - start;
     turn_.took(elapsed);
     // What slow stages have made does not wait for a chunk to be full.
