@@ -1,13 +1,6 @@
 #include "support/window_joins.hpp"
 
 namespace tensair::test {
-namespace {
-
-auto number(const JoinEvent& event) -> int {
-  return event.number;
-}
-
-}  // namespace
 
 auto naive_join(const std::vector<JoinEvent>& left, const std::vector<JoinEvent>& right,
                 const std::vector<KeyWindow>& windows, bool lone_left, bool lone_right) -> std::vector<Match> {
@@ -34,21 +27,7 @@ auto naive_join(const std::vector<JoinEvent>& left, const std::vector<JoinEvent>
 }
 
 auto found(const JoinInputs& inputs, TumblingWindows windows, int kind) -> std::vector<Match> {
-  std::vector<Match> all;
-  run(inputs.topology, [&](Pipeline& pipeline) {
-    auto [left, right] = inputs.streams(pipeline);
-    auto joined = std::move(left).join(std::move(right)).window(windows);
-    const auto keep = [&](const std::pair<int, int>& pair, EventTime time) {
-      all.emplace_back(pair.first, pair.second, time.time_since_epoch().count());
-    };
-    const auto combine = [](const auto& a, const auto& b) { return std::pair(number(a), number(b)); };
-    if (kind == 0) std::move(joined).with(combine).sink(keep);
-    if (kind == 1) std::move(joined).left_outer().with(combine).sink(keep);
-    if (kind == 2) std::move(joined).right_outer().with(combine).sink(keep);
-    if (kind == 3) std::move(joined).full_outer().with(combine).sink(keep);
-  });
-  std::sort(all.begin(), all.end());
-  return all;
+  return found_in(inputs, windows, kind);
 }
 
 }  // namespace tensair::test

@@ -16,30 +16,33 @@ using Match = std::tuple<int, int, std::int64_t>;
 auto naive_join(const std::vector<JoinEvent>& left, const std::vector<JoinEvent>& right,
                 const std::vector<KeyWindow>& windows, bool lone_left, bool lone_right) -> std::vector<Match>;
 
-/// What the join of some events gives, as one of four kinds: inner, left, right, full.
-auto found(const JoinInputs& inputs, TumblingWindows windows, int kind) -> std::vector<Match>;
-
+inline auto number(const JoinEvent& event) -> int {
+  return event.number;
+}
 inline auto number(const JoinEvent* event) -> int {
   return event == nullptr ? -1 : event->number;
 }
 
-/// What a full outer join gives in windows of any kind.
+/// What the join of some events gives in windows of any sort, as one of four kinds: inner, left, right, full.
 template <class W>
-auto found_by_full_outer(const JoinInputs& inputs, W windows) -> std::vector<Match> {
+auto found_in(const JoinInputs& inputs, W windows, int kind) -> std::vector<Match> {
   std::vector<Match> all;
   run(inputs.topology, [&](Pipeline& pipeline) {
     auto [left, right] = inputs.streams(pipeline);
-    std::move(left)
-        .join(std::move(right))
-        .window(windows)
-        .full_outer()
-        .with([](const JoinEvent* a, const JoinEvent* b) { return std::pair(number(a), number(b)); })
-        .sink([&](const std::pair<int, int>& pair, EventTime time) {
-          all.emplace_back(pair.first, pair.second, time.time_since_epoch().count());
-        });
+    auto joined = std::move(left).join(std::move(right)).window(windows);
+    const auto keep = [&](const std::pair<int, int>& pair, EventTime time) {
+      all.emplace_back(pair.first, pair.second, time.time_since_epoch().count());
+    };
+    const auto combine = [](const auto& a, const auto& b) { return std::pair(number(a), number(b)); };
+    if (kind == 0) std::move(joined).with(combine).sink(keep);
+    if (kind == 1) std::move(joined).left_outer().with(combine).sink(keep);
+    if (kind == 2) std::move(joined).right_outer().with(combine).sink(keep);
+    if (kind == 3) std::move(joined).full_outer().with(combine).sink(keep);
   });
   std::sort(all.begin(), all.end());
   return all;
 }
+/// The same for tumbling windows, which several files ask for: compiled once.
+auto found(const JoinInputs& inputs, TumblingWindows windows, int kind) -> std::vector<Match>;
 
 }  // namespace tensair::test

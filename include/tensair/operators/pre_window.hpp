@@ -67,6 +67,8 @@ class PreWindowStage : public StageBase<Next> {
     if (time == end_of_time || (!slices_->empty() && slices_->front()->span.end <= time)) {
       advance();
     } else if (!sending_ && (!thins || time >= next_edge_)) {
+      // As `advance` would. With a call of that instead g++ makes the loop in which nothing is exchanged a fifth
+      // slower.
       passed_on_ = time;
       if constexpr (thins) next_edge_ = edge_behind(time);
       this->next_.watermark(time);
