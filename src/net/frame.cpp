@@ -11,11 +11,9 @@
 // is computed as the bytes come, while they are in the cache.
 
 #include <fmt/format.h>
-#include <sys/mman.h>
 
 #include <algorithm>
 #include <cstring>
-#include <memory>
 #include <tensair/net/crc32c.hpp>
 #include <tensair/net/frame.hpp>
 #include <utility>
@@ -25,18 +23,6 @@ namespace {
 
 // Address space for each byte that has arrived: after a first piece of 128 KiB no message is ever moved again.
 constexpr std::size_t growth = 8192;
-
-// The kernel gives memory by the page, and 30,000 of 4 KiB for one delta take several times as long as receiving it. Of
-// long messages it is asked for pages of 2 MiB; so much is touched at once then.
-void want_huge_pages(Payload& payload) {
-#ifdef MADV_HUGEPAGE
-  constexpr std::size_t huge = std::size_t{2} << 20U;
-  void* begin = payload.data();
-  std::size_t size = payload.capacity();
-  if (size < 2 * huge || std::align(huge, huge, begin, size) == nullptr) return;
-  ::madvise(begin, size / huge * huge, MADV_HUGEPAGE);  // if it will not, it is only slower
-#endif
-}
 
 }  // namespace
 
@@ -132,7 +118,6 @@ auto Assembler::begin_piece() -> std::optional<Arrived> {
   const std::size_t size = payload.size() + header_.piece;
   if (payload.capacity() < size) {
     payload.reserve(std::min(static_cast<std::size_t>(growing.length), std::max(size, growth * payload.size())));
-    want_huge_pages(payload);
   }
   payload.resize(size);
   piece_left_ = header_.piece;

@@ -360,7 +360,9 @@ void TcpTransport::Cluster::closed(Rank) {
 
 TcpTransport::TcpTransport(const Options& options, TcpLimits limits, std::shared_ptr<const Clock> clock)
     : cluster_(std::make_unique<Cluster>(options, limits, std::move(clock))) {}
-TcpTransport::~TcpTransport() = default;
+TcpTransport::~TcpTransport() {
+  release_spare_payloads();
+}
 
 void TcpTransport::receive(ChannelId channel, Receiver receiver) {
   cluster_->receive(channel, std::move(receiver));

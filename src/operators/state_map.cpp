@@ -37,7 +37,7 @@ void free_table(void* memory, std::size_t bytes) noexcept {
 }
 
 void throw_too_many_keys() {
-  throw Error("an operator's instance has more than four billion keys", {},
+  throw Error("an operator's instance has more than 1.4 billion keys", {},
               "Share them out among more instances with .parallel(n) or more nodes, or let old ones go with "
               ".time_to_live(d).");
 }

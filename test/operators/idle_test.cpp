@@ -1,3 +1,4 @@
+#include <tensair/io/discard.hpp>
 #include <tensair/testing/cluster.hpp>
 
 #include "catch.hpp"
@@ -118,5 +119,141 @@ TEST_CASE("an idle instance of a source that came back is waited for, though it 
     });
     using Sums = decltype(sums);
     CHECK(sums == Sums{{0, 9 + 160}, {500, 2}, {600, 4}, {700, 1'000}});
+  }
+}
+
+namespace {
+
+/// Passes on what has a value.
+struct Passes {
+  struct State {};
+  using Output = Event;
+  void operator()(const Event& event, State&, ProcessContext<int, Event>& context) {
+    if (event.value != 0) context.emit(event);
+  }
+};
+
+constexpr auto has_value = [](const Event& event) { return event.value != 0; };
+
+/// What is between the stream that is aside at times and the merge: each drops events without value in its own way.
+enum class Way { filter, rebalance, process, fork, count_window };
+
+template <Way way>
+void check_back() {
+  const auto without_zeros = [](auto stream) {
+    if constexpr (way == Way::filter) {
+      return std::move(stream).filter(has_value);
+    } else if constexpr (way == Way::rebalance) {
+      return std::move(stream).rebalance().filter(has_value);
+    } else if constexpr (way == Way::process) {
+      return std::move(stream).key_by(&Event::key).process(Passes{});
+    } else if constexpr (way == Way::fork) {
+      auto kept = std::move(stream).filter(has_value);
+      kept.sink(discard());
+      return kept.filter(has_value);
+    } else {
+      return std::move(stream)
+          .key_by(&Event::key)
+          .window(tumbling_count(1))
+          .reduce([](const Event& first, const Event&) { return first; })
+          .map([](const auto& result) { return result.value; })
+          .filter(has_value);
+    }
+  };
+  const Schedule steady{{0ms, {1, 1, 10}}, {100ms, {1, 2, 500}}, {300ms, {1, 4, 5'000}}, {800ms, {1, 8, 6'000}}};
+  Schedule fitful{{0ms, {1, 16, 15}}, {0ms, {1, 0, 20}}};
+  for (int i = 0; i < 10; ++i) fitful.emplace_back(200ms + 20ms * i, Event{1, 0, 20});
+  fitful.emplace_back(400ms, Event{1, 64, 700});
+  for (const int nodes : {1, 2, 5}) {
+    for (const std::uint64_t seed : {1U, 2U, 3U}) {
+      INFO(nodes << " nodes, seed " << seed);
+      std::vector<int> late;
+      std::vector<std::pair<std::int64_t, std::int64_t>> sums;
+      Duration first{};
+      testing::Cluster cluster{{.nodes = nodes, .seed = seed}};
+      cluster.run([&](Pipeline& pipeline) {
+        auto back = without_zeros(
+            pipeline.source(OnSchedule{fitful}).assign_timestamps(time_of, monotonous().idle_after(50ms)));
+        pipeline.source(OnSchedule{steady})
+            .assign_timestamps(time_of)
+            .merge(std::move(back))
+            .key_by(&Event::key)
+            .window(tumbling(100us))
+            .late([&](const Event& event) { late.push_back(event.value); })
+            .sum(&Event::value)
+            .sink([&](const auto& result) {
+              if (sums.empty()) first = cluster.elapsed();
+              sums.emplace_back(result.window.start.time_since_epoch().count(), result.value);
+            });
+      });
+      CHECK(late.empty());
+      CHECK(sums == decltype(sums){{0, 17}, {500, 2}, {700, 64}, {5'000, 4}, {6'000, 8}});
+      CHECK(first >= 100ms);  // it had been aside
+      CHECK(first < 120ms);
+    }
+  }
+}
+
+}  // namespace
+
+TEST_CASE("an idle stream is back with its first record, though neither that nor a watermark comes through",
+          "[operators][time]") {
+  SECTION("dropped by a filter") {
+    check_back<Way::filter>();
+  }
+  SECTION("dropped behind another edge") {
+    check_back<Way::rebalance>();
+  }
+  SECTION("dropped by a process function") {
+    check_back<Way::process>();
+  }
+  SECTION("dropped in front of two uses") {
+    check_back<Way::fork>();
+  }
+  SECTION("dropped behind a count window") {
+    check_back<Way::count_window>();
+  }
+}
+
+TEST_CASE("a stream that becomes idle while its windows still fire is aside when they are through",
+          "[operators][time]") {
+  // More results at a time than an edge takes, at a watermark that holds only because both are idle.
+  Schedule many{{0ms, {-1, 1, 200}}};
+  for (int key = 0; key < 20'000; ++key) many.emplace_back(0ms, Event{key, 1, 10});
+  std::swap(many.front(), many.back());
+  many.emplace_back(900ms, Event{-1, 1, 5'000});
+  const Schedule few{{0ms, {-1, 1, 20}}, {20ms, {-1, 1, 20}}, {900ms, {-1, 1, 5'000}}};
+  const Schedule steady{{0ms, {-2, 1, 10}}, {200ms, {-2, 1, 1'500}}, {800ms, {-2, 1, 5'000}}};
+  for (const int nodes : {1, 2}) {
+    INFO(nodes << " nodes");
+    std::vector<std::tuple<std::int64_t, std::int64_t, bool>> sums;
+    testing::Cluster cluster{{.nodes = nodes, .seed = 1}};
+    cluster.run([&](Pipeline& pipeline) {
+      const auto aside = [] { return monotonous().idle_after(50ms); };
+      auto results =
+          pipeline.source(OnSchedule{many})
+              .assign_timestamps(time_of, aside())
+              .merge(pipeline.source(OnSchedule{few}).assign_timestamps(time_of, aside()))
+              .key_by(&Event::key)
+              .window(tumbling(100us))
+              .sum(&Event::value)
+              .map([](const auto& result) {
+                return Event{0, static_cast<int>(result.value), result.window.last().time_since_epoch().count()};
+              });
+      pipeline.source(OnSchedule{steady})
+          .assign_timestamps(time_of)
+          .map([](const Event& event) {
+            return Event{0, event.value, event.time};
+          })
+          .merge(std::move(results))
+          .key_by(&Event::key)
+          .window(tumbling(1ms))
+          .sum(&Event::value)
+          .sink([&](const auto& result) {
+            sums.emplace_back(result.window.start.time_since_epoch().count(), result.value, cluster.elapsed() < 300ms);
+          });
+    });
+    REQUIRE(!sums.empty());
+    CHECK(sums.front() == std::tuple<std::int64_t, std::int64_t, bool>{0, 20'003, true});
   }
 }

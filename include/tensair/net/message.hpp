@@ -5,6 +5,7 @@
 #include <memory>
 #include <new>
 #include <span>
+#include <tensair/net/payload_memory.hpp>
 #include <vector>
 
 namespace tensair::net {
@@ -22,7 +23,7 @@ inline constexpr std::size_t lanes = 3;
 namespace detail {
 
 /// Memory that a container does not set when it grows: it is for what is read or copied into it next, and setting it to
-/// zero before would be one more way through it.
+/// zero before would be one more way through it. Much of it is used again.
 template <class T>
 struct Unset : std::allocator<T> {
   template <class U>
@@ -34,6 +35,17 @@ struct Unset : std::allocator<T> {
   template <class U>
   Unset(const Unset<U>&) noexcept {}  // NOLINT(google-explicit-constructor)
 
+  auto allocate(std::size_t n) -> T* {
+    if (n * sizeof(T) < large_payload) return std::allocator<T>::allocate(n);
+    return static_cast<T*>(allocate_large_payload(n * sizeof(T)));
+  }
+  void deallocate(T* memory, std::size_t n) noexcept {
+    if (n * sizeof(T) < large_payload) {
+      std::allocator<T>::deallocate(memory, n);
+    } else {
+      free_large_payload(memory, n * sizeof(T));
+    }
+  }
   template <class U>
   void construct(U* at) noexcept {
     ::new (static_cast<void*>(at)) U;

@@ -147,7 +147,12 @@ class TimestampStage : public StageBase<Next> {
     active_ = true;
     std::optional<EventTime> watermark = call(op_, strategy_.advance, std::as_const(record), time, latest_);
     this->next_(std::forward<T>(record), time);
-    if (watermark && *watermark > watermark_) advance_to(*watermark);
+    if (watermark && *watermark > watermark_) {
+      advance_to(*watermark);
+    } else if (idle_) [[unlikely]] {
+      this->next_.watermark(watermark_);
+    }
+    idle_ = false;
   }
 
   // Nothing but this stage's own watermarks: it may stand behind another one.
@@ -156,7 +161,7 @@ class TimestampStage : public StageBase<Next> {
   void flush() {
     if (active_ && strategy_.idle_timeout != Duration::max()) {
       last_active_ = clock_->now();
-      active_ = idle_ = false;
+      active_ = false;
     }
     this->next_.flush();
   }

@@ -9,6 +9,7 @@
 #include <tensair/operators/failures.hpp>
 #include <tensair/operators/state_map.hpp>
 #include <tensair/operators/time_order.hpp>
+#include <tensair/operators/watermark_relay.hpp>
 #include <tensair/operators/window_stage.hpp>
 #include <utility>
 #include <vector>
@@ -121,6 +122,10 @@ class CountWindowStage : public StageBase<Next> {
     watermark_ = time;
     advance();
   }
+  void idle() {
+    relay_.idle();
+    if (!ending_) advance();
+  }
   void flush() {
     this->next_.flush();
     if (!ending_) return;
@@ -222,7 +227,7 @@ class CountWindowStage : public StageBase<Next> {
     if constexpr (Parts::processing_time) {
       this->next_(std::forward<Out>(out), Untimed{});
     } else {
-      this->next_(std::forward<Out>(out), std::max(entry.value.last, passed_on_));
+      this->next_(std::forward<Out>(out), std::max(entry.value.last, relay_.last()));
     }
   }
 
@@ -239,9 +244,7 @@ class CountWindowStage : public StageBase<Next> {
       }
       ending_ = false;
     }
-    if constexpr (!Parts::processing_time) {
-      if (std::exchange(passed_on_, watermark_) != watermark_) this->next_.watermark(watermark_);
-    }
+    if constexpr (!Parts::processing_time) relay_.pass_on(watermark_, this->next_);
     if (finishing_ && !std::exchange(ended_, true)) this->next_.finish();
   }
   static auto last_end(const Counts& counts) -> std::uint64_t {
@@ -254,7 +257,8 @@ class CountWindowStage : public StageBase<Next> {
   Fresh<StateMap<Key, Counts>> keys_;
   Failures<FailedKey<Key, State>> failed_windows_;
   Failures<typename Parts::Record> failed_records_;
-  EventTime watermark_ = beginning_of_time, passed_on_ = beginning_of_time;
+  EventTime watermark_ = beginning_of_time;
+  WatermarkRelay relay_;
   std::size_t next_key_ = 0;  // of those that are asked for the rest at the end
   bool ending_ = false, finishing_ = false, ended_ = false;
 };

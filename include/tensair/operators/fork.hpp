@@ -179,7 +179,8 @@ class ForkStage {
       }
       if constexpr (is_timed<Stamp>) {
         if (!pending.records.empty()) continue;
-        if (pending.watermark != watermark_) use.watermark(watermark_);
+        const bool is_back = pending.idle && !idle_;
+        if (pending.watermark != watermark_ || is_back) use.watermark(watermark_);
         if (idle_ && !pending.idle) use.idle();
         pending.watermark = watermark_;
         pending.idle = idle_;

@@ -115,11 +115,8 @@ class PreWindowStage : public StageBase<Next> {
   // Not inlined, so that the loop in which nothing is exchanged stays small.
   template <class R>
   [[gnu::noinline]] void take(const R& record, EventTime time) {
-    if (current_ != nullptr && current_->span.contains(time)) [[likely]] {
-      add(*current_, record);
-    } else {
-      add_elsewhere(record, time);
-    }
+    const bool same = current_ != nullptr && current_->span.contains(time);
+    if (Slice* slice = same ? current_ : slice_of(record, time); slice != nullptr) add(*slice, record);
   }
 
   template <class R>
@@ -137,14 +134,15 @@ class PreWindowStage : public StageBase<Next> {
     ++entry->value.records;
   }
 
+  // Where the record is counted, made if need be; none for one that nothing counts here.
   template <class R>
-  [[gnu::noinline]] void add_elsewhere(const R& record, EventTime time) {
+  [[gnu::noinline]] auto slice_of(const R& record, EventTime time) -> Slice* {
     if (time > EventTime{most_remote} || time < EventTime{-most_remote}) throw_too_remote(*function_.op);
     const Window span = windows_.slice_of(time);
-    if (!windows_.last_window(span).contains(time)) return;  // in no window
+    if (!windows_.last_window(span).contains(time)) return nullptr;  // in no window
     if (span.end <= watermark_) {
       send_alone(function_.key(record), record, span.start);
-      return;
+      return nullptr;
     }
     auto at = slices_->begin();
     while (at != slices_->end() && (*at)->span.start < span.start) ++at;
@@ -152,8 +150,7 @@ class PreWindowStage : public StageBase<Next> {
       at = slices_->insert(at, spare_.value ? std::move(spare_.value) : std::make_unique<Slice>());
       (*at)->span = span;
     }
-    current_ = at->get();
-    add(*current_, record);
+    return current_ = at->get();
   }
 
   template <class Key, class R>

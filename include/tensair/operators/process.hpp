@@ -6,6 +6,7 @@
 #include <tensair/operators/failures.hpp>
 #include <tensair/operators/key_by.hpp>
 #include <tensair/operators/timers.hpp>
+#include <tensair/operators/watermark_relay.hpp>
 #include <utility>
 #include <vector>
 
@@ -168,6 +169,10 @@ class ProcessStage : public KeyedStage<K, Function, ProcessState<typename P::Sta
     watermark_ = time;
     fire();
   }
+  void idle() {
+    relay_.idle();
+    if (!firing_) relay_.pass_on(watermark_, this->next_);
+  }
   void flush() {
     Base::flush();
     if (!firing_) return;
@@ -265,12 +270,7 @@ class ProcessStage : public KeyedStage<K, Function, ProcessState<typename P::Sta
       }
     }
     firing_ = false;
-    if constexpr (is_timed<Stamp>) {
-      if (watermark_ != passed_on_) {
-        passed_on_ = watermark_;
-        this->next_.watermark(watermark_);
-      }
-    }
+    if constexpr (is_timed<Stamp>) relay_.pass_on(watermark_, this->next_);
     if (finishing_) this->next_.finish();
   }
 
@@ -315,7 +315,8 @@ class ProcessStage : public KeyedStage<K, Function, ProcessState<typename P::Sta
   Fresh<Timers<Time, K>> timers_;
   Failures<FailedTimer<Owned<K>>> failures_;
   const Clock* clock_ = nullptr;
-  EventTime watermark_ = beginning_of_time, passed_on_ = beginning_of_time;
+  EventTime watermark_ = beginning_of_time;
+  WatermarkRelay relay_;
   Time now_ = Time::min();
   bool firing_ = false, finishing_ = false;
 };

@@ -14,9 +14,11 @@
 //
 // Entries (key and state side by side) lie densely in segments, each as big as all before it together, and never move:
 // growing costs no copy of states, and references stay valid until something is erased. The index is an open-addressing
-// table with linear probing. A slot holds 32 bits of the key's hash beside the entry's number, so a probe compares keys
-// only when the hash agrees, and growing the index reads neither keys nor entries. Erasing shifts the following slots
-// back, so nothing is left behind that would slow down later look-ups.
+// table with linear probing. A slot has 32 bits: in a table of 2^b slots b of them are the entry's number, one says
+// whether the key is where it belongs or further back, and the others are of its hash, so a probe compares keys only
+// when these agree. They are as few as that because look-ups wait for the index: with twice as many they take a tenth
+// longer. The price is that the index grows by hashing all keys again. Erasing shifts the following slots back, so
+// nothing is left behind that would slow down later look-ups.
 
 namespace tensair::operators {
 
@@ -59,7 +61,7 @@ class StateMap {
     clear_entries();
     for (std::size_t s = 0; s < segments_.size() && segments_[s]; ++s)
       free_table(segments_[s], segment_size(s) * sizeof(Entry));
-    if (slots_ != &no_slot) free_table(slots_, (mask_ + 1) * sizeof(std::uint64_t));
+    if (slots_ != &no_slot) free_table(slots_, (mask_ + 1) * sizeof(Slot));
   }
 
   auto size() const -> std::size_t { return size_; }
@@ -76,10 +78,9 @@ class StateMap {
   /// with many of them would call it.
   template <class Like>
   [[gnu::always_inline]] auto find(const Like& key, std::uint64_t hash) -> Entry* {
-    const std::uint64_t tag = hash >> 32;
-    for (std::size_t slot = tag & mask_; slots_[slot] != 0; slot = (slot + 1) & mask_) {
-      if (slots_[slot] >> 32 != tag) continue;
-      Entry& entry = at(number(slots_[slot]));
+    for (Probe probe{*this, hash}; slots_[probe.at] != 0; probe.next()) {
+      if (!probe.fits(slots_[probe.at])) continue;
+      Entry& entry = at(probe.number(slots_[probe.at]));
       if (entry.key == key) return &entry;
     }
     return nullptr;
@@ -88,12 +89,11 @@ class StateMap {
   /// For look-ups that are known beforehand: `prefetch_slot` for each of their hashes, later `expected` for each, which
   /// fetches the entry that will most likely be found, or null; its members can be read later still. Then they all wait
   /// for memory together instead of each on its own.
-  void prefetch_slot(std::uint64_t hash) const { prefetch(&slots_[(hash >> 32) & mask_]); }
+  void prefetch_slot(std::uint64_t hash) const { prefetch(&slots_[home_of(hash)]); }
   auto expected(std::uint64_t hash) -> Entry* {
-    const std::uint64_t tag = hash >> 32;
-    for (std::size_t slot = tag & mask_; slots_[slot] != 0; slot = (slot + 1) & mask_) {
-      if (slots_[slot] >> 32 != tag) continue;
-      Entry& entry = at(number(slots_[slot]));
+    for (Probe probe{*this, hash}; slots_[probe.at] != 0; probe.next()) {
+      if (!probe.fits(slots_[probe.at])) continue;
+      Entry& entry = at(probe.number(slots_[probe.at]));
       prefetch(&entry);
       if constexpr (sizeof(Entry) > 16) prefetch(reinterpret_cast<const char*>(&entry + 1) - 1);
       return &entry;
@@ -120,22 +120,16 @@ class StateMap {
   /// Takes the entry of a key out. The last entry moves into its place.
   template <class Like>
   auto erase(const Like& key, std::uint64_t hash) -> bool {
-    const std::uint64_t tag = hash >> 32;
-    for (std::size_t slot = tag & mask_; slots_[slot] != 0; slot = (slot + 1) & mask_) {
-      if (slots_[slot] >> 32 != tag || !(at(number(slots_[slot])).key == key)) continue;
-      erase_slot(slot);
+    for (Probe probe{*this, hash}; slots_[probe.at] != 0; probe.next()) {
+      if (!probe.fits(slots_[probe.at]) || !(at(probe.number(slots_[probe.at])).key == key)) continue;
+      erase_slot(probe.at);
       return true;
     }
     return false;
   }
 
   /// Takes the i-th entry out. The last entry moves into its place.
-  void erase_at(std::size_t i) {
-    const std::uint64_t wanted = slot_of(hash_key(at(i).key), i);
-    std::size_t slot = (wanted >> 32) & mask_;
-    while (slots_[slot] != wanted) slot = (slot + 1) & mask_;
-    erase_slot(slot);
-  }
+  void erase_at(std::size_t i) { erase_slot(find_slot(hash_key(at(i).key), i).at); }
 
   void clear() {
     clear_entries();
@@ -144,15 +138,37 @@ class StateMap {
 
  private:
   static constexpr std::size_t first_segment = 64;
-  static constexpr int first_bits = 7;  // of 64
-  static constexpr std::size_t most = 0xffff'fff0;
-  static constexpr std::size_t small = 2048;  // slots: 16 KiB
+  static constexpr int first_bits = 7;              // of 64
+  static constexpr std::size_t most = 0x5555'5550;  // two thirds of what 31 bits can number
+  static constexpr std::size_t small = 4096;        // slots: 16 KiB
 
   static auto segment_size(std::size_t segment) -> std::size_t { return first_segment << segment; }
-  static auto number(std::uint64_t slot) -> std::size_t { return static_cast<std::uint32_t>(slot) - 1; }
-  static auto slot_of(std::uint64_t hash, std::size_t number) -> std::uint64_t {
-    return (hash >> 32) << 32 | (number + 1);
-  }
+
+  // 0: empty. Else an entry's number + 1 in the bits of `mask_`, above them those of the lower half of its key's hash,
+  // and `displaced`.
+  using Slot = std::uint32_t;
+  static constexpr Slot displaced = 0x8000'0000;  // not where its hash says, but behind
+
+  // The slots in which a key may be, one by one.
+  struct Probe {
+    Probe(const StateMap& map, std::uint64_t hash)
+        : mask(map.mask_), at((hash >> 32) & mask), bits(static_cast<Slot>(hash & ~mask) & ~displaced) {}
+    void next() {
+      at = (at + 1) & mask;
+      bits |= displaced;
+    }
+    // Whether the slot may be that of the key, which is then the entry of this number.
+    auto fits(Slot slot) const -> bool { return (slot ^ bits) <= mask; }
+    auto number(Slot slot) const -> std::size_t { return (slot ^ bits) - std::size_t{1}; }
+    auto filled_with(std::size_t number) const -> Slot { return bits | static_cast<Slot>(number + 1); }
+
+    std::size_t mask, at;
+    Slot bits;
+  };
+
+  auto number(Slot slot) const -> std::size_t { return (slot & mask_) - 1; }
+  auto home_of(std::uint64_t hash) const -> std::size_t { return (hash >> 32) & mask_; }
+  auto behind(std::size_t slot) const -> std::size_t { return (slot + 1) & mask_; }
 
   template <class Make>
   [[gnu::noinline]] auto insert(Owned<K> key, std::uint64_t hash, Make&& make) -> Entry& {
@@ -164,7 +180,7 @@ class StateMap {
       segments_[segment] = static_cast<Entry*>(allocate_table(segment_size(segment) * sizeof(Entry)));
     Entry* entry = &at(size_);
     ::new (static_cast<void*>(entry)) Entry{std::move(key), std::forward<Make>(make)()};
-    place(slot_of(hash, size_));
+    place(hash, size_);
     ++size_;
     return *entry;
   }
@@ -175,31 +191,38 @@ class StateMap {
     return slots_ == &no_slot || size_ * 3 >= (mask_ + 1) * 2 || (mask_ < small && size_ * 8 > mask_);
   }
 
-  void place(std::uint64_t filled) {
-    std::size_t slot = (filled >> 32) & mask_;
-    while (slots_[slot] != 0) slot = (slot + 1) & mask_;
-    slots_[slot] = filled;
+  void place(std::uint64_t hash, std::size_t number) {
+    Probe probe{*this, hash};
+    while (slots_[probe.at] != 0) probe.next();
+    slots_[probe.at] = probe.filled_with(number);
   }
 
+  // If a key's hash throws, all is as before.
   void grow() {
-    const bool first = slots_ == &no_slot;
-    const std::size_t old_size = first ? 0 : mask_ + 1;
-    auto* old = slots_;
-    const std::size_t size = first ? 128 : old_size * 2;
-    slots_ = static_cast<std::uint64_t*>(allocate_table(size * sizeof(std::uint64_t)));
-    mask_ = size - 1;
-    for (std::size_t i = 0; i < old_size; ++i) {
-      if (old[i] != 0) place(old[i]);
+    StateMap larger;
+    larger.mask_ = slots_ == &no_slot ? 127 : mask_ * 2 + 1;
+    larger.slots_ = static_cast<Slot*>(allocate_table((larger.mask_ + 1) * sizeof(Slot)));
+    // Places of some keys are fetched together, as their places are all over the table.
+    std::array<std::uint64_t, 32> hashes;
+    for (std::size_t from = 0; from < size_; from += hashes.size()) {
+      const std::size_t n = std::min(hashes.size(), size_ - from);
+      for (std::size_t i = 0; i < n; ++i) larger.prefetch_slot(hashes[i] = hash_key(at(from + i).key));
+      for (std::size_t i = 0; i < n; ++i) larger.place(hashes[i], from + i);
     }
-    if (!first) free_table(old, old_size * sizeof(std::uint64_t));
+    std::swap(slots_, larger.slots_);
+    std::swap(mask_, larger.mask_);
   }
 
+  // If a key's hash throws, all is as before.
   void erase_slot(std::size_t slot) {
-    const std::size_t hole = number(slots_[slot]);
-    close_gap(slot);
     Entry& last = at(size_ - 1);
+    const std::uint64_t hash_of_last = hash_key(last.key);
+    if constexpr (!hash_is_safe<K>) for_moves_up_to(slot, [](std::size_t, Slot) {});
+    const std::size_t hole = number(slots_[slot]);
+    slots_[for_moves_up_to(slot, [&](std::size_t to, Slot filled) { slots_[to] = filled; })] = 0;
     if (hole != size_ - 1) {
-      renumber(hash_key(last.key), size_ - 1, hole);
+      const Probe found = find_slot(hash_of_last, size_ - 1);
+      slots_[found.at] = found.filled_with(hole);
       std::destroy_at(&at(hole));
       std::construct_at(&at(hole), std::move(last));
     }
@@ -207,23 +230,26 @@ class StateMap {
     --size_;
   }
 
-  // Empties a slot: what was pushed behind its place by it, and what by that, moves up.
-  void close_gap(std::size_t gap) {
-    for (std::size_t slot = (gap + 1) & mask_; slots_[slot] != 0; slot = (slot + 1) & mask_) {
-      const std::size_t home = (slots_[slot] >> 32) & mask_;
+  // What emptying a slot moves: what was pushed behind its place by it, and what by that. Calls `move(to, filled)` for
+  // each, and returns the slot that is to be empty in the end.
+  template <class Move>
+  auto for_moves_up_to(std::size_t gap, Move move) -> std::size_t {
+    for (std::size_t slot = behind(gap); slots_[slot] != 0; slot = behind(slot)) {
+      if ((slots_[slot] & displaced) == 0) continue;
+      const std::size_t home = home_of(hash_key(at(number(slots_[slot])).key));
       // It may move to the gap unless its home lies behind the gap.
       if (((slot - home) & mask_) < ((slot - gap) & mask_)) continue;
-      slots_[gap] = slots_[slot];
+      move(gap, home == gap ? slots_[slot] & ~displaced : slots_[slot]);
       gap = slot;
     }
-    slots_[gap] = 0;
+    return gap;
   }
 
-  void renumber(std::uint64_t hash, std::size_t from, std::size_t to) {
-    const std::uint64_t wanted = slot_of(hash, from);
-    std::size_t slot = (wanted >> 32) & mask_;
-    while (slots_[slot] != wanted) slot = (slot + 1) & mask_;
-    slots_[slot] = slot_of(hash, to);
+  // Where an entry's number stands.
+  auto find_slot(std::uint64_t hash, std::size_t number) const -> Probe {
+    Probe probe{*this, hash};
+    while (slots_[probe.at] != probe.filled_with(number)) probe.next();
+    return probe;
   }
 
   void clear_entries() {
@@ -238,10 +264,10 @@ class StateMap {
     std::swap(size_, other.size_);
   }
 
-  static inline std::uint64_t no_slot = 0;  // the index of an empty map; never written
+  static inline Slot no_slot = 0;  // the index of an empty map; never written
 
   std::array<Entry*, 32> segments_{};
-  std::uint64_t* slots_ = &no_slot;
+  Slot* slots_ = &no_slot;
   std::size_t mask_ = 0;
   std::size_t size_ = 0;
 };

@@ -8,6 +8,7 @@
 #include <tensair/operators/lookup.hpp>
 #include <tensair/operators/process.hpp>
 #include <tensair/operators/state_map.hpp>
+#include <tensair/operators/watermark_relay.hpp>
 #include <utility>
 #include <vector>
 
@@ -80,6 +81,10 @@ class TemporalLookupStage : public StageBase<Next> {
     watermark_ = time;
     advance();
   }
+  void idle() {
+    relay_.idle();
+    if (!firing_) relay_.pass_on(watermark_, this->next_);
+  }
   void flush() {
     this->next_.flush();
     if (!firing_) return;
@@ -138,10 +143,7 @@ class TemporalLookupStage : public StageBase<Next> {
     }
     firing_ = false;
     give_up_rows();
-    if (watermark_ != passed_on_) {
-      passed_on_ = watermark_;
-      this->next_.watermark(watermark_);
-    }
+    relay_.pass_on(watermark_, this->next_);
     if (finishing_ && !std::exchange(ended_, true)) this->next_.finish();
   }
 
@@ -207,7 +209,8 @@ class TemporalLookupStage : public StageBase<Next> {
   Fresh<std::vector<Waiting>> waiting_;  // a heap, earliest first
   std::uint64_t arrived_ = 0;
   std::shared_ptr<runtime::Counter> late_;
-  EventTime watermark_ = beginning_of_time, passed_on_ = beginning_of_time;
+  EventTime watermark_ = beginning_of_time;
+  WatermarkRelay relay_;
   bool firing_ = false, finishing_ = false, ended_ = false;
 };
 

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <tensair/operators/owned.hpp>
 #include <tensair/operators/stage.hpp>
+#include <tensair/operators/watermark_relay.hpp>
 #include <utility>
 #include <vector>
 
@@ -36,8 +37,8 @@ class TimeOrderStage : public StageBase<Next> {
     advance();
   }
   void idle() {
-    late_.idle();
-    this->next_.idle();
+    relay_.idle();
+    if (!releasing_) relay_.pass_on(watermark_, late_, this->next_);
   }
   void flush() {
     late_.flush();
@@ -80,8 +81,7 @@ class TimeOrderStage : public StageBase<Next> {
       this->next_(OwnedRecord<T>::view(first.record), first.time);
     }
     releasing_ = false;
-    late_.watermark(watermark_);
-    this->next_.watermark(watermark_);
+    relay_.pass_on(watermark_, late_, this->next_);
     if (finishing_) end();
   }
   void end() {
@@ -93,6 +93,7 @@ class TimeOrderStage : public StageBase<Next> {
   Fresh<std::vector<Waiting>> waiting_;  // a heap, the earliest in front
   std::uint64_t number_ = 0;
   EventTime watermark_ = beginning_of_time;
+  WatermarkRelay relay_;
   bool releasing_ = false, finishing_ = false;
 };
 

@@ -10,6 +10,7 @@
 #include <tensair/operators/record_row.hpp>
 #include <tensair/operators/stage.hpp>
 #include <tensair/operators/trigger.hpp>
+#include <tensair/operators/watermark_relay.hpp>
 #include <tensair/operators/window_partial.hpp>
 #include <tensair/operators/window_result.hpp>
 #include <utility>
@@ -199,16 +200,15 @@ class WindowStage : public StageBase<Next> {
       watermark_ = time;
       if (firing_ || self().due() <= time) {
         advance();
-      } else if (std::exchange(passed_on_, time) != time) {
-        parts_.late.watermark(time);
-        this->next_.watermark(time);
+      } else {
+        relay_.pass_on(time, parts_.late, this->next_);
       }
     }
   }
   void idle() {
     if constexpr (!Parts::processing_time) {
-      parts_.late.idle();
-      this->next_.idle();
+      relay_.idle();
+      if (!firing_) relay_.pass_on(watermark_, parts_.late, this->next_);
     }
   }
   void flush() {
@@ -367,13 +367,7 @@ class WindowStage : public StageBase<Next> {
       if (!self().fire_early(processing_time())) return;
     }
     firing_ = false;
-    if constexpr (!Parts::processing_time) {
-      if (watermark_ != passed_on_) {
-        passed_on_ = watermark_;
-        parts_.late.watermark(watermark_);
-        this->next_.watermark(watermark_);
-      }
-    }
+    if constexpr (!Parts::processing_time) relay_.pass_on(watermark_, parts_.late, this->next_);
     if (!finishing_ || std::exchange(ended_, true)) return;
     this->next_.finish();
     parts_.late.finish();
@@ -383,7 +377,7 @@ class WindowStage : public StageBase<Next> {
   const Clock* clock_ = nullptr;
   Time now_{};
   std::uint32_t until_clock_ = 0;  // records until it is read again
-  EventTime passed_on_ = beginning_of_time;
+  WatermarkRelay relay_;
   bool firing_ = false, finishing_ = false, ended_ = false;
 };
 

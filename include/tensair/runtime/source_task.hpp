@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <optional>
 #include <tensair/error.hpp>
 #include <tensair/operators/stage.hpp>
 #include <tensair/runtime/source.hpp>
@@ -67,9 +68,9 @@ struct InPlace {
   T& object;
 };
 template <class T>
-using Working =
-    std::conditional_t<std::is_trivially_copyable_v<T> && std::is_copy_constructible_v<T> && sizeof(T) <= 256,
-                       OnStack<T>, InPlace<T>>;
+inline constexpr bool on_stack = std::is_trivially_copyable_v<T>&& std::is_copy_constructible_v<T> && sizeof(T) <= 256;
+template <class T>
+using Working = std::conditional_t<on_stack<T>, OnStack<T>, InPlace<T>>;
 
 /// A source and everything fused behind it: the loop of the pipeline.
 template <class S, class Fused>
@@ -141,7 +142,8 @@ class SourceTask final : public Task {
         return source.next();
       }
     };
-    for (; n > 0; --n) {
+    // What ends the turn before it has emitted all, if anything does.
+    const auto emit_one = [&]() -> std::optional<Turn> {
       if (fused.blocked()) {
         fused.flush();
         if (fused.blocked()) return Turn::wait();
@@ -163,6 +165,21 @@ class SourceTask final : public Task {
         }
         fused(std::move(*record), operators::Untimed{});
       }
+      return std::nullopt;
+    };
+    if constexpr (on_stack<S> && on_stack<Fused>) {
+      // Where a record takes some cycles, counting it would be a third of them.
+      for (; n >= 4; n -= 4) {
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC unroll 4
+#endif
+        for (int i = 0; i < 4; ++i) {
+          if (const auto turn = emit_one()) return *turn;
+        }
+      }
+    }
+    for (; n > 0; --n) {
+      if (const auto turn = emit_one()) return *turn;
     }
     return Turn::again();
   }

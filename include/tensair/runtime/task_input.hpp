@@ -93,7 +93,8 @@ struct TaskInput {
     const bool idle_before = watermarks.idle();
     watermarks.update(first + chunk().sender, chunk().watermark, chunk().idle);
     // The end is announced when the inlets have ended.
-    if (watermarks.watermark() != before && watermarks.watermark() != end_of_time)
+    const bool is_back = idle_before && !watermarks.idle();
+    if ((watermarks.watermark() != before || is_back) && watermarks.watermark() != end_of_time)
       fused.watermark(watermarks.watermark());
     if (watermarks.idle() && !idle_before) fused.idle();
   }
