@@ -54,7 +54,10 @@ void free_large_payload(void* memory, std::size_t bytes) noexcept {
   Block gone{memory, size_class(bytes)};
   {
     const std::lock_guard lock{spare().mutex};
-    for (auto& block : spare().blocks) std::swap(block, gone);
+    for (auto& block : spare().blocks) {
+      std::swap(block, gone);
+      if (gone.memory == nullptr) return;
+    }
   }
   ::operator delete(gone.memory, huge_page);
 }

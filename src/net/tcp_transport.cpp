@@ -361,6 +361,7 @@ void TcpTransport::Cluster::closed(Rank) {
 TcpTransport::TcpTransport(const Options& options, TcpLimits limits, std::shared_ptr<const Clock> clock)
     : cluster_(std::make_unique<Cluster>(options, limits, std::move(clock))) {}
 TcpTransport::~TcpTransport() {
+  cluster_.reset();  // it has payloads that have not arrived whole
   release_spare_payloads();
 }
 

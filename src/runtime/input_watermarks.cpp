@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <tensair/runtime/input_watermarks.hpp>
+#include <utility>
 
 namespace tensair::runtime {
 
@@ -20,6 +21,12 @@ void InputWatermarks::update(std::size_t sender, EventTime watermark, bool idle)
   }
   idle_ = open && !active;
   watermark_ = std::max(watermark_, idle_ ? most : least);
+}
+
+auto InputWatermarks::come_back(std::size_t sender) -> bool {
+  if (!senders_[sender].idle) return false;
+  senders_[sender].idle = false;
+  return std::exchange(idle_, false);
 }
 
 }  // namespace tensair::runtime

@@ -24,6 +24,26 @@ TEST_CASE("memory of a large payload is used again for one of about its size", "
   release_spare_payloads();
 }
 
+TEST_CASE("the last two large payloads that were given back are used again", "[net][payload]") {
+  release_spare_payloads();
+  const std::byte *first = nullptr, *second = nullptr;
+  {
+    const Payload a(large_payload), b(large_payload);
+    first = a.data();
+    second = b.data();
+  }
+  for (int i = 0; i < 3; ++i) {
+    // One is taken and given back while the other lies there.
+    const Payload alone(large_payload);
+    CHECK((alone.data() == first || alone.data() == second));
+  }
+  const Payload a(large_payload), b(large_payload);
+  CHECK((a.data() == first || a.data() == second));
+  CHECK((b.data() == first || b.data() == second));
+  CHECK(a.data() != b.data());
+  release_spare_payloads();
+}
+
 TEST_CASE("a payload that grows large keeps what it has", "[net][payload]") {
   Payload payload;
   payload.reserve(100);

@@ -25,23 +25,20 @@ namespace detail {
 /// Memory that a container does not set when it grows: it is for what is read or copied into it next, and setting it to
 /// zero before would be one more way through it. Much of it is used again.
 template <class T>
-struct Unset : std::allocator<T> {
-  template <class U>
-  struct rebind {
-    using other = Unset<U>;
-  };
+struct Unset {
+  using value_type = T;
 
   Unset() = default;
   template <class U>
   Unset(const Unset<U>&) noexcept {}  // NOLINT(google-explicit-constructor)
 
   auto allocate(std::size_t n) -> T* {
-    if (n * sizeof(T) < large_payload) return std::allocator<T>::allocate(n);
+    if (n * sizeof(T) < large_payload) return std::allocator<T>{}.allocate(n);
     return static_cast<T*>(allocate_large_payload(n * sizeof(T)));
   }
   void deallocate(T* memory, std::size_t n) noexcept {
     if (n * sizeof(T) < large_payload) {
-      std::allocator<T>::deallocate(memory, n);
+      std::allocator<T>{}.deallocate(memory, n);
     } else {
       free_large_payload(memory, n * sizeof(T));
     }
@@ -50,6 +47,7 @@ struct Unset : std::allocator<T> {
   void construct(U* at) noexcept {
     ::new (static_cast<void*>(at)) U;
   }
+  friend auto operator==(const Unset&, const Unset&) -> bool { return true; }
 };
 
 }  // namespace detail

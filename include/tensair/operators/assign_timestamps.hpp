@@ -146,17 +146,20 @@ class TimestampStage : public StageBase<Next> {
     latest_ = std::max(latest_, counted);
     active_ = true;
     std::optional<EventTime> watermark = call(op_, strategy_.advance, std::as_const(record), time, latest_);
+    if (idle_) [[unlikely]]
+      come_back();
     this->next_(std::forward<T>(record), time);
-    if (watermark && *watermark > watermark_) {
-      advance_to(*watermark);
-    } else if (idle_) [[unlikely]] {
-      this->next_.watermark(watermark_);
-    }
-    idle_ = false;
+    if (watermark && *watermark > watermark_) advance_to(*watermark);
   }
 
-  // Nothing but this stage's own watermarks: it may stand behind another one.
-  void watermark(EventTime) {}
+  // Nothing but this stage's own watermarks: it may stand behind another one, which says when the stream is idle.
+  void watermark(EventTime) {
+    if (idle_) come_back();
+  }
+  void idle() {
+    idle_ = true;
+    this->next_.idle();
+  }
 
   void flush() {
     if (active_ && strategy_.idle_timeout != Duration::max()) {
@@ -173,10 +176,7 @@ class TimestampStage : public StageBase<Next> {
 
   auto deadline() -> Time { return std::min(idle_deadline(), this->next_.deadline()); }
   void tick(Time now) {
-    if (!active_ && idle_deadline() <= now) {
-      idle_ = true;
-      this->next_.idle();
-    }
+    if (!active_ && idle_deadline() <= now) idle();
     if (this->next_.deadline() <= now) this->next_.tick(now);
   }
 
@@ -184,6 +184,13 @@ class TimestampStage : public StageBase<Next> {
   auto idle_deadline() const -> Time {
     if (idle_ || strategy_.idle_timeout == Duration::max()) return never;
     return last_active_ + strategy_.idle_timeout;
+  }
+
+  // Before the record that shows it: others have to wait for this stream from now on.
+  [[gnu::noinline]] void come_back() {
+    idle_ = false;
+    active_ = true;
+    this->next_.watermark(watermark_);
   }
 
   void advance_to(EventTime time) {

@@ -130,7 +130,6 @@ class AsyncMapStage : public StageBase<Next> {
     const auto number = state_->first + state_->calls.size();
     auto& call = state_->calls.emplace_back();
     ++state_->under_way;
-    state_->idle = false;
     call.stamp = stamp;
     if (options_.timeout != Duration::max()) call.deadline = node_->clock().now() + options_.timeout;
     auto kept = OwnedRecord<T>::own(std::move(record));
@@ -145,6 +144,8 @@ class AsyncMapStage : public StageBase<Next> {
   // A watermark waits for the answers to the records before it. Those behind it may pass it: it arrives later than it
   // might, which is always right.
   void watermark(EventTime time) {
+    // That the stream is back does not wait for answers.
+    if (std::exchange(state_->told_idle, false)) this->next_.watermark(state_->passed_on);
     const auto behind = state_->first + state_->calls.size();
     auto& marks = state_->watermarks;
     if (!marks.empty() && marks.back().first == behind) marks.pop_back();
@@ -200,7 +201,8 @@ class AsyncMapStage : public StageBase<Next> {
     std::deque<std::pair<std::uint64_t, EventTime>> watermarks;  // each behind the calls of lower numbers
     std::uint64_t first = 0;
     std::size_t under_way = 0;
-    bool idle = false, finishing = false, finished = false;
+    EventTime passed_on = beginning_of_time;
+    bool idle = false, told_idle = false, finishing = false, finished = false;
   };
 
   void work() {
@@ -238,10 +240,13 @@ class AsyncMapStage : public StageBase<Next> {
   void pass_on_marks() {
     auto& marks = state_->watermarks;
     while (!marks.empty() && marks.front().first <= state_->first) {
-      this->next_.watermark(marks.front().second);
+      this->next_.watermark(state_->passed_on = marks.front().second);
       marks.pop_front();
     }
-    if (state_->calls.empty() && std::exchange(state_->idle, false)) this->next_.idle();
+    if (state_->calls.empty() && std::exchange(state_->idle, false)) {
+      state_->told_idle = true;
+      this->next_.idle();
+    }
   }
 
   void settle(Answer answer) {

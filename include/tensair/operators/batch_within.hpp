@@ -57,8 +57,14 @@ class BatchWithinStage : public StageBase<Next> {
   }
   void watermark(EventTime time) {
     watermark_ = time;
+    idle_ = false;
     if (cut_ && latest_ < time && !batch_->records.empty()) emit();
     this->next_.watermark(std::min(time, earliest_));
+  }
+  // Not while records wait here for their batch.
+  void idle() {
+    idle_ = true;
+    if (batch_->records.empty()) this->next_.idle();
   }
   void finish() {
     if (options_.drop_last) batch_->records.clear();
@@ -79,6 +85,7 @@ class BatchWithinStage : public StageBase<Next> {
       earliest_ = end_of_time;
       this->next_(std::move(batch), std::exchange(latest_, beginning_of_time));
       this->next_.watermark(watermark_);
+      if (idle_) this->next_.idle();
     } else {
       this->next_(std::move(batch), Untimed{});
     }
@@ -89,6 +96,7 @@ class BatchWithinStage : public StageBase<Next> {
   const Clock* clock_ = nullptr;
   Fresh<Batch<Owned<T>>> batch_;
   Time due_ = never;
+  bool idle_ = false;
   EventTime earliest_ = end_of_time, latest_ = beginning_of_time, watermark_ = beginning_of_time;
 };
 

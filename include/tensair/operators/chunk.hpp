@@ -100,7 +100,6 @@ class ChunkSender {
       auto& chunk = chunk_->item;
       keep(chunk.records, std::forward<R>(record));
       chunk.times.push_back(stamp);
-      idle_ = false;
       if (chunk.records.size() >= full_) flush();
     } else {
       auto& chunk = chunk_->item;

@@ -120,6 +120,7 @@ class CountWindowStage : public StageBase<Next> {
 
   void watermark(EventTime time) {
     watermark_ = time;
+    relay_.heard();
     advance();
   }
   void idle() {

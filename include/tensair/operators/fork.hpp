@@ -171,6 +171,10 @@ class ForkStage {
     for (std::size_t i = 0; i < pending_.size(); ++i) {
       auto& pending = pending_[i];
       auto& use = *point_->uses[i];
+      if (pending.idle && !idle_) {  // it is back, and this counts before its records do
+        pending.idle = false;
+        use.watermark(pending.watermark);
+      }
       if (!pending.records.empty()) {
         const auto taken =
             static_cast<std::ptrdiff_t>(use.push(pending.records, std::span<const Stamp>(pending.stamps)));
@@ -179,8 +183,7 @@ class ForkStage {
       }
       if constexpr (is_timed<Stamp>) {
         if (!pending.records.empty()) continue;
-        const bool is_back = pending.idle && !idle_;
-        if (pending.watermark != watermark_ || is_back) use.watermark(watermark_);
+        if (pending.watermark != watermark_) use.watermark(watermark_);
         if (idle_ && !pending.idle) use.idle();
         pending.watermark = watermark_;
         pending.idle = idle_;

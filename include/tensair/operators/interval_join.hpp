@@ -104,6 +104,7 @@ class IntervalJoinStage : public JoinStage<K, Left, Right, Next> {
     const std::size_t keys = this->table_->keys().size();
     const std::int64_t round = std::max<std::int64_t>(add_saturated(upper_, -lower_) / 4, 1);
     const std::int64_t passed = add_saturated(watermark_, -std::max(swept_until_, -INT64_MAX));
+    if (passed <= 0) return;
     if (passed >= round) {
       to_sweep_ = keys;
     } else {

@@ -47,6 +47,7 @@ class LookaheadStage : public StageBase<Next> {
       this->next_.watermark(time);
     } else {
       held_->back().watermark = time;
+      held_->back().idle = false;
     }
   }
   void idle() {

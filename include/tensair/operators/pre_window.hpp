@@ -64,6 +64,8 @@ class PreWindowStage : public StageBase<Next> {
       return;
     }
     watermark_ = time;
+    if (idle_) [[unlikely]]
+      back_ = true;
     if (time == end_of_time || (!slices_->empty() && slices_->front()->span.end <= time)) {
       advance();
     } else if (!sending_ && (!thins || time >= next_edge_)) {
@@ -187,7 +189,7 @@ class PreWindowStage : public StageBase<Next> {
       if constexpr (thins) next_edge_ = edge_behind(watermark_);
       this->next_.watermark(watermark_);
     }
-    if (std::exchange(idle_, false)) {
+    if (std::exchange(idle_, false) && !std::exchange(back_, false)) {
       next_edge_ = beginning_of_time;  // the next watermark, whichever it is, says that this instance is back
       this->next_.idle();
     }
@@ -204,6 +206,7 @@ class PreWindowStage : public StageBase<Next> {
   std::size_t next_key_ = 0;                           // of the first slice, to be sent
   EventTime watermark_ = beginning_of_time, passed_on_ = beginning_of_time, next_edge_ = beginning_of_time;
   bool passes_through_ = false, sending_ = false, idle_ = false, finishing_ = false, ended_ = false;
+  bool back_ = false;  // since `idle_`, which is not to be passed on then
 };
 
 /// The operator before it is bound to the stage behind it.

@@ -167,6 +167,7 @@ class ProcessStage : public KeyedStage<K, Function, ProcessState<typename P::Sta
 
   void watermark(EventTime time) {
     watermark_ = time;
+    relay_.heard();
     fire();
   }
   void idle() {

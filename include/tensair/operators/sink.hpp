@@ -22,6 +22,11 @@ struct Stays {
   ~Stays() = default;
 };
 struct MayBeCopied {};
+/// What a sink has been told.
+struct Watermarks {
+  EventTime last = beginning_of_time;
+};
+struct NoWatermarks {};
 
 /// The end of a chain: calls a sink with each record. A sink is a lambda, or an object that may also have `open(node)`
 /// or `open(node, waker)`, `watermark(EventTime)`, `flush()`, `finish()`, `deadline()` with `tick(now)`, and
@@ -51,7 +56,11 @@ class SinkStage {
     }
   }
   void watermark(EventTime time) {
-    if constexpr (requires { sink_.watermark(time); }) sink_.watermark(time);
+    if constexpr (heeds_watermarks) {
+      if (time <= told_.last) return;  // it says that the stream is back, which is of no concern here
+      told_.last = time;
+      sink_.watermark(time);
+    }
   }
   void idle() {}
   void flush() {
@@ -82,6 +91,7 @@ class SinkStage {
   plan::OperatorRef op_;
   K sink_;
   [[no_unique_address]] std::conditional_t<OpenedWithWaker<K> || OpenedWithNode<K>, Stays, MayBeCopied> stays_;
+  [[no_unique_address]] std::conditional_t<heeds_watermarks, Watermarks, NoWatermarks> told_;
 };
 
 }  // namespace tensair::operators

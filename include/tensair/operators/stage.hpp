@@ -31,7 +31,8 @@
 //                 in front: flat_map): a stage that reacts to it with many records keeps them and says it is blocked.
 //                 Not sent over an edge to a chain in which no stage `heeds_watermarks`.
 //   idle()        nothing has come for a while: who takes from several inputs does not wait for this one's watermark.
-//                 Until the next record or watermark, which may be the last one again: the record may not come through.
+//                 Until the next watermark, which may be the last one again and comes before the record that shows that
+//                 the stream is back, for that may not come through. Records alone, such as timers', do not end it.
 //   finish()      once, after the last record
 // and beside them
 //   open(context) once, before the first record: the node, the task it runs in, and which of its instances this is

@@ -9,6 +9,7 @@
 #include <tensair/operators/key_hash.hpp>
 #include <tensair/operators/owned.hpp>
 #include <utility>
+#include <vector>
 
 // The map that keyed operators keep their state in.
 //
@@ -26,7 +27,7 @@ namespace tensair::operators {
 /// @throws std::bad_alloc
 auto allocate_table(std::size_t bytes) -> void*;
 void free_table(void* memory, std::size_t bytes) noexcept;
-/// More entries than 32 bits can number. @throws Error
+/// More entries than a slot can number. @throws Error
 [[noreturn]] void throw_too_many_keys();
 
 /// States of so many bytes in all are mostly in the processor's caches, so that fetching them ahead does not pay.
@@ -105,7 +106,7 @@ class StateMap {
   /// maps of many keys that are hashed in no time.
   void prefetch_last() {
     if (size_ < 4) return;
-    prefetch_slot(hash_key(at(size_ - 2).key));
+    prefetch_slot(hash_of(at(size_ - 2)));
     prefetch(&at(size_ - 4));
   }
 
@@ -129,7 +130,7 @@ class StateMap {
   }
 
   /// Takes the i-th entry out. The last entry moves into its place.
-  void erase_at(std::size_t i) { erase_slot(find_slot(hash_key(at(i).key), i).at); }
+  void erase_at(std::size_t i) { erase_slot(find_slot(hash_of(at(i)), i).at); }
 
   void clear() {
     clear_entries();
@@ -166,6 +167,8 @@ class StateMap {
     Slot bits;
   };
 
+  // Of the key as it was looked up: what is kept of it may have no hash.
+  static auto hash_of(Entry& entry) -> std::uint64_t { return hash_key(OwnedRecord<K>::view(entry.key)); }
   auto number(Slot slot) const -> std::size_t { return (slot & mask_) - 1; }
   auto home_of(std::uint64_t hash) const -> std::size_t { return (hash >> 32) & mask_; }
   auto behind(std::size_t slot) const -> std::size_t { return (slot + 1) & mask_; }
@@ -206,7 +209,7 @@ class StateMap {
     std::array<std::uint64_t, 32> hashes;
     for (std::size_t from = 0; from < size_; from += hashes.size()) {
       const std::size_t n = std::min(hashes.size(), size_ - from);
-      for (std::size_t i = 0; i < n; ++i) larger.prefetch_slot(hashes[i] = hash_key(at(from + i).key));
+      for (std::size_t i = 0; i < n; ++i) larger.prefetch_slot(hashes[i] = hash_of(at(from + i)));
       for (std::size_t i = 0; i < n; ++i) larger.place(hashes[i], from + i);
     }
     std::swap(slots_, larger.slots_);
@@ -216,10 +219,17 @@ class StateMap {
   // If a key's hash throws, all is as before.
   void erase_slot(std::size_t slot) {
     Entry& last = at(size_ - 1);
-    const std::uint64_t hash_of_last = hash_key(last.key);
-    if constexpr (!hash_is_safe<K>) for_moves_up_to(slot, [](std::size_t, Slot) {});
+    const std::uint64_t hash_of_last = hash_of(last);
     const std::size_t hole = number(slots_[slot]);
-    slots_[for_moves_up_to(slot, [&](std::size_t to, Slot filled) { slots_[to] = filled; })] = 0;
+    if constexpr (hash_is_safe<K>) {
+      slots_[for_moves_up_to(slot, [&](std::size_t to, Slot filled) { slots_[to] = filled; })] = 0;
+    } else {
+      std::vector<std::pair<std::size_t, Slot>> moves;
+      const std::size_t empty =
+          for_moves_up_to(slot, [&](std::size_t to, Slot filled) { moves.emplace_back(to, filled); });
+      for (const auto& [to, filled] : moves) slots_[to] = filled;
+      slots_[empty] = 0;
+    }
     if (hole != size_ - 1) {
       const Probe found = find_slot(hash_of_last, size_ - 1);
       slots_[found.at] = found.filled_with(hole);
@@ -236,7 +246,7 @@ class StateMap {
   auto for_moves_up_to(std::size_t gap, Move move) -> std::size_t {
     for (std::size_t slot = behind(gap); slots_[slot] != 0; slot = behind(slot)) {
       if ((slots_[slot] & displaced) == 0) continue;
-      const std::size_t home = home_of(hash_key(at(number(slots_[slot])).key));
+      const std::size_t home = home_of(hash_of(at(number(slots_[slot]))));
       // It may move to the gap unless its home lies behind the gap.
       if (((slot - home) & mask_) < ((slot - gap) & mask_)) continue;
       move(gap, home == gap ? slots_[slot] & ~displaced : slots_[slot]);

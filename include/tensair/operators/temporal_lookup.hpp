@@ -79,6 +79,7 @@ class TemporalLookupStage : public StageBase<Next> {
 
   void watermark(EventTime time) {
     watermark_ = time;
+    relay_.heard();
     advance();
   }
   void idle() {

@@ -34,6 +34,7 @@ class TimeOrderStage : public StageBase<Next> {
 
   void watermark(EventTime time) {
     watermark_ = time;
+    relay_.heard();
     advance();
   }
   void idle() {

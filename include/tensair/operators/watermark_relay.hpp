@@ -9,8 +9,13 @@ namespace tensair::operators {
 /// behind the watermark before it, which may have become due at the same moment and would wake it up again.
 class WatermarkRelay {
  public:
+  /// A watermark has come: the stream is not idle any more. Passed on with the next `pass_on`.
+  [[gnu::always_inline]] void heard() {
+    if (idle_) [[unlikely]]
+      idle_ = false;
+  }
   /// The stream is idle. Passed on with the next `pass_on`.
-  void idle() { idle_ = Idle::to_be_told; }
+  void idle() { idle_ = true; }
 
   /// What has been passed on last.
   auto last() const -> EventTime { return last_; }
@@ -19,7 +24,7 @@ class WatermarkRelay {
   /// `idle`: the stream is back.
   template <class... Next>
   [[gnu::always_inline]] void pass_on(EventTime time, Next&... next) {
-    if (idle_ != Idle::no) [[unlikely]] {
+    if (idle_ || told_idle_) [[unlikely]] {
       pass_on_idle(time, next...);
     } else if (std::exchange(last_, time) != time) {
       (next.watermark(time), ...);
@@ -27,18 +32,17 @@ class WatermarkRelay {
   }
 
  private:
-  enum class Idle : unsigned char { no, to_be_told, told };
-
   template <class... Next>
   [[gnu::noinline]] void pass_on_idle(EventTime time, Next&... next) {
-    const bool is_back = idle_ == Idle::told;
-    if (std::exchange(last_, time) != time || is_back) (next.watermark(time), ...);
-    if (!is_back) (next.idle(), ...);
-    idle_ = is_back ? Idle::no : Idle::told;
+    if (std::exchange(last_, time) != time || !idle_) {
+      told_idle_ = false;
+      (next.watermark(time), ...);
+    }
+    if (idle_ && !std::exchange(told_idle_, true)) (next.idle(), ...);
   }
 
   EventTime last_ = beginning_of_time;
-  Idle idle_ = Idle::no;
+  bool idle_ = false, told_idle_ = false;
 };
 
 }  // namespace tensair::operators

@@ -198,6 +198,7 @@ class WindowStage : public StageBase<Next> {
   [[gnu::always_inline]] void watermark(EventTime time) {
     if constexpr (!Parts::processing_time) {
       watermark_ = time;
+      relay_.heard();
       if (firing_ || self().due() <= time) {
         advance();
       } else {

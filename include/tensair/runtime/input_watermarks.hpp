@@ -18,6 +18,10 @@ class InputWatermarks {
   /// A sender's chunk has come. Precondition: `sender < size()`
   void update(std::size_t sender, EventTime watermark, bool idle);
 
+  /// A sender is not idle any more, if it was.
+  /// @return  whether that ends that all are idle
+  auto come_back(std::size_t sender) -> bool;
+
   /// The watermark of all senders together.
   auto watermark() const -> EventTime { return watermark_; }
   /// Whether all senders that have not ended are idle.

@@ -53,6 +53,9 @@ class QueueTask final : public Task {
       fused_.finish();
       return Turn::again();
     }
+    if constexpr (Input::timed) {
+      if (input_.next == 0) input_.pass_on_return(watermarks_, fused_);
+    }
     const Time start = node_.clock().now();
     const auto pass = [this](auto&& record, auto stamp) {
       ++records_;

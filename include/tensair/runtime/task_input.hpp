@@ -86,6 +86,14 @@ struct TaskInput {
     return true;
   }
 
+  /// A sender that was idle and has sent the chunk at hand is back, which counts before the chunk's records do. `first`
+  /// as below.
+  template <class Fused>
+  void pass_on_return(InputWatermarks& watermarks, Fused& fused, std::size_t first = 0) const {
+    if (chunk().idle || !watermarks.come_back(first + chunk().sender)) return;
+    fused.watermark(watermarks.watermark());
+  }
+
   /// What a chunk that has been passed on says of its sender; `first` is the number of this input's first sender.
   template <class Fused>
   void pass_on_watermark(InputWatermarks& watermarks, Fused& fused, std::size_t first = 0) const {
@@ -93,8 +101,7 @@ struct TaskInput {
     const bool idle_before = watermarks.idle();
     watermarks.update(first + chunk().sender, chunk().watermark, chunk().idle);
     // The end is announced when the inlets have ended.
-    const bool is_back = idle_before && !watermarks.idle();
-    if ((watermarks.watermark() != before || is_back) && watermarks.watermark() != end_of_time)
+    if (watermarks.watermark() != before && watermarks.watermark() != end_of_time)
       fused.watermark(watermarks.watermark());
     if (watermarks.idle() && !idle_before) fused.idle();
   }

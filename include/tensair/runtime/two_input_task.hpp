@@ -81,6 +81,11 @@ class TwoInputTask final : public Task {
   // Passes the input's chunk on as far as the stages take it; returns whether that was all.
   template <bool is_left, class Input>
   auto pass(Input& input) -> bool {
+    constexpr bool counts = is_left ? left_counts : right_counts;
+    const std::size_t first = counts && !is_left && left_counts ? left_.senders : 0;
+    if constexpr (counts) {
+      if (input.next == 0) input.pass_on_return(watermarks_, fused_, first);
+    }
     const bool through = input.template pass<false>(fused_, [this](auto&& record, auto stamp) {
       ++records_;
       if constexpr (is_left) {
@@ -89,8 +94,7 @@ class TwoInputTask final : public Task {
         fused_.right(std::forward<decltype(record)>(record), stamp);
       }
     });
-    if constexpr (is_left ? left_counts : right_counts) {
-      const std::size_t first = !is_left && left_counts ? left_.senders : 0;
+    if constexpr (counts) {
       if (through) input.pass_on_watermark(watermarks_, fused_, first);
     }
     return through;
