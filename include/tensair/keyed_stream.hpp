@@ -786,8 +786,8 @@ class KeyedStream {
     auto chain =
         operators::exchange<Partial>(std::move(front), stream_.op_, key, operators::ByKey<Route>{{key, &Partial::key}});
     auto op = whole->op = follow(*key, std::move(kind), operators::stream_type<Out>());
-    auto longer = std::move(chain).then(
-        operators::AggregateAtEnd<K, Function, A, Stamp>{std::move(whole), std::move(function), std::move(aggregate)});
+    auto longer = std::move(chain).then(operators::AggregateAtEnd<T, K, Function, A, Stamp>{
+        std::move(whole), std::move(function), std::move(aggregate)});
     return Stream<Out, decltype(longer)>(stream_.graph_, op, std::move(longer));
   }
 

@@ -4,6 +4,7 @@
 #include <string>
 #include <tensair/error.hpp>
 #include <utility>
+#include <variant>
 
 #include "catch.hpp"
 #include "support/failing.hpp"
@@ -253,6 +254,79 @@ TEST_CASE("records that cannot be added up are skipped in front of the exchange 
     // 0 + 6 + … + 54, 4 + 10 + … + 58, 2 + 8 + … + 56.
     CHECK(sorted(sums) == std::vector<std::pair<int, long>>{{0, 270}, {1, 310}, {2, 290}});
     CHECK(sorted(most) == std::vector<std::pair<int, long>>{{0, 0}, {2, 2}, {4, 4}});
+  }
+}
+
+TEST_CASE("records that cannot be added up become dead letters, where they are added up to the end",
+          "[operators][on_error]") {
+  const auto even = [](int n) { return n % 2 == 0 ? n : throw std::invalid_argument("odd"); };
+  std::vector<int> odd;
+  for (int n = 1; n < count; n += 2) odd.push_back(n);
+  for (const auto& topology : some_topologies()) {
+    INFO(topology.name());
+    std::vector<std::pair<int, long>> sums, most;
+    std::vector<int> letters, alone;
+    const auto has_its_text = [](const DeadLetter<int>& letter) {
+      CHECK(letter.error == "odd");
+      CHECK(letter.operator_name == "sum «all»");
+    };
+    run(topology, [&](Pipeline& pipeline) {
+      keyed(pipeline)
+          .sum(even, at_end)
+          .name("all")
+          .on_error(dead_letter<int>([&](const DeadLetter<int>& letter) {
+            has_its_text(letter);
+            letters.push_back(letter.record);
+          }))
+          .sink([&](const auto& one) { sums.emplace_back(one.key, one.value); });
+      // A key of its own for each number: odd ones have no value.
+      pipeline.source(SharedNumbers{6})
+          .key_by([](int n) { return n; })
+          .max(even, at_end)
+          .on_error(dead_letter<int>([&](const DeadLetter<int>& letter) { alone.push_back(letter.record); }))
+          .sink([&](const auto& one) { most.emplace_back(one.key, one.value); });
+    });
+    CHECK(sorted(letters) == odd);
+    CHECK(sorted(alone) == std::vector{1, 3, 5});
+    // 0 + 6 + … + 54, 4 + 10 + … + 58, 2 + 8 + … + 56.
+    CHECK(sorted(sums) == std::vector<std::pair<int, long>>{{0, 270}, {1, 310}, {2, 290}});
+    CHECK(sorted(most) == std::vector<std::pair<int, long>>{{0, 0}, {2, 2}, {4, 4}});
+  }
+}
+
+TEST_CASE("dead letters of an aggregate at the end are of records, of values, or of both", "[operators][on_error]") {
+  using Value = KeyValue<int, int>;
+  using Both = std::variant<int, Value>;
+  for (const auto& topology : some_topologies()) {
+    INFO(topology.name());
+    std::vector<int> records, results;
+    std::vector<std::pair<int, int>> values;
+    const auto sum = [](Pipeline& pipeline, int bad) {
+      return keyed(pipeline).aggregate(
+          0, [bad](int& all, int n) { n != bad ? all += n : throw std::invalid_argument("bad"); },
+          [](int& all, int others) { all += others; },
+          [](int all) { return all % 3 == 0 ? all : throw std::invalid_argument("no third"); }, at_end);
+    };
+    run(topology, [&](Pipeline& pipeline) {
+      sum(pipeline, 9)
+          .on_error(dead_letter<Both>([&](const DeadLetter<Both>& letter) {
+            if (const auto* const value = std::get_if<Value>(&letter.record)) {
+              values.emplace_back(value->key, value->value);
+            } else {
+              records.push_back(std::get<int>(letter.record));
+            }
+          }))
+          .sink([&](const auto& one) { results.push_back(one.key); });
+    });
+    // 0 + 3 + … + 57 without 9; 1 + 4 + … + 58 is 590; 2 + 5 + … + 59 is 610.
+    CHECK(records == std::vector{9});
+    CHECK(sorted(values) == std::vector<std::pair<int, int>>{{1, 590}, {2, 610}});
+    CHECK(results == std::vector{0});
+    // A letter that holds values alone: a record that fails stops the pipeline.
+    const auto of_values = [&](Pipeline& pipeline) {
+      sum(pipeline, 9).on_error(dead_letter<Value>([](const auto&) {})).sink([](const auto&) {});
+    };
+    CHECK_THROWS_WITH(run(topology, of_values), ContainsSubstring("threw: bad"));
   }
 }
 

@@ -3,6 +3,7 @@
 #include <concepts>
 #include <memory>
 #include <tensair/key_value.hpp>
+#include <tensair/operators/chain.hpp>
 #include <tensair/operators/failures.hpp>
 #include <tensair/operators/key_by.hpp>
 #include <utility>
@@ -335,17 +336,37 @@ struct PreAggregate {
     return {std::move(whole), std::move(function), std::move(aggregate), std::move(next)};
   }
 };
-template <class K, class Function, class A, class Stamp>
+template <class T, class K, class Function, class A, class Stamp>
 struct AggregateAtEnd {
   using Failed = Fails<FailedKey<K, AggregateState<A>>>;
-  /// Records that fail do so where they come from, and there is no way from there to a letter's sink.
-  using FailedRecord = Fails<>;
+  using FailedRecord = T;
 
   std::shared_ptr<AtEndOperator> whole;
   Function function;
   A aggregate;
 
   void skip_errors() { whole->skips_errors = true; }
+
+  /// Whether records that fail are to be handed to this handler. They fail in front of the exchange, from where there
+  /// is no way to a letter's sink: so records cross the exchange then, and values are added up behind it alone.
+  template <class Handler>
+  static constexpr bool hands_over_records =
+      Handler::keeps_record && !adding_is_safe<A, T> && Handler::template takes<T>;
+
+  /// The chain up to here (its exchange, and what is in front of that), with records that cross the exchange.
+  template <class Head, class Before, class ChainStamp, class In, class Route>
+  TENSAIR_COLD static auto without_front(
+      ExchangeHead<Chain<Head, Then<Before, PreAggregate<K, Function, A, Stamp>>, ChainStamp, In>,
+                   Partial<K, AggregateState<A>>, ByKey<Route>>
+          head) {
+    auto& front = head.upstream.binder;
+    auto function = std::move(front.last.function);
+    auto routing = ByKey<decltype(function.f)>{{std::move(function.op), std::move(function.f)}};
+    using Upstream = Chain<Head, Before, ChainStamp>;
+    return ExchangeHead<Upstream, T, decltype(routing)>{
+        Upstream{std::move(head.upstream.head), std::move(front.before)}, std::move(head.from), std::move(head.op),
+        std::move(routing)};
+  }
 
   template <class Next>
   auto bind(Next next) && -> AggregateAtEndStage<K, Function, A, Stamp, Next> {

@@ -67,7 +67,12 @@ auto guard(Chain<Head, Then<Before, Last>, Stamp, In> chain, Handler handler) {
     return Chain<Head, Then<Before, decltype(last)>, Stamp, In>{std::move(chain.head),
                                                                 {std::move(chain.binder.before), std::move(last)}};
   };
-  if constexpr (requires { std::move(chain.binder.last).with(std::move(handler)); }) {
+  if constexpr (requires { requires Last::template hands_over_records<Handler>; }) {
+    auto head = Last::without_front(std::move(chain.head));
+    auto last = Guarded<Last, Handler>{std::move(chain.binder.last), std::move(handler)};
+    return Chain<decltype(head), Then<Before, decltype(last)>, Stamp, In>{
+        std::move(head), {std::move(chain.binder.before), std::move(last)}};
+  } else if constexpr (requires { std::move(chain.binder.last).with(std::move(handler)); }) {
     return replace(std::move(chain.binder.last).with(std::move(handler)));
   } else {
     if constexpr (std::same_as<Handler, SkipHandler> && requires { chain.binder.last.skip_errors(); })
