@@ -115,6 +115,7 @@ auto DeviceLearner::noting_outputs(Network network, DeviceLearner* learner) -> N
     learner->output_sizes_ = outputs.first().sizes().vec();
     return outputs;
   };
+  network.sparse.clear();  // gradients of tables are dense on a device: rows would have to be gathered from it
   return network;
 }
 

@@ -44,12 +44,16 @@ void Learner::add(const Delta& delta) {
 
 void Learner::displace(const Delta& by) {
   const auto values = parameters();
-  placed_.assign(values.begin(), values.end());
+  placed_some_.begin(by.segments, values);
+  placed_.clear();
+  if (!by.is_sparse()) placed_.assign(values.begin(), values.end());
   tensair::add(values, by);
 }
 
 void Learner::put_back() {
-  std::copy(placed_.begin(), placed_.end(), parameters().begin());
+  const auto values = parameters();
+  placed_some_.put_back(values);
+  std::copy(placed_.begin(), placed_.end(), values.begin());
 }
 
 auto Learner::step(const TensorBatch&, SparseChange*) -> Score {

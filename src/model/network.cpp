@@ -11,6 +11,13 @@ auto network_of(std::shared_ptr<torch::nn::Module> module, std::function<Outputs
   Network network;
   for (const auto& item : module->named_parameters()) network.parameters.emplace_back(item.key(), item.value());
   for (const auto& item : module->named_buffers()) network.buffers.emplace_back(item.key(), item.value());
+  for (const auto& part : module->modules()) {
+    if (const auto* const table = part->as<torch::nn::EmbeddingImpl>()) {
+      if (table->options.sparse()) network.sparse.push_back(table->weight);
+    } else if (const auto* const bag = part->as<torch::nn::EmbeddingBagImpl>()) {
+      if (bag->options.sparse()) network.sparse.push_back(bag->weight);
+    }
+  }
   network.train = [module](bool on) {
     if (module->is_training() != on) module->train(on);
   };

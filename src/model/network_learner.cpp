@@ -6,7 +6,9 @@
 #include <torch/torch.h>
 
 #include <algorithm>
+#include <limits>
 #include <tensair/error.hpp>
+#include <tensair/model/step_rule.hpp>
 #include <unordered_set>
 
 #include "model/count_correct.hpp"
@@ -62,13 +64,30 @@ auto Look::same_but_first(const at::Tensor& tensor) const -> bool {
 NetworkLearner::NetworkLearner(Network network, const ModelOptions& options, int replicas, const at::Device& device)
     : network_(std::move(network)), loss_(options.loss), replicas_(replicas) {
   flatten(options.groups, device);
+  check_sparse(options);
 }
 
 auto NetworkLearner::parameters() -> std::span<float> {
   return values_of(flat_);
 }
 auto NetworkLearner::gradient() -> std::span<const float> {
-  return values_of(gradient_);
+  return touches_few() ? std::span<const float>(some_) : values_of(gradient_);
+}
+
+void NetworkLearner::update(Optimizer& optimizer, std::span<const float> gradient, std::span<float> change) {
+  if (!touches_few() || gradient.size() == size()) return Learner::update(optimizer, gradient, change);
+  std::vector<float> some(change.empty() ? 0 : some_.size());
+  update_some(optimizer, touched_, gradient.empty() ? this->gradient() : gradient, some);
+  if (change.empty()) return;
+  std::fill(change.begin(), change.end(), 0.0F);
+  tensair::add(change, {.values = some, .segments = touched_, .owner = nullptr, .contributions = {}});
+}
+
+auto NetworkLearner::update_was_finite() -> bool {
+  if (!touches_few()) return Learner::update_was_finite();
+  const auto values = parameters();
+  return std::all_of(touched_.begin(), touched_.end(),
+                     [&](const Segment& one) { return all_finite(values.subspan(one.first, one.count)); });
 }
 
 auto NetworkLearner::compute(const TensorBatch& batch) -> Score {
@@ -76,12 +95,14 @@ auto NetworkLearner::compute(const TensorBatch& batch) -> Score {
   network_.train(true);
   // Not zero_grad(): it would drop the views, and the next gradients would lie elsewhere.
   gradient_.zero_();
+  for (auto& table : network_.sparse) table.mutable_grad() = at::Tensor();  // so that LibTorch makes a sparse one
   note_buffers();
   try {
     const auto outputs = network_.forward(batch);
     const auto loss = loss_(outputs, batch);
     loss.backward();
     take_buffers_back();
+    if (touches_few()) gather_touched();
     if (!input_) {
       input_ = Look(batch.input);
       if (batch.target.defined()) target_ = Look(batch.target);
@@ -119,7 +140,13 @@ auto NetworkLearner::make_optimizer(const OptimizerFactory& wanted) -> std::uniq
     parts.push_back({group.size, group.optimizer ? group.optimizer : wanted, group.rate, true});
   // A buffer moves by what the batch has moved it; no learning rate is meant for it.
   if (size() > trained_) parts.push_back({size() - trained_, whole_step(), 1, false});
-  return optimizer_of_parts(parts);
+  auto optimizer = optimizer_of_parts(parts);
+  if (touches_few() && !optimizer->steps_lazily()) {
+    throw UsageError("an optimiser cannot step the rows of a sparse embedding alone", "ModelOptions::optimizer",
+                     "Take one of tensair's (sgd, adam, adamw, rmsprop, adagrad), or make the embedding without "
+                     "sparse(true).");
+  }
+  return optimizer;
 }
 
 auto NetworkLearner::tensors() -> NamedTensors {
@@ -135,7 +162,7 @@ void NetworkLearner::note_buffers() {
 
 void NetworkLearner::take_buffers_back() {
   const auto buffers = values_of(flat_).subspan(trained_);
-  const auto changes = values_of(gradient_).subspan(trained_);
+  const auto changes = values_of(gradient_).last(buffers.size());
   const auto part = static_cast<float>(share());
   for (std::size_t i = 0; i < buffers.size(); ++i) {
     changes[i] = (buffers_before_[i] - buffers[i]) * part;
@@ -147,6 +174,76 @@ auto NetworkLearner::score_of(const at::Tensor& output, const at::Tensor& loss, 
     -> Score {
   return {loss.item<double>(), static_cast<std::uint64_t>(batch.examples()),
           batch.target.defined() ? count_correct(output, batch.target) : 0};
+}
+
+void NetworkLearner::check_sparse(const ModelOptions& options) {
+  if (!touches_few()) return;
+  const auto refuse = [](const char* what) {
+    throw UsageError(fmt::format("{} needs the gradients of all parameters, and an embedding has sparse ones", what),
+                     "ModelOptions", "Do without, or make the embedding without sparse(true).");
+  };
+  if (options.accumulate > 1) refuse("accumulate");
+  if (options.staleness.compensation > 0) refuse("staleness.compensation");
+  if (size() > std::numeric_limits<std::uint32_t>::max()) {
+    throw Error(fmt::format("a model with a sparse embedding has {} parameters", size()), "model",
+                "It may have 4294967295; take several models.");
+  }
+}
+
+// All that the last batch has a gradient for, in order of the flat buffer. Parameters that are no sparse tables always
+// count: they are the smaller part.
+void NetworkLearner::gather_touched() {
+  touched_.clear();
+  some_.clear();
+  const auto gradient = values_of(gradient_);
+  for (const auto& stretch : stretches_) {
+    if (stretch.table.defined()) {
+      gather_rows(stretch);
+    } else {
+      const auto values = gradient.subspan(stretch.gradient, stretch.count);
+      touched_.push_back({static_cast<std::uint32_t>(stretch.first), static_cast<std::uint32_t>(stretch.count)});
+      some_.insert(some_.end(), values.begin(), values.end());
+    }
+  }
+}
+
+void NetworkLearner::gather_rows(const Stretch& stretch) {
+  const auto& gradient = stretch.table.grad();
+  if (!gradient.defined()) return;  // the batch did not ask this table
+  const auto begin = static_cast<std::uint32_t>(stretch.first);
+  if (!gradient.is_sparse()) {  // the table is used otherwise, too: as the weights of a layer
+    touched_.push_back({begin, static_cast<std::uint32_t>(stretch.count)});
+    const auto values = gradient.contiguous();
+    some_.insert(some_.end(), values.data_ptr<float>(), values.data_ptr<float>() + values.numel());
+    return;
+  }
+  // A row may be there several times, in any order: once for each time that the batch names it.
+  const auto numbers = gradient._indices().contiguous();
+  const auto values = gradient._values().contiguous();
+  const auto count = static_cast<std::size_t>(numbers.numel());
+  const auto length = static_cast<std::size_t>(stretch.table.numel() / stretch.table.size(0));
+  order_.resize(count);
+  for (std::size_t i = 0; i < count; ++i)
+    order_[i] = {static_cast<std::uint32_t>(numbers.data_ptr<std::int64_t>()[i]), static_cast<std::uint32_t>(i)};
+  std::sort(order_.begin(), order_.end());
+  const auto known = touched_.size();
+  const auto* const all = values.data_ptr<float>();
+  for (std::size_t i = 0; i < count;) {
+    const auto number = order_[i].first;
+    const auto* row = all + order_[i].second * length;
+    some_.insert(some_.end(), row, row + length);
+    float* const sum = some_.data() + (some_.size() - length);
+    for (++i; i < count && order_[i].first == number; ++i) {
+      row = all + order_[i].second * length;
+      for (std::size_t k = 0; k < length; ++k) sum[k] += row[k];
+    }
+    const auto first = begin + number * static_cast<std::uint32_t>(length);
+    if (touched_.size() > known && touched_.back().end() == first) {
+      touched_.back().count += static_cast<std::uint32_t>(length);
+    } else {
+      touched_.push_back({first, static_cast<std::uint32_t>(length)});
+    }
+  }
 }
 
 // Groups' parameters first, group by group, then those of no group; then buffers. So each optimiser has one stretch.
@@ -168,9 +265,27 @@ void NetworkLearner::flatten(const std::vector<ParameterGroup>& wanted, const at
     buffers.push_back(buffer);
     count += buffer.numel();
   }
+  std::unordered_set<const void*> sparse;
+  std::erase_if(network_.sparse, [&](const at::Tensor& table) {
+    return !table.requires_grad() || !sparse.insert(table.unsafeGetTensorImpl()).second;
+  });
+  std::int64_t dense = count;
+  for (const auto& table : network_.sparse) dense -= table.numel();
   flat_ = torch::empty({count}, device);
-  gradient_ = torch::zeros({count}, device);
-  std::int64_t offset = 0;
+  gradient_ = torch::zeros({dense}, device);
+  std::int64_t offset = 0, gradient_offset = 0;
+  const auto note = [&](const at::Tensor& tensor) {
+    const auto values = static_cast<std::size_t>(tensor.numel());
+    const bool is_table = sparse.contains(tensor.unsafeGetTensorImpl());
+    if (values == 0) return is_table;
+    if (!is_table && !stretches_.empty() && !stretches_.back().table.defined()) {
+      stretches_.back().count += values;
+    } else {
+      stretches_.push_back({is_table ? tensor : at::Tensor{}, static_cast<std::size_t>(offset), values,
+                            static_cast<std::size_t>(gradient_offset)});
+    }
+    return is_table;
+  };
   const auto move = [&](at::Tensor& tensor) {
     auto view = view_like(flat_, offset, tensor);
     view.copy_(tensor);
@@ -179,14 +294,20 @@ void NetworkLearner::flatten(const std::vector<ParameterGroup>& wanted, const at
   };
   for (auto& group : groups) {
     for (auto& parameter : group.parameters) {
-      auto gradient = view_like(gradient_, offset, parameter);
+      const bool is_table = note(parameter);
+      if (!is_table) {
+        parameter.mutable_grad() = view_like(gradient_, gradient_offset, parameter);
+        gradient_offset += parameter.numel();
+      }
       move(parameter);
-      parameter.mutable_grad() = gradient;
     }
     group.parameters.clear();
     if (group.size > 0) groups_.push_back(std::move(group));
   }
-  for (auto& buffer : buffers) move(buffer);
+  for (auto& buffer : buffers) {
+    note(buffer);
+    move(buffer);
+  }
   buffers_before_.resize(size() - trained_);
   if (!device.is_cpu()) move_others(device);
 }

@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <tensair/model/learner.hpp>
+#include <utility>
 #include <vector>
 
 namespace tensair {
@@ -37,6 +38,10 @@ class NetworkLearner : public Learner {
   auto size() -> std::size_t override { return static_cast<std::size_t>(flat_.numel()); }
   auto trained() -> std::size_t override { return trained_; }
   auto gradient() -> std::span<const float> override;
+  auto touches_few() const -> bool override { return !network_.sparse.empty(); }
+  auto touched() const -> std::span<const Segment> override { return touched_; }
+  void update(Optimizer& optimizer, std::span<const float> gradient, std::span<float> change) override;
+  auto update_was_finite() -> bool override;
 
   auto compute(const TensorBatch& batch) -> Score override;
   auto score(const TensorBatch& batch) -> Score override;
@@ -58,7 +63,7 @@ class NetworkLearner : public Learner {
   /// A buffer's change that is this replica's to tell, of one that a batch has made.
   auto share() const -> double { return 1.0 / replicas_; }
 
-  at::Tensor flat_, gradient_;  // of the same size
+  at::Tensor flat_, gradient_;  // of the same size, but that `gradient_` is without sparse tables
 
  private:
   struct Group {
@@ -68,7 +73,16 @@ class NetworkLearner : public Learner {
     double rate = 1;
   };
 
+  /// Where a sparse table lies in `flat_`; or what lies between two, and where its gradient does.
+  struct Stretch {
+    at::Tensor table{};  // undefined: none
+    std::size_t first = 0, count = 0, gradient = 0;
+  };
+
+  void check_sparse(const ModelOptions& options);
   void flatten(const std::vector<ParameterGroup>& wanted, const at::Device& device);
+  void gather_touched();
+  void gather_rows(const Stretch& stretch);
   void move_others(const at::Device& device);
   auto grouped(const std::vector<ParameterGroup>& wanted) -> std::vector<Group>;
   [[noreturn]] void refuse_group(const ParameterGroup& group, const char* why) const;
@@ -80,7 +94,11 @@ class NetworkLearner : public Learner {
   std::vector<Group> groups_;
   std::size_t trained_ = 0;
   std::vector<float> buffers_before_;
-  std::optional<Look> input_, target_;  // of the first batch that was learnt from
+  std::vector<Stretch> stretches_;                              // of all, if there are sparse tables
+  std::vector<Segment> touched_;                                // by the last batch,
+  std::vector<float> some_;                                     // and its gradient for them
+  std::vector<std::pair<std::uint32_t, std::uint32_t>> order_;  // of a table\'s rows, as LibTorch has them
+  std::optional<Look> input_, target_;                          // of the first batch that was learnt from
 };
 
 }  // namespace tensair

@@ -44,6 +44,26 @@ class PassOptimizer final : public Optimizer {
   void tracked_step(std::span<float> parameters, std::span<const float> gradient, std::span<float> change) override {
     pass<true>(parameters, gradient, change.data());
   }
+  auto steps_lazily() const -> bool override { return true; }
+  void lazy_step(std::span<float> parameters, std::span<const Segment> segments, std::span<const float> gradient,
+                 std::span<float> change) override {
+    const auto step = [&](auto noted) {
+      rule_.step(factor_, [&](auto&& updated) {
+        std::size_t from = 0;
+        for (const auto& segment : segments) {
+          const auto stretch = [&](std::size_t i, float p, float g) { return updated(segment.first + i, p, g); };
+          run<noted.value>(parameters.subspan(segment.first, segment.count), gradient.data() + from,
+                           change.data() + from, stretch);
+          from += segment.count;
+        }
+      });
+    };
+    if (change.empty()) {
+      step(std::false_type{});
+    } else {
+      step(std::true_type{});
+    }
+  }
   void scale_rate(double factor) override { factor_ = factor; }
   auto on(const c10::Device& device) const -> std::unique_ptr<TensorOptimizer> override { return rule_.on(device); }
 
@@ -59,18 +79,21 @@ class PassOptimizer final : public Optimizer {
 
  private:
   template <bool note_change>
-  void pass(std::span<float> parameters, std::span<const float> gradient, float* __restrict change) {
+  void pass(std::span<float> parameters, std::span<const float> gradient, float* change) {
+    rule_.step(factor_, [&](auto&& updated) { run<note_change>(parameters, gradient.data(), change, updated); });
+  }
+
+  template <bool note_change, class Updated>
+  static void run(std::span<float> parameters, const float* __restrict g, float* __restrict change,
+                  const Updated& updated) {
     float* __restrict p = parameters.data();
-    const float* __restrict g = gradient.data();
-    rule_.step(factor_, [&](auto&& updated) {
-      const std::size_t count = parameters.size();
-      for (std::size_t i = 0; i < count; ++i) {
-        const float before = p[i];
-        const float after = updated(i, before, g[i]);
-        p[i] = after;
-        if constexpr (note_change) change[i] = after - before;
-      }
-    });
+    const std::size_t count = parameters.size();
+    for (std::size_t i = 0; i < count; ++i) {
+      const float before = p[i];
+      const float after = updated(i, before, g[i]);
+      p[i] = after;
+      if constexpr (note_change) change[i] = after - before;
+    }
   }
 
   Rule rule_;
@@ -265,6 +288,11 @@ void Optimizer::tracked_step(std::span<float> parameters, std::span<const float>
   std::copy(parameters.begin(), parameters.end(), change.begin());
   step(parameters, gradient);
   for (std::size_t i = 0; i < parameters.size(); ++i) change[i] = parameters[i] - change[i];
+}
+
+void Optimizer::lazy_step(std::span<float>, std::span<const Segment>, std::span<const float>, std::span<float>) {
+  throw UsageError("this optimiser does not step some parameters alone", "optimiser",
+                   "Override steps_lazily and lazy_step.");
 }
 
 void Optimizer::scale_rate(double factor) {

@@ -3,6 +3,7 @@
 #include <ATen/core/Tensor.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <optional>
 #include <tensair/error.hpp>
 #include <utility>
@@ -126,6 +127,34 @@ class PartsOptimizer final : public Optimizer {
   void tracked_step(std::span<float> parameters, std::span<const float> gradient, std::span<float> change) override {
     parts_.for_each([&](Optimizer& optimizer, std::size_t from, std::size_t size) {
       optimizer.tracked_step(parameters.subspan(from, size), gradient.subspan(from, size), change.subspan(from, size));
+    });
+  }
+  auto steps_lazily() const -> bool override {
+    bool all = true;
+    parts_.for_each([&](const Optimizer& optimizer, std::size_t, std::size_t) { all &= optimizer.steps_lazily(); });
+    return all;
+  }
+  void lazy_step(std::span<float> parameters, std::span<const Segment> segments, std::span<const float> gradient,
+                 std::span<float> change) override {
+    std::vector<Segment> own;
+    std::size_t next = 0, taken = 0;  // a segment, and what a part before has had of it
+    parts_.for_each([&](Optimizer& optimizer, std::size_t from, std::size_t size) {
+      std::size_t values = 0;
+      own.clear();
+      while (next < segments.size() && segments[next].first + taken < from + size) {
+        const auto& segment = segments[next];
+        const std::size_t first = segment.first + taken, count = std::min(segment.end(), from + size) - first;
+        own.push_back({static_cast<std::uint32_t>(first - from), static_cast<std::uint32_t>(count)});
+        values += count;
+        taken += count;
+        if (taken < segment.count) break;
+        ++next;
+        taken = 0;
+      }
+      const auto noted = change.first(change.empty() ? 0 : values);
+      optimizer.lazy_step(parameters.subspan(from, size), own, gradient.first(values), noted);
+      gradient = gradient.subspan(values);
+      change = change.subspan(noted.size());
     });
   }
   void scale_rate(double factor) override { parts_.scale_rate(factor); }

@@ -40,7 +40,7 @@ Replica::Replica(runtime::Node& node, ModelRuntime& model, int number, std::uniq
       number_(number),
       learner_(std::move(learner)),
       optimizer_(learner_->make_optimizer(model.options().optimizer)),
-      rule_(model.options(), learner_->trained()),
+      rule_(model.options(), learner_->size() - learner_->trained()),
       exchange_(std::move(exchange)),
       buffers_(std::make_shared<DeltaBuffers>(learner_->size(),
                                               [this](std::size_t count) { return learner_->change_buffer(count); })),
@@ -192,6 +192,9 @@ void Replica::apply(const Delta& delta) {
   } else if (!delta.is_sparse()) {
     send();  // whether this replica's own step was finite can be asked until the next one
     if (!delta.values.empty()) learner_->update(*optimizer_, delta.values, {});
+  } else if (learner_->touches_few()) {
+    send();
+    learner_->update_some(*optimizer_, delta.segments, delta.values, {});
   } else {
     send();
     kept_.assign(learner_->size(), 0);
@@ -423,7 +426,8 @@ void Replica::finish_step() {
 // With the gradient of all batches since the last step; `batch` is the last of them, and its gradient `latest`.
 void Replica::make_step(const TensorBatch& batch, std::span<const float> latest, float share) {
   rule_.schedule(*optimizer_, {version(), examples_seen(), step_loss_});
-  auto changed = change(rule_.finish(latest), share);
+  const auto gradient = rule_.finish(latest);
+  auto delta = learner_->touches_few() ? delta_of(sparse_change(gradient, share)) : delta_of(change(gradient, share));
   // What ends the run can be looked at later; it is, before other replicas are told of the step, or it is written.
   const bool later = learner_->updates_later() && !roll_back_;
   if (!later && !learner_->update_was_finite()) {
@@ -431,7 +435,7 @@ void Replica::make_step(const TensorBatch& batch, std::span<const float> latest,
     return reject(batch, "has parameters that are not finite");
   }
   if (later) unchecked_.emplace(Unchecked{batch.number, batch.node});
-  publish(delta_of(std::move(changed)));
+  publish(std::move(delta));
   if (roll_back_) roll_back_->note(*learner_, *optimizer_);
   write_checkpoint_if_due(false);
 }
@@ -469,6 +473,26 @@ auto Replica::change(std::span<const float> gradient, float share) -> std::share
     learner_->update(*optimizer_, values, {});
   }
   return buffer;
+}
+
+// The same, of parameters of which the gradient is for few.
+auto Replica::sparse_change(std::span<const float> gradient, float share) -> std::shared_ptr<SparseChange> {
+  if (exchange_->alone()) {
+    learner_->update(*optimizer_, gradient, {});
+    return nullptr;
+  }
+  if (gradient.empty()) gradient = learner_->gradient();
+  auto change = changes_->get();
+  change->segments.assign(learner_->touched().begin(), learner_->touched().end());
+  change->values.resize(gradient.size());
+  if (model_.options().exchange == exchange::updates) {
+    learner_->update_some(*optimizer_, change->segments, gradient, change->values);
+    if (share < 1) change->take_back(learner_->parameters(), 1 - share);
+  } else {
+    std::transform(gradient.begin(), gradient.end(), change->values.begin(), [share](float g) { return share * g; });
+    learner_->update_some(*optimizer_, change->segments, change->values, {});
+  }
+  return change;
 }
 
 // A share of what a step has changed, in main memory in one pass.

@@ -229,7 +229,7 @@ void Replica::obey_mode(const Decision& decision) {
 
 void Replica::reset_optimizer() {
   optimizer_ = learner_->make_optimizer(model_.options().optimizer);
-  rule_ = StepRule(model_.options(), learner_->trained());
+  rule_ = StepRule(model_.options(), learner_->size() - learner_->trained());
   step_examples_ = 0;
 }
 

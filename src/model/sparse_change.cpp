@@ -9,8 +9,8 @@
 namespace tensair {
 namespace {
 
-template <class Visit>
-void for_each_stretch(std::span<const Segment> segments, std::span<float> values, Visit visit) {
+template <class Values, class Visit>
+void for_each_stretch(std::span<const Segment> segments, Values values, Visit visit) {
   for (const auto& segment : segments) {
     visit(segment.first, values.first(segment.count));
     values = values.subspan(segment.count);
@@ -33,7 +33,7 @@ void SparseChange::begin(std::span<const Segment> touched, std::span<const float
   }
   segments.assign(touched.begin(), touched.end());
   values.resize(count);
-  for_each_stretch(segments, values, [&](std::size_t first, std::span<float> stretch) {
+  for_each_stretch(segments, std::span(values), [&](std::size_t first, std::span<float> stretch) {
     std::copy_n(parameters.begin() + static_cast<std::ptrdiff_t>(first), stretch.size(), stretch.begin());
   });
 }
@@ -41,15 +41,21 @@ void SparseChange::begin(std::span<const Segment> touched, std::span<const float
 void SparseChange::finish(std::span<float> parameters) {
   finite = std::all_of(segments.begin(), segments.end(),
                        [&](const Segment& one) { return all_finite(parameters.subspan(one.first, one.count)); });
-  for_each_stretch(segments, values, [&](std::size_t first, std::span<float> stretch) {
-    float* const now = parameters.data() + first;
-    if (!finite) std::copy(stretch.begin(), stretch.end(), now);
+  if (!finite) put_back(parameters);
+  for_each_stretch(segments, std::span(values), [&](std::size_t first, std::span<float> stretch) {
+    const float* const now = parameters.data() + first;
     for (std::size_t i = 0; i < stretch.size(); ++i) stretch[i] = now[i] - stretch[i];
   });
 }
 
+void SparseChange::put_back(std::span<float> parameters) const {
+  for_each_stretch(segments, std::span(values), [&](std::size_t first, std::span<const float> stretch) {
+    std::copy(stretch.begin(), stretch.end(), parameters.begin() + static_cast<std::ptrdiff_t>(first));
+  });
+}
+
 void SparseChange::take_back(std::span<float> parameters, float share) {
-  for_each_stretch(segments, values, [&](std::size_t first, std::span<float> stretch) {
+  for_each_stretch(segments, std::span(values), [&](std::size_t first, std::span<float> stretch) {
     float* const now = parameters.data() + first;
     for (std::size_t i = 0; i < stretch.size(); ++i) {
       const float less = share * stretch[i];

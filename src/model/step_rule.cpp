@@ -42,8 +42,8 @@ auto all_finite(std::span<const float> values) -> bool {
   return found == 0;
 }
 
-StepRule::StepRule(const ModelOptions& options, std::size_t trained)
-    : trained_(trained),
+StepRule::StepRule(const ModelOptions& options, std::size_t buffers)
+    : buffers_(buffers),
       clip_norm_(options.clip_norm),
       clip_value_(options.clip_value),
       accumulate_(options.accumulate),
@@ -85,15 +85,16 @@ auto StepRule::finish(std::span<const float> latest) -> std::span<const float> {
     const auto share = static_cast<float>(1.0 / batches);
     for (float& value : own()) value *= share;
   }
+  const std::size_t trained = gradient.size() - buffers_;
   if (clip_value_ > 0) {
     const auto bound = static_cast<float>(clip_value_);
-    for (float& value : own().first(trained_)) value = std::clamp(value, -bound, bound);
+    for (float& value : own().first(trained)) value = std::clamp(value, -bound, bound);
   }
   if (clip_norm_ > 0) {
-    const double norm = norm_of(gradient.first(trained_));
+    const double norm = norm_of(gradient.first(trained));
     if (norm > clip_norm_) {
       const auto scale = static_cast<float>(clip_norm_ / norm);
-      for (float& value : own().first(trained_)) value *= scale;
+      for (float& value : own().first(trained)) value *= scale;
     }
   }
   return gradient;

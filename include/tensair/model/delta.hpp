@@ -5,6 +5,7 @@
 #include <memory>
 #include <mutex>
 #include <span>
+#include <tensair/model/segment.hpp>
 #include <tensair/net/codec.hpp>
 #include <vector>
 
@@ -35,14 +36,6 @@ struct Contribution {
   void serialize(Archive& archive, unsigned) {
     archive& replica& steps& examples& seen& seen_steps& round;
   }
-};
-
-/// A stretch of a model's parameters.
-struct Segment {
-  std::uint32_t first = 0, count = 0;
-
-  auto end() const -> std::uint64_t { return std::uint64_t{first} + count; }
-  friend auto operator==(const Segment&, const Segment&) -> bool = default;
 };
 
 /// A change for a model's parameters (or a gradient), and who made it. Immutable once it is shared.

@@ -9,6 +9,7 @@
 #include <string>
 #include <tensair/model/delta.hpp>
 #include <tensair/model/network.hpp>
+#include <tensair/model/optimizer.hpp>
 #include <tensair/model/options.hpp>
 #include <tensair/model/results.hpp>
 #include <tensair/model/sparse_change.hpp>
@@ -44,6 +45,11 @@ class Learner {
 
   /// Forward and backward: fills `gradient` and scores the batch, before anything is changed.
   virtual auto compute(const TensorBatch& batch) -> Score = 0;
+  /// Whether a batch touches few of the parameters, the rows of embeddings, so that `gradient` has values only for
+  /// those that the last `compute` has touched.
+  virtual auto touches_few() const -> bool { return false; }
+  /// Which these are: ascending and apart.
+  virtual auto touched() const -> std::span<const Segment> { return {}; }
   /// Whether the gradient has neither an infinity nor NaN.
   virtual auto gradient_is_finite() -> bool;
 
@@ -52,6 +58,12 @@ class Learner {
   /// @param change    becomes what was changed, once `finish_change` has returned; until then the caller leaves it
   ///                  alone. Best is memory of `change_buffer`. Empty: nobody asks
   virtual void update(Optimizer& optimizer, std::span<const float> gradient, std::span<float> change);
+  /// Changes the parameters in some segments, by a gradient that has values for these. So has `change`, if it is not
+  /// empty: it becomes what was changed.
+  void update_some(Optimizer& optimizer, std::span<const Segment> segments, std::span<const float> gradient,
+                   std::span<float> change) {
+    optimizer.lazy_step(parameters(), segments, gradient, change);
+  }
   /// Waits for the last change that was asked for.
   virtual void finish_change() {}
   /// Whether the parameters had neither an infinity nor NaN after the last `update`; to be asked before anything else
@@ -109,7 +121,8 @@ class Learner {
   void assign(const NamedTensors& values, const std::string& from);
 
  private:
-  std::vector<float> placed_;  // the parameters, while they are displaced
+  std::vector<float> placed_;  // the parameters, while they are displaced, or
+  SparseChange placed_some_;   // those of them that are
 };
 
 /// A network as a learner: moves its parameters into one flat buffer, keeping each one's memory layout, and its float

@@ -26,6 +26,8 @@ struct Network {
   NamedTensors parameters, buffers;
   std::function<void(bool)> train;  ///< training or not: dropout, batch norm
   std::function<Outputs(const TensorBatch&)> forward;
+  std::vector<at::Tensor> sparse{};  ///< of the parameters, tables of which a batch touches few rows: their gradients
+                                     ///< are LibTorch's sparse tensors
 };
 
 namespace detail {

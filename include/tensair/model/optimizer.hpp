@@ -6,6 +6,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <tensair/model/segment.hpp>
 #include <vector>
 
 namespace at {
@@ -45,6 +46,19 @@ class Optimizer {
   /// The same, and writes down what has changed: `change` becomes the parameters after it less those before it. An
   /// optimiser that does this in the same pass saves two over the parameters.
   virtual void tracked_step(std::span<float> parameters, std::span<const float> gradient, std::span<float> change);
+
+  /// Whether it can step some of the parameters and leave the rest alone, with `lazy_step`.
+  virtual auto steps_lazily() const -> bool { return false; }
+  /// A step of the parameters in some segments. All others, and what is remembered of them, stay as they are, though
+  /// their gradient is zero: momentum does not move them on, nor does weight decay make them smaller (as PyTorch's
+  /// `SparseAdam` has it). So a step of an embedding costs what its touched rows do.
+  /// @param parameters  all of them
+  /// @param segments    ascending and apart
+  /// @param gradient    of one segment after the other
+  /// @param change      becomes what has changed, likewise; empty: nobody asks
+  /// @throws UsageError  unless `steps_lazily()`
+  virtual void lazy_step(std::span<float> parameters, std::span<const Segment> segments,
+                         std::span<const float> gradient, std::span<float> change);
 
   /// From now on its learning rate is `factor` times the one it was made with: how schedules work.
   /// @throws UsageError  an optimiser of one's own that does not override this is given a factor other than 1

@@ -106,6 +106,7 @@ class Replica final : public runtime::Task {
   void note_pace(const Begun& begun);
   void evaluate(const TensorBatch& batch, Use& use);
   auto change(std::span<const float> gradient, float share) -> std::shared_ptr<const std::span<float>>;
+  auto sparse_change(std::span<const float> gradient, float share) -> std::shared_ptr<SparseChange>;
   void take_back(std::span<float> change, float share);
   void make_step(const TensorBatch& batch, std::span<const float> latest, float share);
   void reject(const TensorBatch& batch, const char* problem);

@@ -20,6 +20,8 @@ struct SparseChange {
   /// Of these values and those that the parameters have now the difference is kept; if one of the latter is not finite,
   /// the step is undone.
   void finish(std::span<float> parameters);
+  /// The parameters get the values again that they had at the beginning.
+  void put_back(std::span<float> parameters) const;
   /// Takes a share of the change back from the parameters.
   void take_back(std::span<float> parameters, float share);
 };

@@ -16,8 +16,8 @@ namespace tensair {
 /// gradient once and copies nothing.
 class StepRule {
  public:
-  /// @param trained  how many of the learner's values have gradients that are to be bounded: the first ones
-  StepRule(const ModelOptions& options, std::size_t trained);
+  /// @param buffers  how many values, at a gradient's end, are no gradients that are to be bounded
+  StepRule(const ModelOptions& options, std::size_t buffers);
 
   /// What is not finite about a batch: its loss, or the gradient that the learner has for it; null when all is well.
   auto problem_of(double loss, Learner& learner) const -> const char*;
@@ -40,7 +40,7 @@ class StepRule {
   void restore_schedule(std::span<const double> state);
 
  private:
-  std::size_t trained_;
+  std::size_t buffers_;
   double clip_norm_, clip_value_;
   int accumulate_;
   std::unique_ptr<Schedule> schedule_;
