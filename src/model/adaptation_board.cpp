@@ -114,6 +114,16 @@ auto AdaptationBoard::rejected() const -> std::uint64_t {
   return rule_.rejected();
 }
 
+auto AdaptationBoard::state() const -> std::string {
+  const std::lock_guard lock{mutex_};
+  return rule_.state();
+}
+
+auto AdaptationBoard::restore(std::string_view state) -> bool {
+  const std::lock_guard lock{mutex_};
+  return rule_.restore(state);
+}
+
 void AdaptationBoard::note(std::size_t replica, Kind kind, std::uint64_t next, const BatchOutcome* outcome) {
   next_[replica] = std::max(next_[replica], next);
   if (kind != Kind::moves_on) busiest_ = std::max(busiest_, next);

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <tensair/error.hpp>
 #include <tensair/model/adaptation_rule.hpp>
+#include <tensair/net/bytes.hpp>
 #include <utility>
 
 namespace tensair {
@@ -93,6 +94,34 @@ auto AdaptationRule::take(const BatchOutcome& outcome) -> std::vector<Decision> 
     }
   }
   return std::exchange(decided_, {});
+}
+
+namespace {
+
+struct RuleState {
+  bool training = true;
+  std::string detector, state;
+  std::vector<double> losses;
+
+  template <class Archive>
+  void serialize(Archive& archive, unsigned) {
+    archive& training& detector& state& losses;
+  }
+};
+
+}  // namespace
+
+auto AdaptationRule::state() const -> std::string {
+  const bool training = training_ || (challenger_ != 0 && drifted_);
+  return net::to_bytes(RuleState{training, wanted_.detector.name(), wanted_.detector.state(), windows_.state()});
+}
+
+auto AdaptationRule::restore(std::string_view bytes) -> bool {
+  const auto state = net::from_bytes<RuleState>(bytes);
+  training_ = state.training;
+  if (state.detector == wanted_.detector.name()) wanted_.detector.restore(state.state);
+  windows_.restore(state.losses);
+  return training_;
 }
 
 void AdaptationRule::begin_anew() {

@@ -9,7 +9,8 @@
 #include "model/model_file.hpp"
 
 // A checkpoint is a dictionary: "tensair" (the format's number), "model", "optimizer" (tensors and numbers by name),
-// "schedule", "clock" and "examples". A dictionary of tensors alone is a model's.
+// "schedule", "clock" and "examples"; "adaptation" (bytes) where there is any. A dictionary of tensors alone is a
+// model's.
 
 namespace tensair {
 namespace {
@@ -41,15 +42,20 @@ auto integers_of(const at::Tensor& tensor) -> std::vector<std::uint64_t> {
   return {values.data_ptr<std::int64_t>(), values.data_ptr<std::int64_t>() + values.numel()};
 }
 
+auto bytes_tensor(const std::string& text) -> at::Tensor {
+  auto bytes = torch::empty({static_cast<std::int64_t>(text.size())}, torch::kByte);
+  std::copy(text.begin(), text.end(), reinterpret_cast<char*>(bytes.data_ptr<std::uint8_t>()));
+  return bytes;
+}
+auto text_of(const at::Tensor& bytes) -> std::string {
+  return {reinterpret_cast<const char*>(bytes.data_ptr<std::uint8_t>()), static_cast<std::size_t>(bytes.numel())};
+}
+
 auto optimizer_dictionary(const OptimizerState& state) -> c10::impl::GenericDict {
   auto dictionary = any_dictionary();
   for (const auto& [name, values] : state.values) dictionary.insert(name, torch::tensor(values));
   for (const auto& [name, number] : state.numbers) dictionary.insert(name, number);
-  if (!state.other.empty()) {
-    auto bytes = torch::empty({static_cast<std::int64_t>(state.other.size())}, torch::kByte);
-    std::copy(state.other.begin(), state.other.end(), reinterpret_cast<char*>(bytes.data_ptr<std::uint8_t>()));
-    dictionary.insert(other_bytes, bytes);
-  }
+  if (!state.other.empty()) dictionary.insert(other_bytes, bytes_tensor(state.other));
   return dictionary;
 }
 
@@ -64,8 +70,7 @@ auto optimizer_of(const c10::impl::GenericDict& dictionary) -> OptimizerState {
     }
     const auto tensor = value.toTensor().contiguous();
     if (tensor.scalar_type() == torch::kByte) {
-      const auto* bytes = reinterpret_cast<const char*>(tensor.data_ptr<std::uint8_t>());
-      state.other.assign(bytes, bytes + tensor.numel());
+      state.other = text_of(tensor);
     } else {
       state.values[name].assign(tensor.data_ptr<float>(), tensor.data_ptr<float>() + tensor.numel());
     }
@@ -87,6 +92,7 @@ void write_checkpoint(const std::filesystem::path& file, const ModelCheckpoint& 
   dictionary.insert("schedule", torch::tensor(checkpoint.schedule, torch::kDouble));
   dictionary.insert("clock", integers(checkpoint.clock));
   dictionary.insert("examples", integers(checkpoint.examples));
+  if (!checkpoint.adaptation.empty()) dictionary.insert("adaptation", bytes_tensor(checkpoint.adaptation));
   const auto bytes = archive_of(dictionary);
   // Between the two renames there is only the one before: find_checkpoint looks for it then, too.
   std::error_code missing;  // the first time there is nothing to keep
@@ -113,6 +119,8 @@ auto read_checkpoint(const std::filesystem::path& file) -> ModelCheckpoint {
     checkpoint.schedule.assign(schedule.data_ptr<double>(), schedule.data_ptr<double>() + schedule.numel());
     checkpoint.clock = integers_of(dictionary.at("clock").toTensor());
     checkpoint.examples = integers_of(dictionary.at("examples").toTensor());
+    if (dictionary.contains("adaptation"))
+      checkpoint.adaptation = text_of(dictionary.at("adaptation").toTensor().to(torch::kByte).contiguous());
     return checkpoint;
   } catch (const c10::Error&) {
     throw Error("a file is not a dictionary of tensors", file.string(),

@@ -33,4 +33,24 @@ void LossWindows::clear() {
   latest_ = none;
 }
 
+auto LossWindows::state() const -> std::vector<double> {
+  const auto number = [](std::size_t n) { return static_cast<double>(n); };
+  std::vector<double> state{number(window_), number(windows_), sum_,         number(count_),
+                            latest_,         number(filled_),  number(next_)};
+  state.insert(state.end(), before_.begin(), before_.end());
+  return state;
+}
+
+void LossWindows::restore(std::span<const double> state) {
+  clear();
+  const auto fresh = this->state();
+  if (state.size() != fresh.size() || state[0] != fresh[0] || state[1] != fresh[1]) return;
+  sum_ = state[2];
+  count_ = static_cast<std::size_t>(state[3]);
+  latest_ = state[4];
+  filled_ = static_cast<std::size_t>(state[5]);
+  next_ = static_cast<std::size_t>(state[6]) % windows_;
+  std::copy(state.begin() + 7, state.end(), before_.begin());
+}
+
 }  // namespace tensair

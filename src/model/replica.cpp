@@ -701,7 +701,12 @@ void Replica::write_checkpoint_if_due(bool final) {
 }
 
 auto Replica::checkpoint() const -> ModelCheckpoint {
-  return {learner_->tensors(), optimizer_->state(), rule_.schedule_state(), clock_, examples_};
+  return {learner_->tensors(),
+          optimizer_->state(),
+          rule_.schedule_state(),
+          clock_,
+          examples_,
+          adapting_ ? adapting_->board->state() : ""};
 }
 
 void Replica::resume(const ModelCheckpoint& checkpoint, const std::filesystem::path& file) {
@@ -709,6 +714,8 @@ void Replica::resume(const ModelCheckpoint& checkpoint, const std::filesystem::p
   try {
     optimizer_->restore(checkpoint.optimizer);
     rule_.restore_schedule(checkpoint.schedule);
+    if (adapting_ && !checkpoint.adaptation.empty())
+      adapting_->training = adapting_->board->restore(checkpoint.adaptation);
   } catch (const Error& error) {
     throw Error(fmt::format("model «{}» cannot go on from a checkpoint: {}", model_.name(), error.failed()),
                 file.string(), error.remedy());

@@ -34,6 +34,7 @@ auto some_checkpoint(float value) -> ModelCheckpoint {
   checkpoint.schedule = {0.5, value};
   checkpoint.clock = {3, 5};
   checkpoint.examples = {30, 50};
+  checkpoint.adaptation = std::string("a\0b", 3);
   return checkpoint;
 }
 
@@ -44,7 +45,7 @@ auto same(const ModelCheckpoint& one, const ModelCheckpoint& other) -> bool {
   }
   return one.optimizer.values == other.optimizer.values && one.optimizer.numbers == other.optimizer.numbers &&
          one.optimizer.other == other.optimizer.other && one.schedule == other.schedule && one.clock == other.clock &&
-         one.examples == other.examples;
+         one.examples == other.examples && one.adaptation == other.adaptation;
 }
 
 auto content_of(const std::filesystem::path& file) -> std::string {

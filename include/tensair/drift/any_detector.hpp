@@ -5,6 +5,7 @@
 #include <string>
 #include <string_view>
 #include <tensair/drift/detector.hpp>
+#include <tensair/net/bytes.hpp>
 #include <type_traits>
 #include <utility>
 
@@ -63,6 +64,12 @@ class AnyDetector {
   void reset() { held_->reset(); }
   /// Of the test, when it last signalled; 0 of a function.
   auto statistic() const -> double { return held_->statistic(); }
+  /// What it remembers, as bytes for `restore`. Of a function nothing: what it keeps is not known.
+  auto state() const -> std::string { return held_ ? held_->state() : std::string{}; }
+  /// Goes on from what `state` returned, of a detector of the same kind; from nothing it begins anew.
+  /// @throws BadState  it is another detector's, or of another version
+  /// @throws Error     it is damaged
+  void restore(std::string_view state) { held_->restore(state); }
   /// The detector's, or "function"; "none" without one.
   auto name() const -> std::string { return held_ ? std::string{held_->name()} : "none"; }
 
@@ -73,6 +80,8 @@ class AnyDetector {
     virtual auto update(double value) -> DriftLevel = 0;
     virtual void reset() = 0;
     virtual auto statistic() const -> double = 0;
+    virtual auto state() const -> std::string = 0;
+    virtual void restore(std::string_view state) = 0;
     virtual auto name() const -> std::string_view = 0;
   };
 
@@ -83,6 +92,14 @@ class AnyDetector {
     auto update(double value) -> DriftLevel override { return detector.update(value); }
     void reset() override { detector.reset(); }
     auto statistic() const -> double override { return detector.statistic(); }
+    auto state() const -> std::string override {
+      if constexpr (net::Encodable<D>) return net::to_bytes(detector);
+      return {};
+    }
+    void restore(std::string_view state) override {
+      if (state.empty()) return detector.reset();
+      if constexpr (net::Encodable<D>) detector = net::from_bytes<D>(state);
+    }
     auto name() const -> std::string_view override { return D::name; }
     D detector;
   };

@@ -5,6 +5,8 @@
 #include <limits>
 #include <map>
 #include <mutex>
+#include <string>
+#include <string_view>
 #include <tensair/model/adaptation_rule.hpp>
 #include <tensair/net/transport.hpp>
 #include <tensair/runtime/node.hpp>
@@ -60,6 +62,10 @@ class AdaptationBoard {
   auto decisions(std::size_t replica, std::uint64_t place = 0) -> std::vector<Decision>;
 
   auto rejected() const -> std::uint64_t;
+
+  /// The rule's, for a checkpoint, and to go on from before the run.
+  auto state() const -> std::string;
+  auto restore(std::string_view state) -> bool;
 
  private:
   static constexpr auto none_to_come = std::numeric_limits<std::uint64_t>::max();

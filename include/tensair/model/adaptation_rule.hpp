@@ -2,6 +2,8 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
+#include <string_view>
 #include <tensair/model/adaptation.hpp>
 #include <tensair/model/sign_test.hpp>
 #include <vector>
@@ -37,6 +39,14 @@ class AdaptationRule {
   /// @return the decisions to which it leads
   /// @throws Error  a value that is finite, and outside the detector's domain
   auto take(const BatchOutcome& outcome) -> std::vector<Decision>;
+
+  /// What it has come to know and decided, for a checkpoint: as much as makes another one go on that takes batches from
+  /// the first place on. A warning is not gone on with, nor a challenger; if there was a drift before the challenger,
+  /// training has begun.
+  auto state() const -> std::string;
+  /// What is of another detector, or of windows of another size, is left out.
+  /// @return whether the model is to train
+  auto restore(std::string_view state) -> bool;
 
   /// Batches whose loss was not finite, of which the detector was told nothing.
   auto rejected() const -> std::uint64_t { return rejected_; }

@@ -13,7 +13,8 @@
 namespace tensair {
 
 /// When a model is written to a file while it learns, by replica 0: parameters, buffers, the optimiser's and the
-/// schedule's state, and the clock. The file before is kept beside it, as FILE.previous.
+/// schedule's state, the clock and, with `Automatic`, what the detector has seen and whether training is on. The file
+/// before is kept beside it, as FILE.previous.
 ///
 /// Python reads one with `torch.load(file)`: a dictionary whose "model" is what `load_state_dict` takes.
 struct CheckpointOptions {
@@ -32,6 +33,7 @@ struct ModelCheckpoint {
   std::vector<double> schedule;
   std::vector<std::uint64_t> clock;     ///< steps of each replica that the parameters contain
   std::vector<std::uint64_t> examples;  ///< and examples
+  std::string adaptation{};             ///< of `Automatic`'s rule; empty: there is none
 };
 
 /// Writes a checkpoint by rename, with a checksum, after it has renamed the file before to FILE.previous.

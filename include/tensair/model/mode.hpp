@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <limits>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -99,6 +100,11 @@ class LossWindows {
   /// The mean of the latest full window; NaN before the first.
   auto latest() const -> double { return latest_; }
   void clear();
+
+  /// What it has come to know, for a checkpoint, and goes on from, if the rule has the same windows; else it begins
+  /// anew.
+  auto state() const -> std::vector<double>;
+  void restore(std::span<const double> state);
 
  private:
   std::size_t window_, windows_;
