@@ -46,11 +46,28 @@ struct Drifting {
   auto predict(const tensair::TensorBatch& batch) -> at::Tensor { return torch::zeros({batch.examples()}); }
 };
 
-/// Without end, on every node.
-struct Batches {
+/// Without end, on every node: a few more than a replica can learn from, and not as many as there is room for in a
+/// thousand replicas.
+class Batches {
+ public:
   using value_type = int;
+
+  explicit Batches(tensair::Duration step) : every_(std::chrono::duration_cast<tensair::Duration>(step / 1.05)) {}
   void split(int, int) {}
-  auto next() -> std::optional<int> { return 0; }
+  void open(tensair::runtime::Node& node) {
+    clock_ = &node.clock();
+    due_ = clock_->now();
+  }
+  auto poll() -> tensair::Poll<int> {
+    if (clock_->now() < due_) return tensair::Poll<int>::wait(due_);
+    due_ += every_;
+    return 0;
+  }
+
+ private:
+  tensair::Duration every_;
+  const tensair::Clock* clock_ = nullptr;
+  tensair::Time due_{};
 };
 
 struct Setting {
@@ -81,7 +98,7 @@ auto simulate(int nodes, const Setting& setting, int steps) -> Outcome {
       const auto size = static_cast<std::int64_t>(batch.size());
       return std::pair(torch::empty({size}), torch::empty({size}));
     };
-    pipeline.source(Batches{}).batch(1).model(model, collate).train();
+    pipeline.source(Batches{options.turn}).batch(1).model(model, collate).train();
   };
   try {
     cluster.run(build);

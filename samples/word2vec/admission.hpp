@@ -67,7 +67,7 @@ class Shard {
   AdmissionRules rules_;
   std::uint32_t shard_;
   std::size_t most_;
-  std::unordered_map<std::string, std::size_t, TextHash, std::equal_to<>> places_;
+  boost::unordered_flat_map<std::string, std::size_t, TextHash, std::equal_to<>> places_;
   std::vector<Row> rows_;
   CountSketch sketch_;
   Random random_;

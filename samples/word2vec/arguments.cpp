@@ -43,6 +43,8 @@ auto flags_for(Arguments& arguments) -> tensair::Flags {
       .add("--vocabulary-file", arguments.vocabulary_file, "words and their counts, as word2vec writes them: no others")
       .add("--horizon", arguments.horizon, "words after which a count has lost half its weight, in a live vocabulary")
       .add("--cbow", arguments.cbow, "predict a word from the mean of its neighbours")
+      .add("--autograd", arguments.autograd,
+           "learn by nn::Embedding and LibTorch's autograd, in place of the fused kernel: some twenty times as slow")
       .add("--noise", arguments.noise,
            "negatives drawn for each word of a batch, which share them if there are fewer than --negative; 0: as many")
       .add("--batch", arguments.batch, "words in a batch, roughly")
@@ -112,6 +114,7 @@ void check(const Arguments& arguments) {
   require(arguments.every >= 1, "--every", arguments.every, "a whole number from 1");
   require(arguments.trainers >= 1 && arguments.trainers <= 1024, "--trainers", arguments.trainers,
           "a whole number from 1 to 1024");
+  require(arguments.trainers == 1 || !arguments.autograd, "--trainers", arguments.trainers, "1 with --autograd");
   require(arguments.generate >= 1, "--generate", arguments.generate, "a whole number from 1");
   require(arguments.horizon >= 1, "--horizon", arguments.horizon, "a whole number from 1");
 }

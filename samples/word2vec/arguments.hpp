@@ -15,7 +15,7 @@ struct Arguments {
   std::uint64_t generate = 2'000'000;
   int dim = 100, window = 5, negative = 5, min_count = 5, epochs = 1, vocab = 100'000;
   double sample = 1e-3, lr = 0.025, last_lr = 1e-4, noise = 0;
-  bool cbow = false;
+  bool cbow = false, autograd = false;
   std::string vocabulary = "live";
   std::filesystem::path vocabulary_file, load, save;
   std::uint64_t horizon = 100'000'000;

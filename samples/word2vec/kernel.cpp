@@ -5,6 +5,7 @@
 #include <cmath>
 #include <utility>
 
+#include "draws.hpp"
 #include "lanes.hpp"
 
 // A window is a matrix of neighbours' rows C and one of outputs' rows O: the word's own, and those of words it is to be
@@ -17,14 +18,6 @@ namespace {
 
 constexpr std::size_t most_neighbours = 64;  // a power of two, at least twice the largest window and one
 constexpr std::uint64_t loss_every = 16;     // windows: a logarithm for each output would cost a tenth of the work
-
-// Steele, Lea and Flood's splitmix64.
-auto mixed(std::uint64_t x) -> std::uint64_t {
-  x += 0x9e37'79b9'7f4a'7c15U;
-  x = (x ^ x >> 30) * 0xbf58'476d'1ce4'e5b9U;
-  x = (x ^ x >> 27) * 0x94d0'49bb'1331'11ebU;
-  return x ^ x >> 31;
-}
 
 auto padded_to_lanes(std::size_t n) -> std::size_t {
   return (n + lanes - 1) / lanes * lanes;
@@ -108,7 +101,7 @@ auto Kernel::learn_as(const Text& text, std::size_t first, std::size_t last, con
                  dim);
     }
   };
-  std::uint64_t noise_at = text.noise.empty() ? 0 : mixed(text.seed ^ first) % text.noise.size();
+  std::uint64_t noise_at = first_noise(text.seed, first, text.noise.size());
   const auto next_noise = [&] {
     const auto id = text.noise[noise_at];
     if (++noise_at == text.noise.size()) noise_at = 0;
@@ -128,7 +121,7 @@ auto Kernel::learn_as(const Text& text, std::size_t first, std::size_t last, con
     leave_until(t > window ? t - window : 0);
     if (words[t] < 0) continue;
 
-    const std::size_t reach = 1 + mixed(text.seed + t) % window;
+    const std::size_t reach = reach_of(text.seed, t, window);
     std::size_t count = 0;
     const auto take = [&](std::size_t place) {
       changing[count] = slot(now, place);

@@ -1,12 +1,12 @@
 #pragma once
 
+#include <boost/unordered/unordered_flat_map.hpp>
 #include <cstdint>
 #include <memory>
 #include <optional>
 #include <shared_mutex>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
 // Rows, and who says which word has which.
@@ -45,6 +45,7 @@ struct Admission {
 
 struct TextHash {
   using is_transparent = void;
+  using is_avalanching = void;  // Boost need not mix it once more
   auto operator()(std::string_view word) const -> std::size_t { return hash_of(word); }
 };
 
@@ -74,7 +75,7 @@ class Lexicon {
 
  private:
   mutable std::shared_mutex mutex_;  // of rows_ and words_
-  std::unordered_map<std::string, std::int32_t, TextHash, std::equal_to<>> rows_;
+  boost::unordered_flat_map<std::string, std::int32_t, TextHash, std::equal_to<>> rows_;
   std::vector<std::string> words_;
   std::vector<double> counts_;
   std::uint64_t changes_ = 0;

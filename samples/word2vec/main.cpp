@@ -104,6 +104,7 @@ int main(int argc, char** argv) {
     ModelSettings settings;
     settings.shape = {static_cast<std::size_t>(arguments.dim), arguments.window, arguments.negative, arguments.cbow};
     settings.rows = rows;
+    settings.autograd = arguments.autograd;
     settings.threads = arguments.trainers;
     settings.seed = options.seed;
     settings.pairs = report.pairs;

@@ -14,6 +14,7 @@
 #include <tensair/error.hpp>
 #include <utility>
 
+#include "autograd.hpp"
 #include "noise.hpp"
 #include "threads.hpp"
 
@@ -26,6 +27,7 @@ struct Freed {
 namespace {
 
 constexpr std::size_t words_a_piece = 512;
+constexpr std::size_t words_a_graph = 64;   // of autograd, where all of a piece are learnt from the same parameters
 constexpr std::size_t huge_page = 2 << 20;  // rows are read all over the tables: with 4 KiB pages half the time is
                                             // spent on finding where they are
 
@@ -58,7 +60,8 @@ struct Word2Vec::State {
         count(2 * settings.rows * settings.shape.dim),
         values(make_table(count)),
         touched_rows((2 * settings.rows + 63) / 64),
-        threads(settings.threads) {
+        threads(settings.threads),
+        autograd(settings.shape, settings.rows) {
     for (std::size_t i = 0; i < threads.count(); ++i) kernels.emplace_back(settings.shape);
     Random random{settings.seed};
     for (std::size_t row = 0; row < settings.rows; ++row)
@@ -67,6 +70,11 @@ struct Word2Vec::State {
       if (!std::isnan(settings.start[i])) values[i] = settings.start[i];
     }
     settings.start = {};
+  }
+
+  auto learn(std::size_t thread, const Text& text, std::size_t first, std::size_t last, const Tables& tables) {
+    return settings.autograd ? autograd.learn(text, first, last, tables)
+                             : kernels[thread].learn(text, first, last, tables);
   }
 
   auto in() -> float* { return values.get(); }
@@ -105,6 +113,7 @@ struct Word2Vec::State {
   std::vector<tensair::Segment> segments;
   Threads threads;
   std::vector<Kernel> kernels;
+  Autograd autograd;
 };
 
 Word2Vec::Word2Vec(const ModelSettings& settings, std::shared_ptr<const Lexicon> lexicon, Evaluate evaluate)
@@ -157,12 +166,13 @@ auto Word2Vec::step(const tensair::TensorBatch& tensors) -> tensair::Score {
   state.renew(batch);
   const Text text{batch.rows, batch.noise, batch.lr, batch.seed};
   const Tables tables{state.in(), state.out(), state.in(), state.out()};
-  const auto pieces = (batch.rows.size() + words_a_piece - 1) / words_a_piece;
+  const auto words = state.settings.autograd ? words_a_graph : words_a_piece;
+  const auto pieces = (batch.rows.size() + words - 1) / words;
   std::vector<Learnt> learnt(state.threads.count());
   state.threads.run(pieces, [&](std::size_t thread, std::size_t piece) {
-    const auto first = piece * words_a_piece;
-    const auto last = std::min(first + words_a_piece, batch.rows.size());
-    const auto one = state.kernels[thread].learn(text, first, last, tables);
+    const auto first = piece * words;
+    const auto last = std::min(first + words, batch.rows.size());
+    const auto one = state.learn(thread, text, first, last, tables);
     learnt[thread].loss += one.loss;
     learnt[thread].windows += one.windows;
     learnt[thread].pairs += one.pairs;

@@ -28,7 +28,8 @@ struct VectorsView {
 struct ModelSettings {
   Shape shape;
   std::size_t rows = 100'000;
-  int threads = 1;  ///< that share the tables without locks within a step
+  bool autograd = false;  ///< learn by nn::Embedding and autograd, in place of the fused kernel; with one thread
+  int threads = 1;        ///< that share the tables without locks within a step
   std::uint64_t seed = 1;
   std::shared_ptr<std::atomic<std::uint64_t>> pairs{};  ///< where neighbours that were learnt from are counted, if any
   std::vector<float> start{};  ///< vectors to begin with, row by row; NaN: none for that row; empty: none at all

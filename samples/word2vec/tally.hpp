@@ -1,10 +1,10 @@
 #pragma once
 
+#include <boost/unordered/unordered_flat_map.hpp>
 #include <cstdint>
 #include <functional>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 
 #include "lexicon.hpp"
 #include "text.hpp"
@@ -13,7 +13,7 @@ namespace word2vec {
 
 /// How often each word came.
 template <class Count>
-using Tally = std::unordered_map<std::string, Count, TextHash, std::equal_to<>>;
+using Tally = boost::unordered_flat_map<std::string, Count, TextHash, std::equal_to<>>;
 
 /// Adds a text's words. No string is made for a word that is there.
 template <class Count>

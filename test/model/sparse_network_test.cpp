@@ -21,18 +21,20 @@ using Catch::Matchers::ContainsSubstring;
 
 namespace {
 
-constexpr std::int64_t rows = 400, dim = 8, words = 6;
+constexpr std::int64_t table_rows = 400, columns = 8, words_a_text = 6;
 
 /// Words of a text, and of its author: two tables, and between and behind them parameters that every batch touches, and
 /// a batch norm's buffers.
 struct TextsImpl : torch::nn::Module {
   explicit TextsImpl(bool sparse) {
-    scale = register_module("scale", torch::nn::Linear(dim, dim));
+    scale = register_module("scale", torch::nn::Linear(columns, columns));
     bag = register_module(
-        "bag", torch::nn::EmbeddingBag(torch::nn::EmbeddingBagOptions(rows, dim).mode(torch::kMean).sparse(sparse)));
-    norm = register_module("norm", torch::nn::BatchNorm1d(dim));
-    authors = register_module("authors", torch::nn::Embedding(torch::nn::EmbeddingOptions(rows, dim).sparse(sparse)));
-    out = register_module("out", torch::nn::Linear(2 * dim, 3));
+        "bag",
+        torch::nn::EmbeddingBag(torch::nn::EmbeddingBagOptions(table_rows, columns).mode(torch::kMean).sparse(sparse)));
+    norm = register_module("norm", torch::nn::BatchNorm1d(columns));
+    authors = register_module("authors",
+                              torch::nn::Embedding(torch::nn::EmbeddingOptions(table_rows, columns).sparse(sparse)));
+    out = register_module("out", torch::nn::Linear(2 * columns, 3));
   }
   auto forward(const at::Tensor& text) -> at::Tensor {
     const auto author = authors->forward(text.select(1, 0));
@@ -51,9 +53,9 @@ auto texts(bool sparse) -> Texts {
 }
 
 // The n-th text has rows of its own, some of which come often.
-auto text_of(int n) -> std::vector<std::int64_t> {
+auto words_of_text(int n) -> std::vector<std::int64_t> {
   std::vector<std::int64_t> text;
-  for (int i = 0; i < words; ++i) text.push_back((n * 17 + i * i * (1 + n % 5)) % (rows - 50));
+  for (int i = 0; i < words_a_text; ++i) text.push_back((n * 17 + i * i * (1 + n % 5)) % (table_rows - 50));
   return text;
 }
 
@@ -73,7 +75,7 @@ auto to_tensors(std::span<const Text> some) -> TensorBatch {
     all.insert(all.end(), text.words.begin(), text.words.end());
     kinds.push_back(text.kind);
   }
-  return {torch::tensor(all).view({static_cast<std::int64_t>(some.size()), words}), torch::tensor(kinds)};
+  return {torch::tensor(all).view({static_cast<std::int64_t>(some.size()), words_a_text}), torch::tensor(kinds)};
 }
 
 class SomeTexts {
@@ -87,24 +89,24 @@ class SomeTexts {
   auto next() -> std::optional<Text> {
     if (next_ >= n_) return std::nullopt;
     const int n = std::exchange(next_, next_ + step_);
-    return Text{text_of(n), n % 3};
+    return Text{words_of_text(n), n % 3};
   }
 
  private:
   int n_, next_ = 0, step_ = 1;
 };
 
-auto batch_of(int first, int count) -> TensorBatch {
+auto texts_batch(int first, int count) -> TensorBatch {
   std::vector<Text> some;
-  for (int n = first; n < first + count; ++n) some.push_back({text_of(n), n % 3});
+  for (int n = first; n < first + count; ++n) some.push_back({words_of_text(n), n % 3});
   return to_tensors(some);
 }
 
-auto copy_of(std::span<const float> values) -> std::vector<float> {
+auto floats_of(std::span<const float> values) -> std::vector<float> {
   return {values.begin(), values.end()};
 }
 
-auto apart(std::span<const float> a, std::span<const float> b) -> float {
+auto farthest(std::span<const float> a, std::span<const float> b) -> float {
   REQUIRE(a.size() == b.size());
   float most = 0;
   for (std::size_t i = 0; i < a.size(); ++i) most = std::max(most, std::abs(a[i] - b[i]));
@@ -113,7 +115,7 @@ auto apart(std::span<const float> a, std::span<const float> b) -> float {
 
 // As if it had a value for each parameter.
 auto whole_gradient(Learner& learner) -> std::vector<float> {
-  if (!learner.touches_few()) return copy_of(learner.gradient());
+  if (!learner.touches_few()) return floats_of(learner.gradient());
   std::vector<float> whole(learner.size());
   auto values = learner.gradient();
   for (const auto& segment : learner.touched()) {
@@ -124,12 +126,10 @@ auto whole_gradient(Learner& learner) -> std::vector<float> {
   return whole;
 }
 
-struct Ended {
-  std::vector<std::vector<float>> parameters;  // of every replica
-};
-
+// Returns the parameters of every replica.
 template <class Run>
-auto train_texts(Run run, bool sparse, int n, std::size_t batch, ModelOptions options) -> Ended {
+auto train_texts(Run run, bool sparse, int n, std::size_t batch, ModelOptions options)
+    -> std::vector<std::vector<float>> {
   std::vector<ModelHandle> handles;
   run([&](Pipeline& pipeline) {
     auto net = pipeline.model(
@@ -137,14 +137,14 @@ auto train_texts(Run run, bool sparse, int n, std::size_t batch, ModelOptions op
     handles.push_back(net);
     pipeline.source(SomeTexts{n}).batch(batch).model(net, to_tensors).train();
   });
-  Ended ended;
+  std::vector<std::vector<float>> ended;
   for (const auto& handle : handles) {
-    for (auto* learner : handle.runtime()->learners()) ended.parameters.push_back(copy_of(learner->parameters()));
+    for (auto* learner : handle.runtime()->learners()) ended.push_back(floats_of(learner->parameters()));
   }
   return ended;
 }
 
-auto on(const Topology& topology) {
+auto on_topology(const Topology& topology) {
   return [topology](const auto& build) { test::run(topology, build); };
 }
 
@@ -160,10 +160,10 @@ TEST_CASE("sparse embeddings have the gradient that dense ones have, for the row
     CHECK_FALSE(dense->touches_few());
     REQUIRE(sparse->touches_few());
     for (const int first : {0, 100, 3}) {
-      const auto batch = batch_of(first, 4);
+      const auto batch = texts_batch(first, 4);
       CHECK(sparse->compute(batch).loss == Approx(dense->compute(batch).loss));
-      CHECK(apart(whole_gradient(*sparse), whole_gradient(*dense)) < 1e-6F);
-      CHECK(sparse->gradient().size() <= dense->size() - 2 * rows * dim + 4 * (words + 1) * dim);
+      CHECK(farthest(whole_gradient(*sparse), whole_gradient(*dense)) < 1e-6F);
+      CHECK(sparse->gradient().size() <= dense->size() - 2 * table_rows * columns + 4 * (words_a_text + 1) * columns);
       std::uint64_t end = 0;
       for (const auto& segment : sparse->touched()) {
         CHECK(segment.first >= end);
@@ -185,10 +185,10 @@ TEST_CASE("a lone replica with sparse embeddings learns what one with dense embe
       ModelOptions options{.optimizer = factory, .clip_norm = clip};
       options.groups = {{.match = "out.*", .rate = 0.5}};
       options.schedule = step_decay(10, 0.5);
-      const auto dense = train_texts(on(Topology{}), false, 200, 8, options);
-      const auto sparse = train_texts(on(Topology{}), true, 200, 8, options);
-      CHECK(apart(sparse.parameters.at(0), dense.parameters.at(0)) < 1e-5F);
-      CHECK(apart(sparse.parameters.at(0), copy_of(make_learner(network(texts(true)), options)->parameters())) > 0.01F);
+      const auto dense = train_texts(on_topology(Topology{}), false, 200, 8, options);
+      const auto sparse = train_texts(on_topology(Topology{}), true, 200, 8, options);
+      CHECK(farthest(sparse.at(0), dense.at(0)) < 1e-5F);
+      CHECK(farthest(sparse.at(0), floats_of(make_learner(network(texts(true)), options)->parameters())) > 0.01F);
     }
   }
 }
@@ -210,7 +210,7 @@ TEST_CASE("an optimiser's lazy step leaves untouched rows alone, and is its step
       std::vector<float> change(35), change_alone(35);
       lazy->lazy_step(all, some, values, step % 2 == 0 ? std::span(change) : std::span<float>());
       plain->tracked_step(alone, values, change_alone);
-      if (step % 2 == 0) CHECK(apart(change, change_alone) < 1e-7F);
+      if (step % 2 == 0) CHECK(farthest(change, change_alone) < 1e-7F);
     }
     std::vector<float> expected(100, 0.5F);
     auto from = alone.begin();
@@ -218,7 +218,7 @@ TEST_CASE("an optimiser's lazy step leaves untouched rows alone, and is its step
       std::copy_n(from, segment.count, expected.begin() + segment.first);
       from += segment.count;
     }
-    CHECK(apart(all, expected) < 1e-6F);
+    CHECK(farthest(all, expected) < 1e-6F);
   }
 }
 
@@ -227,19 +227,19 @@ TEST_CASE("replicas with sparse embeddings end alike", "[network][sparse][replic
     for (const auto what : {exchange::updates, exchange::gradients}) {
       for (const std::uint64_t every : {1, 3}) {
         INFO(topology.name() << ", every " << every);
-        const auto ended = train_texts(on(topology), true, 400, 8,
+        const auto ended = train_texts(on_topology(topology), true, 400, 8,
                                        {.optimizer = adam({.lr = 1e-3}),
                                         .replicas = 2 * topology.nodes,
                                         .exchange = what,
                                         .every = {.steps = every}});
-        REQUIRE(ended.parameters.size() == static_cast<std::size_t>(2 * topology.nodes));
-        for (const auto& one : ended.parameters) CHECK(apart(one, ended.parameters.front()) < 1e-4F);
+        REQUIRE(ended.size() == static_cast<std::size_t>(2 * topology.nodes));
+        for (const auto& one : ended) CHECK(farthest(one, ended.front()) < 1e-4F);
         // Rows that no text has are as they were.
         const auto begun = make_learner(network(texts(true)), {});
         std::size_t same = 0;
         for (std::size_t i = 0; i < begun->size(); ++i)
-          same += static_cast<std::size_t>(std::abs(begun->parameters()[i] - ended.parameters.front()[i]) < 1e-6F);
-        CHECK(same >= 2 * 50 * dim);
+          same += static_cast<std::size_t>(std::abs(begun->parameters()[i] - ended.front()[i]) < 1e-6F);
+        CHECK(same >= 2 * 50 * columns);
       }
     }
   }
@@ -257,9 +257,9 @@ TEST_CASE("a delta of sparse embeddings is their touched rows, and all that is n
   };
   const auto sent = bytes_with(true, batches * batch) - bytes_with(true, 0);
   const auto dense = bytes_with(false, batches * batch) - bytes_with(false, 0);
-  const std::size_t others = make_learner(network(texts(true)), {})->size() - 2 * rows * dim;
-  CHECK(sent <= batches * ((others + batch * (words + 1) * dim) * sizeof(float) +
-                           (batch * (words + 1) + 4) * sizeof(Segment) + 400));
+  const std::size_t others = make_learner(network(texts(true)), {})->size() - 2 * table_rows * columns;
+  CHECK(sent <= batches * ((others + batch * (words_a_text + 1) * columns) * sizeof(float) +
+                           (batch * (words_a_text + 1) + 4) * sizeof(Segment) + 400));
   CHECK(sent >= batches * others * sizeof(float));
   CHECK(dense >= 8 * sent);
 }
@@ -276,13 +276,13 @@ TEST_CASE("a batch that is not finite is left out where embeddings are sparse", 
       return train_texts([&](const auto& build) { cluster.run(build); }, true, nodes == 1 ? 163 : 167, 8, options);
     };
     CHECK_THROWS_WITH(run({.loss = loss}), ContainsSubstring("not finite"));
-    for (const auto& one : run({.loss = loss, .on_not_finite = not_finite::skip}).parameters)
+    for (const auto& one : run({.loss = loss, .on_not_finite = not_finite::skip}))
       CHECK(std::all_of(one.begin(), one.end(), [](float value) { return std::isfinite(value); }));
   }
   testing::Cluster cluster{{.nodes = 1, .seed = 3}};
   const auto ended = train_texts([&](const auto& build) { cluster.run(build); }, true, 163, 8,
                                  {.loss = loss, .on_not_finite = not_finite::roll_back});
-  const auto& one = ended.parameters.at(0);
+  const auto& one = ended.at(0);
   CHECK(std::all_of(one.begin(), one.end(), [](float value) { return std::isfinite(value); }));
 }
 
@@ -290,7 +290,7 @@ TEST_CASE("a sparse table that a batch does not ask, or that is a layer's weight
           "[network][sparse]") {
   struct TiedImpl : torch::nn::Module {
     explicit TiedImpl(bool sparse) {
-      const auto of = [&](std::int64_t n) { return torch::nn::EmbeddingOptions(n, dim).sparse(sparse); };
+      const auto of = [&](std::int64_t n) { return torch::nn::EmbeddingOptions(n, columns).sparse(sparse); };
       words = register_module("words", torch::nn::Embedding(of(20)));
       asked_seldom = register_module("asked_seldom", torch::nn::Embedding(of(30)));
     }
@@ -309,8 +309,8 @@ TEST_CASE("a sparse table that a batch does not ask, or that is a layer's weight
   for (const int count : {3, 5, 3}) {
     const TensorBatch batch{torch::arange(count), torch::arange(count)};
     CHECK(sparse->compute(batch).loss == Approx(dense->compute(batch).loss));
-    CHECK(apart(whole_gradient(*sparse), whole_gradient(*dense)) < 1e-6F);
-    CHECK(sparse->gradient().size() == static_cast<std::size_t>(20 + (count > 4 ? count : 0)) * dim);
+    CHECK(farthest(whole_gradient(*sparse), whole_gradient(*dense)) < 1e-6F);
+    CHECK(sparse->gradient().size() == static_cast<std::size_t>(20 + (count > 4 ? count : 0)) * columns);
   }
 }
 
@@ -320,16 +320,16 @@ TEST_CASE("a model with sparse embeddings goes on from a checkpoint", "[network]
   auto writing = options, going_on = options;
   writing.checkpoint.file = going_on.checkpoint.file = file;
   going_on.checkpoint.resume = true;
-  train_texts(on(Topology{}), true, 100, 10, writing);
-  const auto ended = train_texts(on(Topology{}), true, 100, 10, going_on);
+  train_texts(on_topology(Topology{}), true, 100, 10, writing);
+  const auto ended = train_texts(on_topology(Topology{}), true, 100, 10, going_on);
   std::filesystem::remove(file);
   const auto twice = make_learner(network(texts(true)), options);
   const auto optimizer = twice->make_optimizer(options.optimizer);
   for (int n = 0; n < 20; ++n) {
-    twice->compute(batch_of(n % 10 * 10, 10));
+    twice->compute(texts_batch(n % 10 * 10, 10));
     twice->update(*optimizer, {}, {});
   }
-  CHECK(apart(ended.parameters.at(0), twice->parameters()) < 1e-5F);
+  CHECK(farthest(ended.at(0), twice->parameters()) < 1e-5F);
 }
 
 TEST_CASE("what cannot be done with sparse embeddings is said", "[network][sparse][error]") {

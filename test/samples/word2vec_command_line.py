@@ -1,6 +1,6 @@
 # ctest: timeout 240
 """word2vec: learns and saves, on one node and two; questions, evaluation, figures; and what is wrong is told in one line."""
-import json, os, pathlib, socket, subprocess, tempfile, threading, unittest
+import json, math, os, pathlib, socket, subprocess, tempfile, threading, unittest
 
 PROGRAM = pathlib.Path(os.environ["TENSAIR_BUILD_DIR"], "samples", "word2vec")
 SMALL = ["--quiet", "--generate", 300_000, "--dim", 16, "--vocab", 3_000, "--lr", 0.05]
@@ -132,6 +132,30 @@ class Word2Vec(unittest.TestCase):
     def test_odd_texts_end_well(self):
         for content in (b"", b"a", b"word " * 100, bytes(range(256)) * 200, b"one two\n" * 3 + b"\0" * 1000, b"x" * 3_000_000):
             self.well("--quiet", "--data", self.path("odd.txt", content), "--dim", 8, "--evaluate", "none")
+
+    def test_a_vocabulary_of_one_word_is_learnt_and_has_no_neighbours(self):
+        for text, flags in ((b"word " * 500, []), (b"word " * 500, ["--vocabulary", "counted"]), (b"word other word " * 300, ["--vocab", 1])):
+            figures, vectors = self.path("figures.json"), self.path("v.txt")
+            self.well("--quiet", "--data", self.path("one.txt", text), "--dim", 8, "--evaluate", "none", *flags,
+                      "--json", figures, "--save", vectors)
+            self.assertEqual(json.loads(figures.read_text())["vocabulary"], 1)
+            header, row = vectors.read_text().splitlines()
+            self.assertEqual(header, "1 8")
+            word, *values = row.split()
+            self.assertEqual(word, "word")
+            self.assertTrue(all(math.isfinite(float(value)) for value in values), row)
+            answers = self.well("--quiet", "--load", vectors, "--vocabulary", "counted", "--dim", 8, "--generate", 1_000, "--ask", "-",
+                                "--evaluate", "none", text="nearest word\n")
+            self.assertRegex(answers, r"(?m)^nearest word: +nothing yet ")
+
+    def test_autograd_learns_what_the_kernel_does(self):
+        figures = self.path("figures.json")
+        found = {}
+        for flags in [], ["--autograd"]:
+            self.well("--quiet", "--generate", 60_000, "--dim", 16, "--vocab", 3_000, "--lr", 0.05, "--epochs", 6, *flags, "--json", figures)
+            found[bool(flags)] = json.loads(figures.read_text())["quality"]["neighbours of the same topic"]["value"]
+        self.assertGreater(min(found.values()), 0.6, found)  # by chance it would be .025
+        self.refused("--autograd", "--trainers", 2, code=2, words=["--trainers"])
 
     def test_what_is_wrong_is_told_in_one_line(self):
         text = self.path("text.txt", "some words of text\n" * 50)

@@ -14,6 +14,7 @@
 #include "support/temporary_folder.hpp"
 #include "support/topologies.hpp"
 #include "word2vec/admission.hpp"
+#include "word2vec/autograd.hpp"
 #include "word2vec/evaluation.hpp"
 #include "word2vec/generated.hpp"
 #include "word2vec/graph.hpp"
@@ -129,6 +130,17 @@ TEST_CASE("the kernel's gradient is that of nn::Embedding and autograd", "[word2
         CHECK(apart(in, in_rows->weight.grad()) <= 1e-5F);
         CHECK(apart(out, out_rows->weight.grad()) <= 1e-5F);
         CHECK(learnt.windows == windows.size());
+
+        // The option, too.
+        std::vector<float> in_option(in.size()), out_option(out.size());
+        const auto as_option = Autograd{shape, Example::rows}.learn(
+            {example.words, example.noise, 1.0F, seed}, 0, example.words.size(),
+            {example.in.data(), example.out.data(), in_option.data(), out_option.data()});
+        CHECK(apart(in_option, in_rows->weight.grad()) <= 1e-5F);
+        CHECK(apart(out_option, out_rows->weight.grad()) <= 1e-5F);
+        CHECK(as_option.windows == learnt.windows);
+        CHECK(as_option.pairs == learnt.pairs);
+        CHECK(as_option.loss == Approx(learnt.loss).epsilon(1e-4));
       }
     }
   }
