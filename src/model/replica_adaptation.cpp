@@ -21,7 +21,7 @@ void Challenger::start(std::unique_ptr<Learner> fresh, std::span<const float> we
   if (fresh) learner_ = std::move(fresh);
   if (!weights.empty()) std::copy(weights.begin(), weights.end(), learner_->parameters().begin());
   optimizer_ = learner_->make_optimizer(options.optimizer);
-  rule_.emplace(options, learner_->trained());
+  rule_.emplace(options, *learner_);
   if (exchange_) exchange_->collect(replica_);  // of one that was dropped
   number_ = number;
   steps_ = examples_ = 0;
@@ -229,7 +229,7 @@ void Replica::obey_mode(const Decision& decision) {
 
 void Replica::reset_optimizer() {
   optimizer_ = learner_->make_optimizer(model_.options().optimizer);
-  rule_ = StepRule(model_.options(), learner_->size() - learner_->trained());
+  rule_ = StepRule(model_.options(), *learner_);
   step_examples_ = 0;
 }
 

@@ -42,8 +42,8 @@ auto all_finite(std::span<const float> values) -> bool {
   return found == 0;
 }
 
-StepRule::StepRule(const ModelOptions& options, std::size_t buffers)
-    : buffers_(buffers),
+StepRule::StepRule(const ModelOptions& options, Learner& learner)
+    : buffers_(learner.size() - learner.trained()),
       clip_norm_(options.clip_norm),
       clip_value_(options.clip_value),
       accumulate_(options.accumulate),

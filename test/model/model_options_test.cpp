@@ -8,6 +8,7 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <tensair/error.hpp>
+#include <tensair/model/adapting.hpp>
 #include <tensair/model/model.hpp>
 
 #include "catch.hpp"
@@ -121,6 +122,23 @@ TEST_CASE("a gradient is clipped to a norm, or element by element", "[model][cli
   const auto bounded = moved({.clip_value = 0.01});
   for (std::size_t i = 0; i < whole.size(); ++i)
     CHECK(bounded[i] == Approx(std::clamp(whole[i], -0.01F, 0.01F)).margin(1e-5));
+}
+
+TEST_CASE("a challenger's gradients are clipped as the model's", "[model][clip][adaptation]") {
+  const auto step_of = [](double clip) {
+    torch::manual_seed(4);
+    const ModelOptions options{.loss = mean_squared_error, .optimizer = sgd({.lr = 1}), .clip_norm = clip};
+    Challenger challenger;
+    challenger.start(make_learner(network(make_linear()), options), {}, options, 1);
+    const std::vector<float> before(challenger.parameters().begin(), challenger.parameters().end());
+    challenger.learn(collate(pairs(64)));
+    double square = 0;
+    for (std::size_t i = 0; i < before.size(); ++i)
+      square += std::pow(static_cast<double>(challenger.parameters()[i] - before[i]), 2);
+    return std::sqrt(square);
+  };
+  REQUIRE(step_of(0) > 0.01);
+  CHECK(step_of(step_of(0) / 4) == Approx(step_of(0) / 4).epsilon(1e-3));
 }
 
 TEST_CASE("a schedule sets each step's rate", "[model][schedule]") {

@@ -78,8 +78,6 @@ class Replica final : public runtime::Task {
   };
 
   auto work() -> runtime::Turn;
-  auto apply_deltas() -> bool;
-  void apply(const Delta& delta);
   auto learn() -> bool;
   void learn_from(TensorBatch batch, std::size_t use);
   void read_mode();
@@ -98,7 +96,6 @@ class Replica final : public runtime::Task {
   auto has_decided_all() -> bool;
   auto wait_for_peers() -> Time;
   auto answer() -> bool;
-  auto is_late(const Delta& delta) const -> bool;
   auto compute(const TensorBatch& batch) -> Score;
   void begin_step(TensorBatch batch, std::size_t use);
   void finish_step();
@@ -110,11 +107,15 @@ class Replica final : public runtime::Task {
   void take_back(std::span<float> change, float share);
   void make_step(const TensorBatch& batch, std::span<const float> latest, float share);
   void reject(const TensorBatch& batch, const char* problem);
+  // What replicas tell each other, in replica_exchange.cpp:
+  auto apply_deltas() -> bool;
+  void apply(const Delta& delta);
+  auto unseen_by(const Contribution& one) const -> std::uint64_t;
+  auto is_late(const Delta& delta) const -> bool;
   auto contribution_now() const -> Contribution;
   void publish(std::shared_ptr<Delta> delta);
   void send();
   void send_unless_astray();
-  void write_checkpoint_if_due(bool final);
   void hold(SharedDelta delta);
   auto held_until() const -> Time;
   void publish_held();
@@ -122,6 +123,8 @@ class Replica final : public runtime::Task {
   auto averages() const -> bool;
   auto average_if_due(bool complete) -> bool;
   auto averaged_for_good() const -> bool { return !averages() || averaged_last_; }
+  // The rest again:
+  void write_checkpoint_if_due(bool final);
   void validate_if_due(Use& use, bool final);
   void finish_training_if_ended();
   auto requests_ended() const -> bool;
@@ -142,7 +145,6 @@ class Replica final : public runtime::Task {
   [[noreturn]] void fail_astray(const TensorBatch& batch, std::uint64_t step) const;
   auto version() const -> std::uint64_t;
   auto examples_seen() const -> std::uint64_t;
-  auto unseen_by(const Contribution& one) const -> std::uint64_t;
 
   template <class Body>
   void for_each_sender(Body body);

@@ -16,8 +16,8 @@ namespace tensair {
 /// gradient once and copies nothing.
 class StepRule {
  public:
-  /// @param buffers  how many values, at a gradient's end, are no gradients that are to be bounded
-  StepRule(const ModelOptions& options, std::size_t buffers);
+  /// @param learner  whose gradients it gets: of its buffers, which are their last values, none is bounded
+  StepRule(const ModelOptions& options, Learner& learner);
 
   /// What is not finite about a batch: its loss, or the gradient that the learner has for it; null when all is well.
   auto problem_of(double loss, Learner& learner) const -> const char*;
