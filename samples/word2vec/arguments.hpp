@@ -19,7 +19,7 @@ struct Arguments {
   std::string vocabulary = "live";
   std::filesystem::path vocabulary_file, load, save;
   std::uint64_t horizon = 100'000'000;
-  int batch = 10'000, every = 1, trainers = 1;
+  int batch = 20'000, every = 1, trainers = 1;
   std::string compress = "none";
   std::string ask;       ///< where questions come from: `-`, a file, or host:port
   std::string evaluate;  ///< folder of files to evaluate by

@@ -45,7 +45,6 @@ struct Admission {
 
 struct TextHash {
   using is_transparent = void;
-  using is_avalanching = void;  // Boost need not mix it once more
   auto operator()(std::string_view word) const -> std::size_t { return hash_of(word); }
 };
 

@@ -1,6 +1,6 @@
 #include <algorithm>
 #include <tensair/model/adaptation_board.hpp>
-#include <tensair/net/codec.hpp>
+#include <tensair/net/bytes.hpp>
 #include <tensair/net/malformed.hpp>
 #include <utility>
 
@@ -114,14 +114,46 @@ auto AdaptationBoard::rejected() const -> std::uint64_t {
   return rule_.rejected();
 }
 
-auto AdaptationBoard::state() const -> std::string {
-  const std::lock_guard lock{mutex_};
-  return rule_.state();
+namespace {
+
+struct BoardState {
+  std::string rule;
+  std::vector<std::uint8_t> owed{};  // deeds, in order
+
+  template <class Archive>
+  void serialize(Archive& archive, unsigned) {
+    archive& rule& owed;
+  }
+};
+
+// Of decisions that are not obeyed yet those to begin anew are all that there is something left of: whether to train is
+// in the rule's state, and batches that were kept and challengers are gone.
+auto outlives_run(Deed deed) -> bool {
+  return deed == Deed::reset_optimizer || deed == Deed::reset_weights;
 }
 
-auto AdaptationBoard::restore(std::string_view state) -> bool {
+}  // namespace
+
+auto AdaptationBoard::state(std::size_t replica) const -> std::string {
   const std::lock_guard lock{mutex_};
-  return rule_.restore(state);
+  BoardState state{rule_.state()};
+  for (const auto& one : decided_) {
+    if (one.number > given_.at(replica) && outlives_run(one.deed))
+      state.owed.push_back(static_cast<std::uint8_t>(one.deed));
+  }
+  return net::to_bytes(state);
+}
+
+auto AdaptationBoard::restore(std::string_view bytes) -> bool {
+  const auto state = net::from_bytes<BoardState>(bytes);
+  const std::lock_guard lock{mutex_};
+  const bool training = rule_.restore(state.rule);
+  decided_.clear();
+  for (const auto number : state.owed) {
+    const auto deed = static_cast<Deed>(number);
+    if (outlives_run(deed)) decided_.push_back(rule_.again(deed));
+  }
+  return training;
 }
 
 void AdaptationBoard::note(std::size_t replica, Kind kind, std::uint64_t next, const BatchOutcome* outcome) {

@@ -118,10 +118,18 @@ auto AdaptationRule::state() const -> std::string {
 
 auto AdaptationRule::restore(std::string_view bytes) -> bool {
   const auto state = net::from_bytes<RuleState>(bytes);
-  training_ = state.training;
+  training_ = state.training || !wanted_.rests;
+  number_ = 0;
   if (state.detector == wanted_.detector.name()) wanted_.detector.restore(state.state);
   windows_.restore(state.losses);
   return training_;
+}
+
+auto AdaptationRule::again(Deed deed) -> Decision {
+  Decision one;
+  one.deed = deed;
+  one.number = ++number_;
+  return one;
 }
 
 void AdaptationRule::begin_anew() {

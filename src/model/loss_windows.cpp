@@ -46,10 +46,13 @@ void LossWindows::restore(std::span<const double> state) {
   const auto fresh = this->state();
   if (state.size() != fresh.size() || state[0] != fresh[0] || state[1] != fresh[1]) return;
   sum_ = state[2];
-  count_ = static_cast<std::size_t>(state[3]);
+  const auto number = [](double value, std::size_t most) {
+    return value >= 0 ? static_cast<std::size_t>(std::min(value, static_cast<double>(most))) : 0;
+  };
+  count_ = number(state[3], window_ - 1);
   latest_ = state[4];
-  filled_ = static_cast<std::size_t>(state[5]);
-  next_ = static_cast<std::size_t>(state[6]) % windows_;
+  filled_ = number(state[5], windows_);
+  next_ = number(state[6], windows_ - 1);
   std::copy(state.begin() + 7, state.end(), before_.begin());
 }
 

@@ -211,9 +211,9 @@ void NetworkLearner::gather_rows(const Stretch& stretch) {
   const auto& gradient = stretch.table.grad();
   if (!gradient.defined()) return;  // the batch did not ask this table
   const auto begin = static_cast<std::uint32_t>(stretch.first);
-  if (!gradient.is_sparse()) {  // the table is used otherwise, too: as the weights of a layer
+  if (!gradient.is_sparse() || gradient.sparse_dim() != 1) {  // it is used otherwise, too: as the weights of a layer
     touched_.push_back({begin, static_cast<std::uint32_t>(stretch.count)});
-    const auto values = gradient.contiguous();
+    const auto values = (gradient.is_sparse() ? gradient.to_dense() : gradient).contiguous();
     some_.insert(some_.end(), values.data_ptr<float>(), values.data_ptr<float>() + values.numel());
     return;
   }
@@ -266,8 +266,13 @@ void NetworkLearner::flatten(const std::vector<ParameterGroup>& wanted, const at
     count += buffer.numel();
   }
   std::unordered_set<const void*> sparse;
+  std::unordered_set<const void*> trained;
+  for (const auto& group : groups) {
+    for (const auto& parameter : group.parameters) trained.insert(parameter.unsafeGetTensorImpl());
+  }
   std::erase_if(network_.sparse, [&](const at::Tensor& table) {
-    return !table.requires_grad() || !sparse.insert(table.unsafeGetTensorImpl()).second;
+    const auto* const impl = table.unsafeGetTensorImpl();
+    return !trained.contains(impl) || !sparse.insert(impl).second;
   });
   std::int64_t dense = count;
   for (const auto& table : network_.sparse) dense -= table.numel();

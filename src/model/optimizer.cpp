@@ -53,7 +53,7 @@ class PassOptimizer final : public Optimizer {
         for (const auto& segment : segments) {
           const auto stretch = [&](std::size_t i, float p, float g) { return updated(segment.first + i, p, g); };
           run<noted.value>(parameters.subspan(segment.first, segment.count), gradient.data() + from,
-                           change.data() + from, stretch);
+                           noted.value ? change.data() + from : nullptr, stretch);
           from += segment.count;
         }
       });

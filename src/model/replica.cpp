@@ -528,12 +528,12 @@ void Replica::write_checkpoint_if_due(bool final) {
 }
 
 auto Replica::checkpoint() const -> ModelCheckpoint {
-  return {learner_->tensors(),
-          optimizer_->state(),
-          rule_.schedule_state(),
-          clock_,
-          examples_,
-          adapting_ ? adapting_->board->state() : ""};
+  std::string adaptation;
+  if (adapting_) {
+    adapting_->board->read();  // the outcome of this replica's last batch, too, if none before it is missing
+    adaptation = adapting_->board->state(static_cast<std::size_t>(number_));
+  }
+  return {learner_->tensors(), optimizer_->state(), rule_.schedule_state(), clock_, examples_, std::move(adaptation)};
 }
 
 void Replica::resume(const ModelCheckpoint& checkpoint, const std::filesystem::path& file) {

@@ -12,7 +12,7 @@ namespace tensair {
 namespace {
 
 // A roll-back goes back between one and two of these: far enough to leave a few bad batches behind, and a copy of the
-// model every so often costs less than a hundredth of the steps' own passes over it.
+// model every so often costs less than a hundredth of the steps' own passes over it (more, where these touch few rows).
 constexpr std::uint64_t steps_between_copies = 64;
 
 // In double, because squares of floats overflow float; in lanes, because one sum's additions would wait for each other.

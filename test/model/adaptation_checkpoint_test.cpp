@@ -104,6 +104,25 @@ TEST_CASE("a rule that goes on from a state decides as the one that it is of", "
   }
 }
 
+TEST_CASE("a detector's parameters are those of the program, and a model that does not rest trains",
+          "[adaptation][checkpoint]") {
+  AdaptationRule deaf{wanted_with(page_hinkley{.lambda = 1e6}), 0}, other{wanted_with(page_hinkley{}), 0},
+      fresh{wanted_with(page_hinkley{}), 0};
+  decided(deaf, 0, 500);
+  CHECK_FALSE(other.restore(deaf.state()));
+  const auto all = decided(other, 500, 1'000);
+  REQUIRE_FALSE(all.empty());
+  CHECK(all.front().deed == Deed::drift);
+  AdaptationRule others{wanted_with(adwin{}), 0};
+  decided(others, 0, 500);
+  CHECK_FALSE(fresh.restore(others.state()));
+  CHECK((all == decided(fresh, 500, 1'000)));
+  auto restless = wanted_with(page_hinkley{});
+  restless.rests = false;
+  AdaptationRule trains{restless, 0};
+  CHECK(trains.restore(deaf.state()));
+}
+
 TEST_CASE("of another detector's state, or of windows of another size, only whether to train is taken",
           "[adaptation][checkpoint]") {
   AdaptationRule resting{wanted_with(adwin{}), 0};
@@ -130,6 +149,48 @@ TEST_CASE("of another detector's state, or of windows of another size, only whet
   REQUIRE_FALSE(all.empty());
   CHECK(all.front().batch == 250 + 300 - 1);
   CHECK_THROWS_AS(rule.restore("nonsense"), Error);
+}
+
+TEST_CASE("a reset that was decided and not obeyed before a program was cut off is obeyed by the next",
+          "[adaptation][checkpoint]") {
+  constexpr int until = 1'000;
+  const auto run = [](int from, const std::filesystem::path& file, Duration cut_off) {
+    std::vector<ModelHandle> handles;
+    testing::Cluster cluster{{.nodes = 1, .seed = 4, .turn = std::chrono::milliseconds{1}}};
+    if (cut_off > Duration::zero()) cluster.kill(0, cut_off);
+    const auto build = [&](Pipeline& pipeline) {
+      auto net = pipeline.model("known", [] { return KnownModel{}; },
+                                {.checkpoint = {.file = file, .every_steps = 1, .resume = true}});
+      handles.push_back(net);
+      auto wanted = wanted_with(optwin{.rho = 0.5, .min_window = 10});
+      wanted.rests = false;
+      wanted.on_drift = OnDrift::reset;
+      wanted.lag = 100;
+      net.mode(wanted);
+      std::vector<Known> all;
+      for (int n = from; n < until; ++n) all.push_back({n});
+      pipeline.source(all).batch(1).model(net).train();
+    };
+    try {
+      cluster.run(build);
+    } catch (const NodeError&) {
+      CHECK(cut_off > Duration::zero());
+    }
+    return handles.front().runtime()->learners().front()->parameters()[0];  // steps since it began anew
+  };
+  int owed = 0;
+  for (int step = 660; step < 900; step += 20) {
+    INFO("cut off after " << step << " ms");
+    const TemporaryFolder folder;
+    const auto file = folder.path() / "net.ckpt";
+    run(0, file, std::chrono::milliseconds{step});
+    const auto seen = static_cast<int>(read_checkpoint(file).examples.at(0));
+    REQUIRE(seen > 300);
+    const auto last = static_cast<int>(run(seen, file, Duration::zero()));
+    CHECK(last <= until - 690);  // it changes at 700
+    if (last == until - seen) ++owed;
+  }
+  CHECK(owed >= 2);
 }
 
 TEST_CASE("a program that goes on from a checkpoint decides as one without a break", "[adaptation][checkpoint]") {

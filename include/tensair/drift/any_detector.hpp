@@ -8,6 +8,7 @@
 #include <tensair/net/bytes.hpp>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 namespace tensair::drift {
 
@@ -19,6 +20,22 @@ concept Judge = std::copy_constructible<F> && requires(F judge, double value) {
   requires std::same_as < std::invoke_result_t<F&, double>,
   bool > || std::same_as<std::invoke_result_t<F&, double>, DriftLevel>;
 };
+
+/// Whether two detectors were made alike. Of those whose parameters cannot be looked at one by one, that is believed.
+template <class D>
+auto same_parameters(const D& one, const D& other) -> bool {
+  std::vector<double> values[2];
+  if constexpr (requires { one.parameters(); }) {
+    using P = std::remove_cvref_t<decltype(one.parameters())>;
+    const auto collect = [](const P& parameters, std::vector<double>& into) {
+      const auto each = [&](std::string_view, auto value, auto&&...) { into.push_back(static_cast<double>(value)); };
+      if constexpr (requires { P::each(parameters, each); }) P::each(parameters, each);
+    };
+    collect(one.parameters(), values[0]);
+    collect(other.parameters(), values[1]);
+  }
+  return values[0] == values[1];
+}
 
 }  // namespace detail
 
@@ -66,9 +83,9 @@ class AnyDetector {
   auto statistic() const -> double { return held_->statistic(); }
   /// What it remembers, as bytes for `restore`. Of a function nothing: what it keeps is not known.
   auto state() const -> std::string { return held_ ? held_->state() : std::string{}; }
-  /// Goes on from what `state` returned, of a detector of the same kind; from nothing it begins anew.
-  /// @throws BadState  it is another detector's, or of another version
-  /// @throws Error     it is damaged
+  /// Goes on from what `state` returned, of a detector of the same kind and parameters. From nothing, or from the state
+  /// of one with other parameters or of another version, it begins anew.
+  /// @throws Error  it is damaged
   void restore(std::string_view state) { held_->restore(state); }
   /// The detector's, or "function"; "none" without one.
   auto name() const -> std::string { return held_ ? std::string{held_->name()} : "none"; }
@@ -93,12 +110,20 @@ class AnyDetector {
     void reset() override { detector.reset(); }
     auto statistic() const -> double override { return detector.statistic(); }
     auto state() const -> std::string override {
-      if constexpr (net::Encodable<D>) return net::to_bytes(detector);
+      if constexpr (net::detail::HasSerialize<D>) return net::to_bytes(detector);
       return {};
     }
     void restore(std::string_view state) override {
-      if (state.empty()) return detector.reset();
-      if constexpr (net::Encodable<D>) detector = net::from_bytes<D>(state);
+      detector.reset();
+      if constexpr (net::detail::HasSerialize<D>) {
+        if (state.empty()) return;
+        try {
+          auto restored = net::from_bytes<D>(state);
+          if (detail::same_parameters(restored, detector)) detector = std::move(restored);
+        } catch (const BadState&) {
+          return;  // another version's: it begins anew
+        }
+      }
     }
     auto name() const -> std::string_view override { return D::name; }
     D detector;

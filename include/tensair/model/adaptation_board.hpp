@@ -63,8 +63,9 @@ class AdaptationBoard {
 
   auto rejected() const -> std::uint64_t;
 
-  /// The rule's, for a checkpoint, and to go on from before the run.
-  auto state() const -> std::string;
+  /// For a checkpoint that a replica writes: the rule's state, and what that replica has still to obey.
+  auto state(std::size_t replica) const -> std::string;
+  /// Goes on from it, before the run. @return whether the model is to train
   auto restore(std::string_view state) -> bool;
 
  private:

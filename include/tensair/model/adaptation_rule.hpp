@@ -45,8 +45,12 @@ class AdaptationRule {
   /// training has begun.
   auto state() const -> std::string;
   /// What is of another detector, or of windows of another size, is left out.
+  /// Decisions are numbered from 1 on again.
   /// @return whether the model is to train
   auto restore(std::string_view state) -> bool;
+
+  /// A decision of before the state, which nobody had obeyed yet: it holds from the first batch on.
+  auto again(Deed deed) -> Decision;
 
   /// Batches whose loss was not finite, of which the detector was told nothing.
   auto rejected() const -> std::uint64_t { return rejected_; }

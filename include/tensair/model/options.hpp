@@ -80,8 +80,8 @@ struct ModelOptions {
   std::string device{};  ///< where replicas compute: "cpu"; "cuda": each on the next of its node's GPUs; "cuda:1": that
                          ///< one; "auto": as "cuda" on nodes that have GPUs, else on the CPU; empty: as `--device` says
   int threads = 1;       ///< LibTorch's threads inside one replica's operations
-  std::filesystem::path load{};  ///< a file with the parameters to start from, on every node (see `save`): a
-                                 ///< checkpoint, too; empty: the factory's
+  std::filesystem::path load{};  ///< a file with the parameters to start from, on every node (see `save`);
+                                 ///< or a checkpoint, to go on from all that it has; empty: the factory's
   std::filesystem::path save{};  ///< node 0 writes the final parameters here: a dictionary that Python's `torch.load`
                                  ///< reads; empty: nothing
   ExchangePeriod every{};        ///< how often replicas tell each other

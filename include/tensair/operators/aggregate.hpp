@@ -339,7 +339,7 @@ struct PreAggregate {
 template <class T, class K, class Function, class A, class Stamp>
 struct AggregateAtEnd {
   using Failed = Fails<FailedKey<K, AggregateState<A>>>;
-  using FailedRecord = T;
+  using FailedRecord = std::conditional_t<adding_is_safe<A, T>, Fails<>, T>;
 
   std::shared_ptr<AtEndOperator> whole;
   Function function;
