@@ -9,6 +9,7 @@
 #include <tensair/io/files.hpp>
 
 #include "generated.hpp"
+#include "lexicon.hpp"
 
 namespace word2vec {
 namespace {
@@ -103,8 +104,9 @@ void check(const Arguments& arguments) {
   require(arguments.min_count >= 1 && arguments.min_count <= 200, "--min-count", arguments.min_count,
           "a whole number from 1 to 200");
   require(arguments.epochs >= 1, "--epochs", arguments.epochs, "a whole number from 1");
-  require(arguments.vocab >= 1 && arguments.vocab <= 10'000'000, "--vocab", arguments.vocab,
-          "a whole number from 1 to 10000000");
+  // Each shard has its own rows, and a word can only get one of its shard's.
+  require(arguments.vocab >= static_cast<int>(shards) && arguments.vocab <= 10'000'000, "--vocab", arguments.vocab,
+          "a whole number from 16 to 10000000");
   require(arguments.sample >= 0 && arguments.sample <= 1, "--sample", arguments.sample, "a number from 0 to 1");
   require(arguments.lr > 0 && arguments.lr <= 1, "--lr", arguments.lr, "a number above 0, up to 1");
   require(arguments.last_lr >= 0, "--last-lr", arguments.last_lr, "a number from 0");

@@ -14,10 +14,27 @@ namespace {
 constexpr double drift = 1.1;     // the noise is drawn anew when so many times more words have come,
 constexpr double renewal = 0.02;  // or this share of the rows has got other words
 
+auto rows_tensor(std::size_t count) -> at::Tensor {
+  return torch::empty({static_cast<std::int64_t>(count)}, torch::kInt32);
+}
+
 auto tensor_of(std::span<const std::int32_t> values) -> at::Tensor {
-  auto tensor = torch::empty({static_cast<std::int64_t>(values.size())}, torch::kInt32);
+  auto tensor = rows_tensor(values.size());
   std::copy(values.begin(), values.end(), tensor.data_ptr<std::int32_t>());
   return tensor;
+}
+
+auto batch_of(at::Tensor rows, at::Tensor noise, at::Tensor renewed, std::uint64_t words, std::uint64_t seed, float lr)
+    -> tensair::TensorBatch {
+  tensair::TensorBatch batch;
+  batch.input = std::move(rows);
+  auto head = torch::empty({3}, torch::kInt64);
+  auto* const values = head.data_ptr<std::int64_t>();
+  values[0] = static_cast<std::int64_t>(words);
+  values[1] = static_cast<std::int64_t>(seed);
+  values[2] = std::bit_cast<std::int32_t>(lr);
+  batch.more_inputs = {head, std::move(noise), std::move(renewed)};
+  return batch;
 }
 
 auto span_of(const at::Tensor& tensor) -> std::span<const std::int32_t> {
@@ -88,37 +105,32 @@ void Encoder::refresh_if_drifted() {
 }
 
 auto Encoder::collate(std::span<const Encoded> blocks) -> tensair::TensorBatch {
-  std::vector<std::int32_t> rows;
+  // As many numbers as make a few hundred kilobytes: each goes to its place, and none is copied.
+  std::size_t count = 0;
   std::uint64_t words = 0;
   for (const auto& block : blocks) {
-    rows.insert(rows.end(), block.rows.begin(), block.rows.end());
+    count += block.rows.size();
     words += block.words;
   }
-  std::vector<std::int32_t> noise;
-  if (!rows.empty() && !noise_.empty()) {
-    const auto wanted = static_cast<std::size_t>(options_.noise * static_cast<double>(rows.size()));
-    noise.resize(std::max(wanted, static_cast<std::size_t>(options_.negative)));
-    for (auto& row : noise) row = noise_.draw(random_);
-  } else {
-    rows.clear();
+  if (noise_.empty()) count = 0;
+  auto rows = rows_tensor(count);
+  auto* next = rows.data_ptr<std::int32_t>();
+  for (const auto& block : blocks) {
+    if (count > 0) next = std::copy(block.rows.begin(), block.rows.end(), next);
   }
+  const auto wanted = static_cast<std::size_t>(options_.noise * static_cast<double>(count));
+  auto noise = rows_tensor(count > 0 ? std::max(wanted, static_cast<std::size_t>(options_.negative)) : 0);
+  auto* const drawn = noise.data_ptr<std::int32_t>();
+  for (std::int64_t i = 0; i < noise.numel(); ++i) drawn[i] = noise_.draw(random_);
   const float progress = blocks.empty() ? 0 : blocks.front().progress;
   const float lr = std::max(options_.last_lr, options_.lr - (options_.lr - options_.last_lr) * progress);
-  return to_tensors(rows, noise, std::exchange(renewed_, {}), words, random_(), lr);
+  return batch_of(std::move(rows), std::move(noise), tensor_of(std::exchange(renewed_, {})), words, random_(), lr);
 }
 
 auto to_tensors(std::span<const std::int32_t> rows, std::span<const std::int32_t> noise,
                 std::span<const std::int32_t> renewed, std::uint64_t words, std::uint64_t seed, float lr)
     -> tensair::TensorBatch {
-  tensair::TensorBatch batch;
-  batch.input = tensor_of(rows);
-  auto head = torch::empty({3}, torch::kInt64);
-  auto* const values = head.data_ptr<std::int64_t>();
-  values[0] = static_cast<std::int64_t>(words);
-  values[1] = static_cast<std::int64_t>(seed);
-  values[2] = std::bit_cast<std::int32_t>(lr);
-  batch.more_inputs = {head, tensor_of(noise), tensor_of(renewed)};
-  return batch;
+  return batch_of(tensor_of(rows), tensor_of(noise), tensor_of(renewed), words, seed, lr);
 }
 
 Batch::Batch(const tensair::TensorBatch& tensors) {

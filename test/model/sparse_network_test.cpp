@@ -1,9 +1,7 @@
 #include <torch/torch.h>
 
-#include <unistd.h>
 #include <algorithm>
 #include <cmath>
-#include <filesystem>
 #include <tensair/error.hpp>
 #include <tensair/model/learner.hpp>
 #include <tensair/model/libtorch_optimizer.hpp>
@@ -11,6 +9,7 @@
 #include <tensair/testing/cluster.hpp>
 
 #include "catch.hpp"
+#include "support/temporary_folder.hpp"
 #include "support/topologies.hpp"
 
 using namespace tensair;
@@ -315,14 +314,14 @@ TEST_CASE("a sparse table that a batch does not ask, or that is a layer's weight
 }
 
 TEST_CASE("a model with sparse embeddings goes on from a checkpoint", "[network][sparse][checkpoint]") {
-  const auto file = std::filesystem::temp_directory_path() / ("tensair-sparse-" + std::to_string(::getpid()));
+  const TemporaryFolder folder;
+  const auto file = folder.path() / "net.ckpt";
   const ModelOptions options{.optimizer = adam({.lr = 1e-2})};
   auto writing = options, going_on = options;
   writing.checkpoint.file = going_on.checkpoint.file = file;
   going_on.checkpoint.resume = true;
   train_texts(on_topology(Topology{}), true, 100, 10, writing);
   const auto ended = train_texts(on_topology(Topology{}), true, 100, 10, going_on);
-  std::filesystem::remove(file);
   const auto twice = make_learner(network(texts(true)), options);
   const auto optimizer = twice->make_optimizer(options.optimizer);
   for (int n = 0; n < 20; ++n) {
