@@ -72,7 +72,8 @@ class Generated(SentimentTest):
         run = self.run_sample("--tweets", 30000, "--swap-at", 15000, terminal=True)
         self.assertEqual(run.returncode, 0, run)
         views = run.stderr.split("\r")
-        self.assertTrue(any(re.search(r"accuracy [\d.]+ %  last 1000 [\d.]+ %  kappa [-\d.]+  optwin: \d+ drifts  (training|resting)", one)
+        # How many tweets there had been by the first view, the only one of a quick run, is up to the machine.
+        self.assertTrue(any(re.search(r"accuracy [\d.]+ %  last \d+ [\d.]+ %  kappa [-\d.]+  optwin: \d+ drifts  (training|resting)", one)
                             for one in views), run.stderr)
 
     def test_words_begin_as_their_vectors_say(self):
