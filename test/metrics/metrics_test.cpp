@@ -4,6 +4,7 @@
 #include <string>
 #include <tensair/error.hpp>
 #include <tensair/metrics.hpp>
+#include <tensair/net/bytes.hpp>
 
 #include "catch.hpp"
 
@@ -38,12 +39,7 @@ auto same(const std::vector<std::vector<double>>& a, const std::vector<std::vect
 /// As after a way to another node.
 template <class M>
 auto sent(const M& metric) -> M {
-  net::Writer writer(1);
-  writer.write(metric);
-  const auto message = writer.finish();
-  auto bytes = message->head;
-  for (const auto& part : message->bulk) bytes.insert(bytes.end(), part.begin(), part.end());
-  return net::Reader(bytes).read<M>();
+  return net::from_bytes<M>(net::to_bytes(metric));
 }
 
 /// The example of Cohen's kappa that Wikipedia works out: two readers, 50 proposals, kappa = 0.4.
