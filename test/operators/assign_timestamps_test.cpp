@@ -41,6 +41,38 @@ auto seen_of(const std::vector<int>& records, Strategy strategy) -> std::vector<
   return seen;
 }
 
+/// What a stream tells of its times: after how many records the watermark is raised, the end left out; and how many are
+/// counted as too far ahead.
+struct Told {
+  std::vector<std::pair<std::size_t, EventTime>> watermarks;
+  int too_far;
+  friend auto operator==(const Told&, const Told&) -> bool = default;
+};
+auto operator<<(std::ostream& out, const Told& told) -> std::ostream& {
+  for (const auto& [records, time] : told.watermarks) out << records << ": " << time.time_since_epoch().count() << ", ";
+  return out << told.too_far << " too far";
+}
+
+template <class Strategy>
+auto told_of(const std::vector<int>& times, Strategy strategy) -> Told {
+  std::vector<Seen> seen;
+  Pipeline pipeline;
+  pipeline.source(times).assign_timestamps([](int n) { return at(n); }, strategy).name("when").sink(Watch{&seen});
+  pipeline.execute();
+  Told told{{}, 0};
+  std::size_t records = 0;
+  for (const auto& one : seen) {
+    if (!one.is_watermark) {
+      ++records;
+    } else if (one.time != end_of_time) {
+      told.watermarks.emplace_back(records, one.time);
+    }
+  }
+  const auto counts = nlohmann::json::parse(pipeline.figures()).at("counts");
+  told.too_far = counts.value("assign_timestamps «when», timestamps too far ahead", 0);
+  return told;
+}
+
 /// Like SharedNumbers, on a thread of its own: in the simulation a turn takes a millisecond.
 struct SlowNumbers : SharedNumbers {
   using SharedNumbers::SharedNumbers;
@@ -85,28 +117,71 @@ TEST_CASE("an empty stream with event time ends with the end of time", "[operato
   CHECK(seen_of({}, monotonous()) == std::vector<Seen>{{true, end_of_time}});
 }
 
-TEST_CASE("a time far ahead moves the watermark by the bound at most and is counted", "[operators][time]") {
-  CHECK(seen_of({10, 1'000'000, 30, 40}, monotonous().at_most_ahead(15us)) == std::vector<Seen>{{false, at(10)},
-                                                                                                {true, at(10)},
-                                                                                                {false, at(1'000'000)},
-                                                                                                {true, at(25)},
-                                                                                                {false, at(30)},
-                                                                                                {true, at(30)},
-                                                                                                {false, at(40)},
-                                                                                                {true, at(40)},
-                                                                                                {true, end_of_time}});
-  CHECK(
-      seen_of({10, 20}, punctuated([](int, EventTime) { return std::optional(at(1'000'000)); }).at_most_ahead(15us)) ==
-      std::vector<Seen>{{false, at(10)}, {true, at(25)}, {false, at(20)}, {true, at(35)}, {true, end_of_time}});
-  Pipeline pipeline;
-  pipeline.source(std::vector{10, 1'000'000, 30, 2'000'000})
-      .assign_timestamps([](int n) { return at(n); }, monotonous().at_most_ahead(15us))
-      .name("when")
-      .sink([](int) {});
-  pipeline.execute();
-  CHECK(
-      nlohmann::json::parse(pipeline.figures()).at("counts").at("assign_timestamps «when», timestamps too far ahead") ==
-      2);
+TEST_CASE("times far ahead do not move the watermark and are counted", "[operators][time]") {
+  const auto limited = monotonous().at_most_ahead(20us, 2);
+  SECTION("one by one") {
+    const auto end = told_of({10, 12, 1'000'000, 30, 2'000'000, 3, 40}, limited);
+    CHECK(end == Told{{{2, at(12)}, {4, at(30)}, {7, at(40)}}, 2});
+  }
+  SECTION("however many there are") {
+    std::vector<int> times{0, 1};
+    std::vector<std::pair<std::size_t, EventTime>> watermarks{{2, at(1)}};
+    for (int good = 2; good < 52; ++good) {
+      times.push_back(1'000'000 * good);
+      times.push_back(good);
+      watermarks.emplace_back(times.size(), at(good));
+    }
+    CHECK(told_of(times, limited) == Told{watermarks, 50});
+  }
+  SECTION("of records that say the watermark themselves") {
+    const auto eager = punctuated([](int, EventTime) { return std::optional(at(1'000'000)); });
+    auto strategy = eager;
+    CHECK(told_of({10, 20, 500, 30}, std::move(strategy).at_most_ahead(15us, 2)) ==
+          Told{{{2, at(35)}, {4, at(45)}}, 1});
+  }
+}
+
+TEST_CASE("a first time far ahead makes no other late", "[operators][time]") {
+  CHECK(told_of({1'000'000'000, 10, 20, 35, 50}, monotonous().at_most_ahead(20us, 3)) ==
+        Told{{{3, at(20)}, {4, at(35)}, {5, at(50)}}, 1});
+  // Too few to believe any: the end is told, and what is broken counted.
+  CHECK(told_of({1'000'000'000, 10, 20}, monotonous().at_most_ahead(20us)) == Told{{}, 1});
+  CHECK(told_of({10}, monotonous().at_most_ahead(20us)) == Told{{}, 0});
+}
+
+TEST_CASE("a stream that has had a gap goes on at its own time", "[operators][time]") {
+  CHECK(told_of({10, 12, 1'000, 1'005, 1'010, 1'012}, monotonous().at_most_ahead(20us, 2)) ==
+        Told{{{2, at(12)}, {4, at(1'005)}, {5, at(1'010)}, {6, at(1'012)}}, 0});
+  // With one among them that is not of it.
+  CHECK(told_of({10, 11, 12, 1'005, 9'999, 1'000, 1'007}, monotonous().at_most_ahead(20us, 3)) ==
+        Told{{{3, at(12)}, {6, at(1'005)}, {7, at(1'007)}}, 1});
+}
+
+TEST_CASE("a limit of times ahead that says nothing is refused", "[operators][time]") {
+  CHECK_THROWS_WITH(monotonous().at_most_ahead(-1us), Catch::Contains("at_most_ahead") && Catch::Contains("negative"));
+  CHECK_THROWS_WITH(monotonous().at_most_ahead(1us, 1), Catch::Contains("at_most_ahead") && Catch::Contains("2"));
+}
+
+TEST_CASE("times far ahead make no record late on any topology", "[operators][time]") {
+  for (const auto& topology : topologies()) {
+    for (const int parallel : {1, 3}) {
+      INFO(topology.name() << ", parallel " << parallel);
+      long counted = 0, late = 0;
+      const auto time_of = [](int n) { return n % 97 == 0 ? at(1'000'000'000 + 1'000'000L * n) : at(n); };
+      run(topology, [&](Pipeline& pipeline) {
+        pipeline.source(SharedNumbers{3'000})
+            .parallel(parallel)
+            .assign_timestamps(time_of, monotonous().at_most_ahead(3'000us))
+            .key_by([](int n) { return n % 5; })
+            .window(tumbling(100us))
+            .late([&](int) { ++late; })
+            .count()
+            .sink([&](const auto& window) { counted += static_cast<long>(window.value); });
+      });
+      CHECK(counted == 3'000);
+      CHECK(late == 0);
+    }
+  }
 }
 
 TEST_CASE("times and watermarks pass operators and channels in order on any topology", "[operators][time]") {

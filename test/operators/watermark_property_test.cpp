@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <array>
 #include <functional>
 #include <memory>
@@ -45,13 +46,25 @@ TEST_CASE("the watermark is the latest time less the bound, and follows the reco
     const std::chrono::microseconds bound{drawn(0, 60)}, most_ahead{drawn(1, 90)};
     const bool limited = drawn(0, 1) == 1;
     const auto events = events_of(arrivals);
+    const auto enough = static_cast<std::size_t>(drawn(2, 4));
     std::vector<std::pair<bool, EventTime>> expected;
     EventTime latest = beginning_of_time;
+    std::vector<EventTime> ahead;  // in a row
     for (const auto& event : events) {
-      const bool first = latest == beginning_of_time;
-      const auto time = limited && !first ? std::min(at(event.time), latest + most_ahead) : at(event.time);
       expected.emplace_back(false, at(event.time));
-      if (first || time > latest) expected.emplace_back(true, time - bound);
+      EventTime time = at(event.time);
+      if (!limited || (latest != beginning_of_time && time <= latest + most_ahead)) {
+        ahead.clear();
+      } else {
+        ahead.push_back(time);
+        if (ahead.size() < enough) continue;
+        std::sort(ahead.begin(), ahead.end());
+        const auto gap =
+            std::adjacent_find(ahead.begin(), ahead.end(), [&](auto a, auto b) { return b > a + most_ahead; });
+        time = gap == ahead.end() ? ahead.back() : *gap;
+        ahead.clear();
+      }
+      if (latest == beginning_of_time || time > latest) expected.emplace_back(true, time - bound);
       latest = std::max(latest, time);
     }
     expected.emplace_back(true, end_of_time);
@@ -59,7 +72,7 @@ TEST_CASE("the watermark is the latest time less the bound, and follows the reco
     Seen seen;
     run({}, [&](Pipeline& pipeline) {
       auto strategy = bounded_out_of_orderness(bound);
-      if (limited) strategy = std::move(strategy).at_most_ahead(most_ahead);
+      if (limited) strategy = std::move(strategy).at_most_ahead(most_ahead, enough);
       pipeline.source(events).assign_timestamps(time_of, strategy).sink(Watch{&seen});
     });
     RC_ASSERT(seen.all == expected);

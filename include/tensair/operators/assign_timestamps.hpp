@@ -4,11 +4,19 @@
 #include <concepts>
 #include <memory>
 #include <optional>
+#include <tensair/operators/ahead_limit.hpp>
 #include <tensair/operators/event_time.hpp>
 #include <tensair/operators/stage.hpp>
 #include <utility>
 
 namespace tensair {
+
+namespace operators {
+
+/// @throws UsageError  see `WatermarkStrategy::at_most_ahead`
+void check_ahead(std::chrono::microseconds bound, std::size_t records);
+
+}  // namespace operators
 
 /// How a stream with event time says how far it has come. Made by `monotonous`, `bounded_out_of_orderness` or
 /// `punctuated`, and refined by its members.
@@ -21,6 +29,7 @@ struct WatermarkStrategy {
   Advance advance;
   Duration idle_timeout = Duration::max();
   std::chrono::microseconds ahead = std::chrono::microseconds::max();
+  std::size_t believed_after = 8;
 
   /// When nothing has come for `timeout` (of the node's clock), the stream is idle: operators with several inputs do
   /// not wait for this one until it has records again. Noticed between two turns of the source's task, so not while a
@@ -34,15 +43,23 @@ struct WatermarkStrategy {
     return std::move(*this);
   }
 
-  /// A record whose time is more than `bound` after all before it (a broken clock) moves the watermark by at most
-  /// `bound`, and is counted in the run's figures. The record itself keeps its time.
+  /// A record whose time is more than `bound` after all before it (a broken clock) does not move the watermark, and is
+  /// counted in the run's figures. The record itself keeps its time.
+  ///
+  /// When `records` in a row are so far ahead, that is the stream's time: it had a gap. Then they count from the
+  /// earliest of them on, and only those are broken that are more than `bound` after all earlier ones. So it is at the
+  /// beginning, too: the watermark waits for that many records, and a first one that is broken makes none late. For
+  /// each instance of the stream.
   ///
   /// @code
   /// clicks.assign_timestamps(&Click::when, tensair::monotonous().at_most_ahead(1h));
   /// @endcode
+  /// @throws UsageError  `bound` is negative, or `records` is less than 2
   template <class Rep, class Period>
-  auto at_most_ahead(std::chrono::duration<Rep, Period> bound) && -> WatermarkStrategy {
+  auto at_most_ahead(std::chrono::duration<Rep, Period> bound, std::size_t records = 8) && -> WatermarkStrategy {
     ahead = std::chrono::duration_cast<std::chrono::microseconds>(bound);
+    believed_after = records;
+    operators::check_ahead(ahead, records);
     return std::move(*this);
   }
 };
@@ -118,7 +135,7 @@ concept Timing = std::move_constructible<F> && std::invocable<F&, const T&> &&
                             std::declval<std::invoke_result_t<F&, const T&>>())),
                         EventTime>;
 
-/// Counts, for all instances on a node, the records whose times were too far ahead.
+/// Counts, for all instances on a node, the records whose times were found to be too far ahead.
 auto count_ahead(runtime::Node& node, const plan::Operator& op) -> std::shared_ptr<runtime::Counter>;
 
 /// The stage of `stream.assign_timestamps(f, strategy)`: from here on records have times, and watermarks flow.
@@ -131,21 +148,20 @@ class TimestampStage : public StageBase<Next> {
   void open(StageContext& context) {
     clock_ = &context.node.clock();
     last_active_ = clock_->now();
-    if (strategy_.ahead != std::chrono::microseconds::max()) ahead_ = count_ahead(context.node, *op_);
+    if (strategy_.ahead != std::chrono::microseconds::max()) {
+      limit_.emplace(strategy_.ahead, strategy_.believed_after, count_ahead(context.node, *op_));
+    }
     this->next_.open(context);
   }
 
   template <class T, class Stamp>
   void operator()(T&& record, Stamp) {
     const EventTime time = std::chrono::floor<std::chrono::microseconds>(call(op_, f_, std::as_const(record)));
-    EventTime counted = time;
-    if (ahead_ && latest_ != beginning_of_time && time - latest_ > strategy_.ahead) {
-      counted = latest_ + strategy_.ahead;
-      ahead_->add(1);
-    }
-    latest_ = std::max(latest_, counted);
+    const bool believed = !limit_ || limit_->believes(time);
+    if (believed) latest_ = limit_ ? limit_->latest() : std::max(latest_, time);
     active_ = true;
-    std::optional<EventTime> watermark = call(op_, strategy_.advance, std::as_const(record), time, latest_);
+    std::optional<EventTime> watermark;
+    if (believed) watermark = call(op_, strategy_.advance, std::as_const(record), time, latest_);
     if (idle_) [[unlikely]]
       come_back();
     this->next_(std::forward<T>(record), time);
@@ -170,6 +186,7 @@ class TimestampStage : public StageBase<Next> {
   }
 
   void finish() {
+    if (limit_) limit_->finish();
     this->next_.watermark(end_of_time);
     this->next_.finish();
   }
@@ -195,7 +212,7 @@ class TimestampStage : public StageBase<Next> {
 
   void advance_to(EventTime time) {
     // A punctuated watermark is a record's word too. And the end is for `finish` to say.
-    if (ahead_) time = std::min(time, latest_ + strategy_.ahead);
+    if (limit_) time = limit_->at_most(time);
     watermark_ = std::min(time, end_of_time - std::chrono::microseconds{1});
     this->next_.watermark(watermark_);
   }
@@ -204,7 +221,7 @@ class TimestampStage : public StageBase<Next> {
   [[no_unique_address]] F f_;
   WatermarkStrategy<Advance> strategy_;
   const Clock* clock_ = nullptr;
-  std::shared_ptr<runtime::Counter> ahead_;
+  std::optional<AheadLimit> limit_;
   EventTime latest_ = beginning_of_time, watermark_ = beginning_of_time;
   Time last_active_{};
   bool active_ = false, idle_ = false;
