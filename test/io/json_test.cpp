@@ -66,6 +66,16 @@ TEST_CASE("a line that is no JSON or another value is a bad record with file and
   CHECK(!source.next());
 }
 
+TEST_CASE("JSON that is no UTF-8 is a bad record and the source goes on behind it", "[json][error]") {
+  const TemporaryFolder folder;
+  auto source = json<nlohmann::json>(folder.write("words.jsonl", "\"\xc3\xa9\"\n\"\xff\"\n\"a\xc3\"\n2\n"));
+  CHECK(*source.next() == "\xc3\xa9");
+  CHECK_THROWS_WITH(source.next(), ContainsSubstring("a line is no JSON") && ContainsSubstring("line 2, byte 2"));
+  CHECK_THROWS_AS(source.next(), BadRecord);
+  CHECK(*source.next() == 2);
+  CHECK(!source.next());
+}
+
 TEST_CASE("a line of JSON over the cap is a bad record and the source goes on behind it", "[json][error]") {
   const TemporaryFolder folder;
   const auto check = [&](const TextOptions& options) {

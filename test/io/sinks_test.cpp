@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <csignal>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <tensair/io/at_rate.hpp>
 #include <tensair/io/csv.hpp>
@@ -192,6 +193,23 @@ TEST_CASE("a header begins each file that rolls", "[sinks]") {
   });
   CHECK(names_in(folder) == std::vector<std::string>{"out-00000.csv", "out-00001.csv"});
   CHECK(read(folder.path() / "out-00001.csv") == "text;a, number\nb;2\n");
+}
+
+TEST_CASE("text that is no UTF-8 is written, in JSON as far as that can hold it", "[sinks][json]") {
+  const TemporaryFolder folder;
+  const std::vector<Row> rows{{"caf\xc3\xa9", 1}, {"\xff and \xc3", 2}};
+  test::run({}, [&](Pipeline& pipeline) {
+    const auto object = [](const Row& row) { return nlohmann::json{{"text", row.text}}; };
+    const auto untouched = [](const Row& row) { return '"' + row.text + '"'; };
+    auto stream = pipeline.source(rows);
+    stream.sink(to_csv<Row>(folder.path() / "out.csv", columns));
+    stream.sink(json_lines(folder.path() / "object.jsonl", object));
+    stream.sink(json_lines(folder.path() / "text.jsonl", untouched));
+  });
+  CHECK(read(folder.path() / "out.csv") == "text,\"a, number\"\ncaf\xc3\xa9,1\n\xff and \xc3,2\n");
+  CHECK(read(folder.path() / "object.jsonl") ==
+        "{\"text\":\"caf\xc3\xa9\"}\n{\"text\":\"\xef\xbf\xbd and \xef\xbf\xbd\"}\n");
+  CHECK(read(folder.path() / "text.jsonl") == "\"caf\xc3\xa9\"\n\"\xff and \xc3\"\n");
 }
 
 TEST_CASE("a full disk stops the run with one error and leaves nothing half visible", "[sinks][error]") {

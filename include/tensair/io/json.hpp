@@ -56,7 +56,8 @@ class Json {
 /// Needs nlohmann-json: `T` is an `nlohmann::json`, or has a `from_json` (`NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE` makes
 /// one).
 /// @throws Error      a file cannot be read
-/// @throws BadRecord  a line is no JSON, or none that makes a `T`, or longer than `max_line`; names file, line and byte
+/// @throws BadRecord  a line is no JSON (UTF-8 is part of that), or none that makes a `T`, or longer than `max_line`;
+///                    names file, line and byte
 ///
 /// @code
 /// struct Sample { std::string sensor; double celsius = 0; };

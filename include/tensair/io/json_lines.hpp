@@ -21,7 +21,8 @@ class JsonLines {
   void operator()(T&& record) {
     auto json = std::invoke(to_json_, std::forward<T>(record));
     if constexpr (requires { json.dump(); }) {
-      line_ = json.dump();
+      using Handler = typename decltype(json)::error_handler_t;
+      line_ = json.dump(-1, ' ', false, Handler::replace);
     } else {
       line_ = json;
     }
@@ -42,6 +43,9 @@ class JsonLines {
 /// A sink that writes one JSON value a line (JSON Lines) to `path`, on node 0. The file appears whole, in place of one
 /// that is there, when the stream has ended; with `roll` there are several, and each appears when it is full or old
 /// (see `OutputFile`).
+///
+/// JSON is UTF-8: bytes of an `nlohmann::json`'s strings that are not become U+FFFD. A `std::string` is written
+/// as it is.
 ///
 /// @param to_json  from a record to an `nlohmann::json`, or to a `std::string` that is JSON on one line
 ///
