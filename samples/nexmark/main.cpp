@@ -46,8 +46,8 @@ void write_tables(tensair::Pipeline& pipeline, const Events& events, const std::
       .sink(tensair::to_lines(folder / "persons.csv"));
   auctions(job)
       .map([](const Auction& one) {
-        return fmt::format("{},{},{},{},{},{},{},{}", one.id, one.item, one.initial_bid, one.reserve, micros(one.when),
-                           micros(one.expires), one.seller, one.category);
+        return fmt::format("{},{},{},{},{},{},{},{},{}", one.id, one.item, one.description, one.initial_bid,
+                           one.reserve, micros(one.when), micros(one.expires), one.seller, one.category);
       })
       .sink(tensair::to_lines(folder / "auctions.csv"));
   bids(job)

@@ -1,6 +1,5 @@
 #include <fmt/format.h>
 
-#include <array>
 #include <string_view>
 
 #include "queries.hpp"
@@ -31,18 +30,6 @@ void selection(const Job& job) {
   bids(job)
       .filter([](const Bid& bid) { return bid.auction % 123 == 0; })
       .map([](const Bid& bid) { return fmt::format("{},{}", bid.auction, bid.price); })
-      .sink(tensair::to_lines(job.result));
-}
-
-void side_input(const Job& job) {
-  // The bounded side: every node has it.
-  std::array<std::int64_t, 100> values{};
-  for (std::size_t key = 0; key < values.size(); ++key) values[key] = static_cast<std::int64_t>(key * key);
-  bids(job)
-      .map([values](const Bid& bid) {
-        const auto value = values[static_cast<std::size_t>(bid.auction) % values.size()];
-        return fmt::format("{},{},{},{},{}", bid.auction, bid.bidder, bid.price, micros(bid.when), value);
-      })
       .sink(tensair::to_lines(job.result));
 }
 

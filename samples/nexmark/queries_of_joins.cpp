@@ -21,15 +21,20 @@ constexpr auto moment = EventTime::duration{1};
 
 /// A bid for an auction while it ran.
 struct Offer {
-  std::int64_t auction = 0, category = 0, seller = 0;
-  EventTime expires;
+  Auction auction;
   Bid bid;
 
   template <class Archive>
   void serialize(Archive& archive, unsigned) {
-    archive& auction& category& seller& expires& bid;
+    archive& auction& bid;
   }
 };
+
+/// An auction's columns.
+auto text_of(const Auction& one) -> std::string {
+  return fmt::format("{},{},{},{},{},{},{},{}", one.item, one.description, one.initial_bid, one.reserve,
+                     micros(one.when), micros(one.expires), one.seller, one.category);
+}
 
 auto beats(const Bid& a, const Bid& b) -> bool {
   return std::tuple{a.price, b.when, b.bidder} > std::tuple{b.price, a.when, a.bidder};
@@ -41,7 +46,7 @@ struct Winner {
   using Output = Offer;
 
   void operator()(const Offer& offer, State& best, auto& context) {
-    context.at(offer.expires + moment);
+    context.at(offer.auction.expires + moment);
     if (!best || beats(offer.bid, best->bid)) best = offer;
   }
   void on_event_time(EventTime, State& best, auto& context) {
@@ -56,10 +61,10 @@ auto won(const Job& job) {
       .join(bids(job).key_by(&Bid::auction))
       .between(0s, longest_auction)
       .with([](const Auction& auction, const Bid& bid) {
-        return Offer{auction.id, auction.category, auction.seller, auction.expires, bid};
+        return Offer{auction, bid};
       })
-      .filter([](const Offer& offer) { return offer.bid.when <= offer.expires; })
-      .key_by(&Offer::auction)
+      .filter([](const Offer& offer) { return offer.bid.when <= offer.auction.expires; })
+      .key_by([](const Offer& offer) { return offer.auction.id; })
       .process(Winner{});
 }
 
@@ -77,15 +82,16 @@ struct LastTen {
   }
   void on_event_time(EventTime time, State& state, auto& context) {
     auto& waiting = state.waiting;
-    const auto order = [](const Offer& one) { return std::tuple{one.expires, one.auction}; };
+    const auto order = [](const Offer& one) { return std::tuple{one.auction.expires, one.auction.id}; };
     std::sort(waiting.begin(), waiting.end(), [&](const Offer& a, const Offer& b) { return order(a) < order(b); });
-    const auto complete =
-        std::find_if(waiting.begin(), waiting.end(), [&](const Offer& one) { return one.expires + 2 * moment > time; });
+    const auto complete = std::find_if(waiting.begin(), waiting.end(),
+                                       [&](const Offer& one) { return one.auction.expires + 2 * moment > time; });
     for (auto one = waiting.begin(); one != complete; ++one) {
       state.prices.push_back(one->bid.price);
       if (state.prices.size() > 10) state.prices.pop_front();
       const auto sum = std::accumulate(state.prices.begin(), state.prices.end(), std::int64_t{0});
-      context.emit({one->seller, one->auction, static_cast<double>(sum) / static_cast<double>(state.prices.size())});
+      context.emit(
+          {one->auction.seller, one->auction.id, static_cast<double>(sum) / static_cast<double>(state.prices.size())});
     }
     waiting.erase(waiting.begin(), complete);
   }
@@ -113,7 +119,7 @@ void local_items(const Job& job) {
 
 void category_average(const Job& job) {
   won(job)
-      .key_by(&Offer::category)
+      .key_by([](const Offer& offer) { return offer.auction.category; })
       .mean([](const Offer& offer) { return static_cast<double>(offer.bid.price); }, tensair::at_end)
       .map([](const auto& one) { return fmt::format("{},{:.6f}", one.key, one.value); })
       .sink(tensair::to_lines(job.result));
@@ -121,7 +127,7 @@ void category_average(const Job& job) {
 
 void seller_average(const Job& job) {
   won(job)
-      .key_by(&Offer::seller)
+      .key_by([](const Offer& offer) { return offer.auction.seller; })
       .process(LastTen{})
       .map([](const LastTen::Output& one) {
         const auto& [seller, auction, mean] = one;
@@ -149,8 +155,8 @@ void new_users(const Job& job) {
 void winning_bids(const Job& job) {
   won(job)
       .map([](const Offer& offer) {
-        return fmt::format("{},{},{},{},{},{}", offer.auction, offer.seller, offer.category, offer.bid.bidder,
-                           offer.bid.price, micros(offer.bid.when));
+        return fmt::format("{},{},{},{},{},{}", offer.auction.id, text_of(offer.auction), offer.bid.auction,
+                           offer.bid.bidder, offer.bid.price, micros(offer.bid.when));
       })
       .sink(tensair::to_lines(job.result));
 }
@@ -160,8 +166,30 @@ void bids_in_category(const Job& job) {
       .key_by(&Bid::auction)
       .join(auctions(job).filter([](const Auction& one) { return one.category == 10; }).key_by(&Auction::id))
       .with([](const Bid& bid, const Auction& auction) {
-        return fmt::format("{},{},{},{},{},{},{}", bid.auction, bid.bidder, bid.price, bid.channel, micros(bid.when),
-                           auction.item, auction.seller);
+        return fmt::format("{},{},{},{},{},{},{}", bid.auction, bid.bidder, bid.price, bid.channel, bid.url,
+                           micros(bid.when), text_of(auction));
+      })
+      .sink(tensair::to_lines(job.result));
+}
+
+void side_input(const Job& job) {
+  constexpr std::int64_t rows = 10'000;
+  struct Row {
+    std::int64_t key = 0, value = 0;
+  };
+  std::vector<Row> table(rows);
+  for (std::int64_t key = 0; key < rows; ++key) table[static_cast<std::size_t>(key)] = {key, key * key};
+  // It has been there before the first bid.
+  auto side = job.pipeline.source(std::move(table)).name("side input").assign_timestamps([](const Row&) {
+    return EventTime{};
+  });
+  bids(job)
+      .key_by([](const Bid& bid) { return bid.auction % rows; })
+      .lookup(std::move(side).key_by(&Row::key))
+      .as_of_event_time()
+      .with([](const Bid& bid, const Row* row) {
+        return fmt::format("{},{},{},{},{}", bid.auction, bid.bidder, bid.price, micros(bid.when),
+                           row == nullptr ? -1 : row->value);
       })
       .sink(tensair::to_lines(job.result));
 }

@@ -1,11 +1,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
+#include <chrono>
 #include <limits>
-#include <set>
+#include <map>
 #include <string>
 #include <tuple>
-#include <vector>
 
 #include "queries.hpp"
 
@@ -14,11 +15,19 @@
 namespace nexmark {
 namespace {
 
-/// How many bids are under 100, under 10,000, and above.
+/// Under 100, under 10,000, and above.
+auto rank_of(std::int64_t price) -> std::size_t {
+  return price < 10'000 ? 0 : price < 1'000'000 ? 1 : 2;
+}
+
+/// How many bids are of each rank.
 struct Ranks {
   std::int64_t low = 0, middle = 0, high = 0;
 
-  void add(std::int64_t price) { ++(price < 10'000 ? low : price < 1'000'000 ? middle : high); }
+  void add(std::int64_t price) {
+    const auto rank = rank_of(price);
+    ++(rank == 0 ? low : rank == 1 ? middle : high);
+  }
   void add(const Ranks& other) {
     low += other.low;
     middle += other.middle;
@@ -32,28 +41,55 @@ struct Ranks {
   }
 };
 
+/// Numbers that bids of each rank have.
+class Distinct {
+ public:
+  void add(std::int64_t number, std::int64_t price) { ++seen_[number].at(rank_of(price)); }
+  void add(const Distinct& other) {
+    for (const auto& [number, bids] : other.seen_) {
+      for (std::size_t rank = 0; rank < bids.size(); ++rank) seen_[number][rank] += bids[rank];
+    }
+  }
+  /// How many there are: of any rank, then of each.
+  auto counts() const -> std::array<std::size_t, 4> {
+    std::array<std::size_t, 4> counts{seen_.size()};
+    for (const auto& [number, bids] : seen_) {
+      for (std::size_t rank = 0; rank < bids.size(); ++rank) counts[rank + 1] += bids[rank] > 0 ? 1 : 0;
+    }
+    return counts;
+  }
+
+  template <class Archive>
+  void serialize(Archive& archive, unsigned) {
+    archive& seen_;
+  }
+
+ private:
+  std::map<std::int64_t, std::array<std::int64_t, 3>> seen_;
+};
+
 struct Channel {
   Ranks ranks;
-  std::set<std::int64_t> bidders, auctions;
+  EventTime last;
+  Distinct bidders, auctions;
 
   void add(const Bid& bid) {
     ranks.add(bid.price);
-    bidders.insert(bid.bidder);
-    auctions.insert(bid.auction);
+    last = std::max(last, bid.when);
+    bidders.add(bid.bidder, bid.price);
+    auctions.add(bid.auction, bid.price);
   }
   void add(const Channel& other) {
     ranks.add(other.ranks);
-    bidders.insert(other.bidders.begin(), other.bidders.end());
-    auctions.insert(other.auctions.begin(), other.auctions.end());
+    last = std::max(last, other.last);
+    bidders.add(other.bidders);
+    auctions.add(other.auctions);
   }
   auto self() const -> const Channel& { return *this; }
 
   template <class Archive>
   void serialize(Archive& archive, unsigned) {
-    std::vector<std::int64_t> some(bidders.begin(), bidders.end()), others(auctions.begin(), auctions.end());
-    archive& ranks& some& others;
-    bidders = {some.begin(), some.end()};
-    auctions = {others.begin(), others.end()};
+    archive& ranks& last& bidders& auctions;
   }
 };
 
@@ -96,9 +132,11 @@ void channel_statistics(const Job& job) {
       .aggregate(Channel{}, add_bid<Channel>, add_all<Channel>, &Channel::self, tensair::at_end)
       .map([](const auto& one) {
         const auto& [channel, day] = one.key;
-        const auto& ranks = one.value.ranks;
-        return fmt::format("{},{},{},{},{},{},{},{}", channel, day, ranks.total(), ranks.low, ranks.middle, ranks.high,
-                           one.value.bidders.size(), one.value.auctions.size());
+        const auto& [ranks, last, bidders, auctions] = one.value;
+        const std::chrono::hh_mm_ss time{last - std::chrono::floor<std::chrono::days>(last)};
+        return fmt::format("{},{},{:02}:{:02},{},{},{},{},{},{}", channel, day, time.hours().count(),
+                           time.minutes().count(), ranks.total(), ranks.low, ranks.middle, ranks.high,
+                           fmt::join(bidders.counts(), ","), fmt::join(auctions.counts(), ","));
       })
       .sink(tensair::to_lines(job.result));
 }
@@ -129,7 +167,8 @@ void last_bid(const Job& job) {
               tensair::at_end)
       .map([](const auto& one) {
         const Bid& bid = one.value;
-        return fmt::format("{},{},{},{},{}", bid.auction, bid.bidder, bid.price, bid.url, micros(bid.when));
+        return fmt::format("{},{},{},{},{},{}", bid.auction, bid.bidder, bid.price, bid.channel, bid.url,
+                           micros(bid.when));
       })
       .sink(tensair::to_lines(job.result));
 }
@@ -146,7 +185,8 @@ void top_bids(const Job& job) {
       .flat_map<std::string>([](const auto& one, auto emit) {
         int rank = 0;
         for (const Bid& bid : one.value)
-          emit(fmt::format("{},{},{},{},{}", bid.auction, bid.bidder, bid.price, micros(bid.when), ++rank));
+          emit(fmt::format("{},{},{},{},{},{},{}", bid.auction, bid.bidder, bid.price, bid.channel, bid.url,
+                           micros(bid.when), ++rank));
       })
       .sink(tensair::to_lines(job.result));
 }
