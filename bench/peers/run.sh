@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # The same work in other systems and in tensair, beside each other: bench/peers/run.sh CASE [FLAGS]
 # A case is a folder here. Its compare.py runs all sides in turns and prints the table; what they need of Python is in its
-# requirements.txt, and goes into an environment of its own (build/peers/CASE). Without one, the project's environment serves.
+# requirements.txt, and goes into an environment of its own (build/peers/CASE), with requirements-optional.txt's where they
+# can be installed. Without one, the project's environment serves.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(cd "$here/../.." && pwd)
@@ -22,6 +23,10 @@ if [[ -f $here/$case/requirements.txt ]]; then
   if ! cmp -s "$here/$case/requirements.txt" "$environment/installed.txt"; then
     python3 -m venv "$environment"
     "$environment/bin/pip" install --quiet -r "$here/$case/requirements.txt"
+    if [[ -f $here/$case/requirements-optional.txt ]]; then
+      "$environment/bin/pip" install --quiet -r "$here/$case/requirements-optional.txt" ||
+        printf 'run.sh: goes on without %s, which cannot be installed here\n' "$(tr '\n' ' ' <"$here/$case/requirements-optional.txt")" >&2
+    fi
     cp "$here/$case/requirements.txt" "$environment/installed.txt"
   fi
   python=$environment/bin/python

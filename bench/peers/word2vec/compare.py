@@ -1,4 +1,5 @@
-"""Word vectors of the same text: tensair and gensim, in turns, medians; words a second and quality beside each other.
+"""Word vectors of the same text: tensair, gensim, fastText and the C program, in turns, medians; words a second and quality beside
+each other. fastText and the C program, which take longer, on one thread and where they can be installed.
 
     bench/peers/run.sh word2vec [--data FOLDER] [--dims 100,300] [--epochs 1] [--repetitions 5] [--threads 1,2] [--nodes 1,2]
                                 [--only SYSTEM] [--json FILE] [--plot FILE]
@@ -9,6 +10,7 @@ A side that is to use one thread is bound to one core, with all that it does: re
 """
 
 import argparse
+import importlib.util
 import json
 import os
 import re
@@ -42,10 +44,24 @@ def last_json(command, cores):
     return done.stdout
 
 
-def run_gensim(text, vectors, dim, epochs, threads, seed):
-    command = [sys.executable, os.path.join(HERE, "gensim_side.py"), "--text", text, "--save", vectors, "--dim", dim, "--epochs", epochs,
+def run_rival(script, text, vectors, dim, epochs, threads, seed):
+    command = [sys.executable, os.path.join(HERE, script), "--text", text, "--save", vectors, "--dim", dim, "--epochs", epochs,
                "--threads", threads, "--seed", seed]
     return json.loads(last_json(command, threads).strip().splitlines()[-1])
+
+
+def others():
+    """The rivals that are there besides gensim: (name, script)."""
+    there = []
+    if importlib.util.find_spec("fasttext"):
+        there.append(("fastText", "fasttext_side.py"))
+    else:
+        print("word2vec: without fastText, which is not installed", file=sys.stderr)
+    if subprocess.run([sys.executable, os.path.join(HERE, "c_side.py"), "--build"], check=False).returncode == 0:
+        there.append(("C program", "c_side.py"))
+    else:
+        print("word2vec: without the C program, which could not be fetched and compiled", file=sys.stderr)
+    return there
 
 
 def run_tensair(text, vectors, dim, epochs, threads, nodes, seed, extra):
@@ -103,6 +119,7 @@ def main():
     if not os.path.exists(SAMPLE):
         sys.exit("word2vec: build samples/word2vec first: scripts/demo.sh word2vec does")
     extra = arguments.tensair_flags.split()
+    rivals = others() if arguments.only is None else []
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         plain = os.path.join(folder, "text.txt")
@@ -113,12 +130,14 @@ def main():
                 sides = {}
                 for threads in arguments.threads:
                     name = f"{threads} thread{'s' if threads > 1 else ''}"
-                    sides["gensim", name] = lambda seed, t=threads: run_gensim(plain, vectors, dim, epochs, t, seed)
+                    sides["gensim", name] = lambda seed, t=threads: run_rival("gensim_side.py", plain, vectors, dim, epochs, t, seed)
                     sides["tensair", name] = lambda seed, t=threads: run_tensair(plain, vectors, dim, epochs, t, 1, seed, extra)
                 for nodes in arguments.nodes:
                     if nodes > 1:
                         sides["tensair", f"{nodes} nodes"] = lambda seed, n=nodes: run_tensair(plain, vectors, dim, epochs, 1, n, seed,
                                                                                               ["--batch", 50_000, "--noise", 0.5, *extra])
+                for system, script in rivals:
+                    sides[system, "1 thread"] = lambda seed, s=script: run_rival(s, plain, vectors, dim, epochs, 1, seed)
                 results = {side: [] for side in sides if arguments.only in (None, side[0])}
                 for seed in range(1, arguments.repetitions + 1):
                     for side, runs in results.items():
@@ -134,11 +153,11 @@ def main():
                     row["runs"] = runs
                     rows.append(row)
     print(f"word2vec, English Wikipedia, medians of {arguments.repetitions}")
-    print(f"  {'':<22}{'dim':>4}{'passes':>7}{'words/s':>10}{'of gensim':>10}{'WordSim-353':>12}{'MTurk-771':>10}{'analogies':>10}{'MB':>7}")
+    print(f"  {'':<24}{'dim':>4}{'passes':>7}{'words/s':>10}{'of gensim':>10}{'WordSim-353':>12}{'MTurk-771':>10}{'analogies':>10}{'MB':>7}")
     for row in rows:
         rival = next((other for other in rows if other["system"] == "gensim, 1 thread" and (other["dim"], other["epochs"]) == (row["dim"], row["epochs"])), None)
         share = f"{row['value'] / rival['value']:.2f}" if rival else "-"
-        print(f"  {row['system']:<22}{row['dim']:>4}{row['epochs']:>7}{row['value']:>10.0f}{share:>10}{row['wordsim353']:>12.3f}{row['mturk771']:>10.3f}"
+        print(f"  {row['system']:<24}{row['dim']:>4}{row['epochs']:>7}{row['value']:>10.0f}{share:>10}{row['wordsim353']:>12.3f}{row['mturk771']:>10.3f}"
               f"{100 * row['analogies']:>9.1f}%{(row['peak_rss_bytes'] or 0) / 1e6:>7.0f}")
     if arguments.json:
         with open(arguments.json, "w", encoding="utf-8") as file:
