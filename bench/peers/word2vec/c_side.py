@@ -3,7 +3,6 @@
 It begins every run from the same random numbers, so --seed changes nothing.
 """
 
-import argparse
 import glob
 import json
 import os
@@ -12,6 +11,8 @@ import resource
 import subprocess
 import sys
 import tarfile
+
+from side import flags
 
 SOURCE = "word2vec==0.11.1"  # a package that carries the C program as it was published
 FOLDER = os.path.join(sys.prefix, "c_program")
@@ -37,18 +38,10 @@ def build():
 
 
 def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--build", action="store_true", help="and nothing else")
-    parser.add_argument("--text")
-    parser.add_argument("--save")
-    parser.add_argument("--dim", type=int)
-    parser.add_argument("--epochs", type=int)
-    parser.add_argument("--threads", type=int)
-    parser.add_argument("--seed", type=int)
-    arguments = parser.parse_args()
     build()
-    if arguments.build:
+    if sys.argv[1:] == ["--build"]:  # and nothing else
         return
+    arguments = flags()
     command = [PROGRAM, "-train", arguments.text, "-output", arguments.save, "-size", arguments.dim, "-window", 5, "-negative", 5, "-hs", 0,
                "-cbow", 0, "-min-count", 5, "-sample", 1e-3, "-alpha", 0.025, "-iter", arguments.epochs, "-threads", arguments.threads,
                "-binary", 1]

@@ -3,7 +3,6 @@
 This version begins every run from the same random numbers, so --seed changes nothing.
 """
 
-import argparse
 import json
 import os
 import re
@@ -13,6 +12,8 @@ import tempfile
 import fasttext
 import numpy
 from gensim.models import KeyedVectors
+
+from side import flags, peak_memory
 
 
 def said_by(action):
@@ -30,14 +31,7 @@ def said_by(action):
 
 
 def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--text", required=True)
-    parser.add_argument("--save", required=True)
-    parser.add_argument("--dim", type=int, required=True)
-    parser.add_argument("--epochs", type=int, required=True)
-    parser.add_argument("--threads", type=int, required=True)
-    parser.add_argument("--seed", type=int, required=True)
-    arguments = parser.parse_args()
+    arguments = flags()
     model, said = said_by(lambda: fasttext.train_unsupervised(
         arguments.text, model="skipgram", dim=arguments.dim, ws=5, neg=5, minCount=5, t=1e-3, lr=0.025, epoch=arguments.epochs,
         thread=arguments.threads, minn=0, maxn=0, bucket=1, loss="ns", verbose=2))
@@ -51,9 +45,7 @@ def main():
     vectors = KeyedVectors(arguments.dim)
     vectors.add_vectors(names, numpy.array(model.get_input_matrix()[:len(names)]))
     vectors.save_word2vec_format(arguments.save, binary=True)
-    with open("/proc/self/status", encoding="utf-8") as status:
-        peak = next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmHWM:"))
-    print(json.dumps({"words": words, "seconds": words / speed, "words_per_s": speed, "peak_rss_bytes": peak}))
+    print(json.dumps({"words": words, "seconds": words / speed, "words_per_s": speed, "peak_rss_bytes": peak_memory()}))
 
 
 if __name__ == "__main__":

@@ -1,27 +1,15 @@
 """Word2Vec in gensim: trains on a file of one text a line, saves its vectors, and prints one JSON line."""
 
-import argparse
 import json
 import time
 
 from gensim.models.word2vec import LineSentence, Word2Vec
 
-
-def peak_memory():
-    """In bytes; this process's own, unlike what getrusage begins with: its parent's."""
-    with open("/proc/self/status", encoding="utf-8") as status:
-        return next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmHWM:"))
+from side import flags, peak_memory
 
 
 def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--text", required=True)
-    parser.add_argument("--save", required=True)
-    parser.add_argument("--dim", type=int, required=True)
-    parser.add_argument("--epochs", type=int, required=True)
-    parser.add_argument("--threads", type=int, required=True)
-    parser.add_argument("--seed", type=int, required=True)
-    arguments = parser.parse_args()
+    arguments = flags()
     model = Word2Vec(vector_size=arguments.dim, window=5, negative=5, min_count=5, sample=1e-3, sg=1, alpha=0.025, min_alpha=1e-4,
                      workers=arguments.threads, seed=arguments.seed)
     sentences = LineSentence(arguments.text)
