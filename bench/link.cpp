@@ -10,15 +10,19 @@
 //   ping-pong   a control message of 16 bytes and back, on an idle link; against as many bytes with bare Asio
 //   delays      of a control message each millisecond and a record each 0.1 ms, while deltas of 120 MB follow one
 //               another; against those without deltas
-//   idle        processor time of two nodes with nothing to do
+//   edge        the same records from node to node of a pipeline, and such as have to be serialized; processor time of
+//               both nodes
+//   idle        processor time of two nodes of a pipeline that waits for records
 //   text        with --text and instead of the others: the lines of a file over an edge of a pipeline, as they are and
 //               compressed by all methods there are; bytes on the link, and the text's bytes a second
 
 #include <CLI/CLI.hpp>
+#include <array>
 #include <cstdint>
 #include <filesystem>
 #include <map>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "child.hpp"
@@ -42,8 +46,9 @@ struct Task {
 
 constexpr auto methods = {tensair::compression::none, tensair::compression::lz4, tensair::compression::zstd};
 
-/// In a process of its own: does its part, and says three numbers.
+/// In a process of its own: does its part, and says five numbers.
 void run_task(const Task& task) {
+  const double cpu = bench::cpu_seconds();
   const auto comma = task.addresses.find(',');
   tensair::Options options;
   options.program = "link";
@@ -64,9 +69,10 @@ void run_task(const Task& task) {
     options.listen_socket = task.socket;
     if (task.name == "throughput") value = bench::link_throughput(options, records, false);
     if (task.name == "checked") value = bench::link_throughput(options, records, true);
-    if (task.name == "pipeline") value = bench::pipeline_throughput(options, records);
+    if (task.name == "pipeline") value = bench::pipeline_throughput<bench::Record>(options, records);
+    if (task.name == "letters") value = bench::pipeline_throughput<bench::Letter>(options, records);
     if (task.name == "ping-pong") value = bench::link_ping_pong(options, static_cast<int>(task.amount));
-    if (task.name == "idle") value = bench::link_idle(options, task.amount);
+    if (task.name == "idle") value = bench::pipeline_idle(options, task.amount);
     if (task.name == "quiet") delays = bench::link_delays(options, task.amount, false);
     if (task.name == "deltas") delays = bench::link_delays(options, task.amount, true);
     for (const auto method : methods) {
@@ -76,12 +82,14 @@ void run_task(const Task& task) {
       delays.control_median = run.bytes;
     }
   }
-  bench::say(fmt::format("{} {} {} {}", value, delays.control_median, delays.control_p99, delays.data_p99));
+  bench::say(fmt::format("{} {} {} {} {}", value, delays.control_median, delays.control_p99, delays.data_p99,
+                         bench::cpu_seconds() - cpu));
 }
 
 struct Outcome {
   double value = 0;
   bench::Delays delays{};
+  std::array<double, 2> cpu{};  ///< seconds, of each node
 };
 
 /// Does a task on two nodes. @return  what node `whose` says
@@ -102,10 +110,12 @@ auto measure(const std::string& name, double amount, int whose = 0, const std::f
   std::vector<std::string> said;
   for (auto& child : children) said.push_back(child.hear());
   Outcome outcome;
-  auto& d = outcome.delays;
-  const auto& line = said[static_cast<std::size_t>(whose)];
-  if (std::sscanf(line.c_str(), "%lf %lf %lf %lf", &outcome.value, &d.control_median, &d.control_p99, &d.data_p99) != 4)
-    throw tensair::Error("a node says what it should not", line);
+  for (const std::size_t node : {1U - static_cast<unsigned>(whose), static_cast<unsigned>(whose)}) {
+    auto& d = outcome.delays;
+    if (std::sscanf(said[node].c_str(), "%lf %lf %lf %lf %lf", &outcome.value, &d.control_median, &d.control_p99,
+                    &d.data_p99, &outcome.cpu[node]) != 5)
+      throw tensair::Error("a node says what it should not", said[node]);
+  }
   return outcome;
 }
 
@@ -133,17 +143,30 @@ void run_text(int repetitions, const std::filesystem::path& text, const std::fil
   if (!json.empty()) report.write(json);
 }
 
+/// What an edge of a pipeline has done, a figure for each time.
+struct Edge {
+  std::vector<double> rates, sender, receiver;  ///< records a second, and a second of a node's processor time
+
+  void add(double records, const Outcome& outcome) {
+    rates.push_back(records / outcome.value);
+    sender.push_back(records / outcome.cpu[1]);
+    receiver.push_back(records / outcome.cpu[0]);
+  }
+};
+
 void run(int repetitions, bool quick, const std::filesystem::path& json) {
   const double records = (quick ? 4'000 : 16'000) * static_cast<double>(bench::records_of_chunk);
   const double rounds = quick ? 5'000 : 30'000;
   const double seconds = quick ? 1 : 5;
-  std::vector<double> plain, link, checked, pipeline, plain_round, link_round, idle;
+  std::vector<double> plain, link, checked, plain_round, link_round, idle;
+  Edge edge, letters;
   std::vector<double> control, control_p99, data_p99, control_busy, control_p99_busy, data_p99_busy;
   for (int i = 0; i < repetitions; ++i) {
     plain.push_back(records / measure("plain-throughput", records).value);
     link.push_back(records / measure("throughput", records).value);
     checked.push_back(records / measure("checked", records).value);
-    pipeline.push_back(records / measure("pipeline", records).value);
+    edge.add(records, measure("pipeline", records));
+    letters.add(records / 4, measure("letters", records / 4));
     plain_round.push_back(1e6 * measure("plain-ping-pong", rounds).value);
     link_round.push_back(1e6 * measure("ping-pong", rounds).value);
     const auto quiet = measure("quiet", seconds, 1).delays, busy = measure("deltas", seconds, 1).delays;
@@ -158,11 +181,23 @@ void run(int repetitions, bool quick, const std::filesystem::path& json) {
   using bench::median;
   bench::Report report;
   const double limit = median(plain);
-  report.table("throughput, records of 64 bytes", "records/s",
-               {{"limit", limit, 1, "plain sockets, 64 KiB a write (the limit)"},
-                {"tensair", median(link), median(link) / limit, "tensair, a link"},
-                {"tensair, checksums", median(checked), median(checked) / limit, "the same, pieces with checksums"},
-                {"tensair, pipeline", median(pipeline), median(pipeline) / limit, "tensair, an edge of a pipeline"}});
+  report.table(
+      "throughput, records of 64 bytes", "records/s",
+      {{"limit", limit, 1, "plain sockets, 64 KiB a write (the limit)"},
+       {"tensair", median(link), median(link) / limit, "tensair, a link"},
+       {"tensair, checksums", median(checked), median(checked) / limit, "the same, pieces with checksums"},
+       {"tensair, pipeline", median(edge.rates), median(edge.rates) / limit, "tensair, an edge of a pipeline"}});
+  report.table("an edge of a pipeline, records that are serialized", "records/s",
+               {{"tensair", median(letters.rates), median(letters.rates) / 1e6,
+                 "tensair, a string and a number; of 1 M wanted"}});
+  for (const auto& [name, of, wanted] : {std::tuple{"64 bytes", &edge, 1e7}, {"serialized", &letters, 1e6}}) {
+    const double sender = median(of->sender), receiver = median(of->receiver);
+    report.table(
+        fmt::format("an edge of a pipeline, {}, by processor time", name), "records/s a core",
+        {{"tensair, sender", sender, sender / wanted, fmt::format("its sender; of {:g} M wanted", wanted / 1e6)},
+         {"tensair, receiver", receiver, receiver / wanted, "its receiver"}});
+    report.note("{:.0f} ns + {:.0f} ns a record", 1e9 / sender, 1e9 / receiver);
+  }
   report.table("ping-pong, a control message on an idle link", "us a round",
                {{"limit", median(plain_round), 1, "bare Asio (the limit)"},
                 {"tensair", median(link_round), median(link_round) / median(plain_round)}});
@@ -177,7 +212,8 @@ void run(int repetitions, bool quick, const std::filesystem::path& json) {
                {{"without deltas, p99", median(data_p99), std::nullopt, "without deltas, p99"},
                 {"tensair, p99", median(data_p99_busy), std::nullopt, "with, p99"}});
   report.note("more: {:.2f} ms at p99 (5 wanted)", median(data_p99_busy) - median(data_p99));
-  report.table("idle node", "% of a core", {{"tensair", median(idle)}});
+  report.table("idle node of a pipeline", "% of a core",
+               {{"tensair", median(idle), median(idle), "tensair, of at most 1 %"}});
   if (!json.empty()) report.write(json);
 }
 

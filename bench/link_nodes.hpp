@@ -6,6 +6,7 @@
 #include <cstring>
 #include <future>
 #include <memory>
+#include <optional>
 #include <string>
 #include <tensair/net/codec.hpp>
 #include <tensair/net/tcp_transport.hpp>
@@ -92,18 +93,19 @@ inline auto link_throughput(const tensair::Options& options, std::uint64_t recor
 }
 
 /// A source of which only node 1's part has records.
+template <class T>
 class Records {
  public:
-  using value_type = Record;
+  using value_type = T;
   explicit Records(std::uint64_t records) : left_(records) {}
   void split(int part, int) {
     if (part == 0) left_ = 0;
   }
-  auto next() -> std::optional<Record> {
+  auto next() -> std::optional<T> {
     if (left_ == 0) return std::nullopt;
     --left_;
-    Record record;
-    record.key = left_ % records_of_chunk;
+    T record;
+    record.key = static_cast<decltype(record.key)>(left_ % records_of_chunk);
     return record;
   }
 
@@ -112,13 +114,14 @@ class Records {
 };
 
 /// The same through a pipeline: node 1's source, node 0's sink.
-inline auto pipeline_throughput(const tensair::Options& options, std::uint64_t records) -> double {
+template <class T>
+auto pipeline_throughput(const tensair::Options& options, std::uint64_t records) -> double {
   tensair::Pipeline pipeline{options};
   std::uint64_t sum = 0;
   double begin = 0, end = 0;
-  pipeline.source(Records{records}).sink([&](const Record& record) {
+  pipeline.source(Records<T>{records}).sink([&](const T& record) {
     if (begin == 0) begin = wall_seconds();
-    sum += record.key;
+    sum += static_cast<std::uint64_t>(record.key);
   });
   pipeline.execute();
   end = wall_seconds();
@@ -217,13 +220,41 @@ inline auto link_delays(const tensair::Options& options, double seconds, bool wi
   return {};
 }
 
-/// @return  the share of a core that a node takes that has nothing to do
-inline auto link_idle(const tensair::Options& options, double seconds) -> double {
-  End end{options};
-  end.connect();
-  const double begin = cpu_seconds();
-  std::this_thread::sleep_for(std::chrono::duration<double>{seconds});
-  return (cpu_seconds() - begin) / seconds;
+/// A source, a part on each node, that has nothing for so long, and notes what the node takes meanwhile.
+class Nothing {
+ public:
+  using value_type = Record;
+  Nothing(double seconds, double& cpu) : seconds_(seconds), cpu_(&cpu) {}
+  void split(int, int) {}
+  void open(tensair::runtime::Node& node) { clock_ = &node.clock(); }
+  auto poll() -> tensair::Poll<Record> {
+    const auto now = clock_->now();
+    if (!end_) {
+      end_ = now + std::chrono::duration_cast<tensair::Duration>(std::chrono::duration<double>{seconds_});
+      *cpu_ = -cpu_seconds();
+    }
+    if (now < *end_) return tensair::Poll<Record>::wait(*end_);
+    *cpu_ += cpu_seconds();
+    return tensair::Poll<Record>::end();
+  }
+
+ private:
+  double seconds_;
+  double* cpu_;
+  const tensair::Clock* clock_ = nullptr;
+  std::optional<tensair::Time> end_;
+};
+
+/// @return  the share of a core that a node takes on which a pipeline waits for records
+inline auto pipeline_idle(const tensair::Options& options, double seconds) -> double {
+  tensair::Pipeline pipeline{options};
+  double cpu = 0;
+  pipeline.source(Nothing{seconds, cpu})
+      .key_by([](const Record& record) { return record.key; })
+      .count()
+      .sink([](const auto&) {});
+  pipeline.execute();
+  return cpu / seconds;
 }
 
 }  // namespace bench

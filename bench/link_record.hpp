@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string>
 #include <tensair/error.hpp>
 
 namespace bench {
@@ -12,6 +13,17 @@ struct Record {
   std::uint64_t rest[7] = {};
 };
 static_assert(sizeof(Record) == 64);
+
+/// Has to be serialized.
+struct Letter {
+  std::string text = "longer than a string has room for";
+  int key = 0;
+
+  template <class Archive>
+  void serialize(Archive& archive, unsigned /*version*/) {
+    archive& text& key;
+  }
+};
 
 /// 64 KiB.
 inline constexpr std::size_t records_of_chunk = 1024;

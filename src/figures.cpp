@@ -74,6 +74,7 @@ auto node_figures(runtime::Node& node, double seconds) -> std::string {
   report["bytes_sent_control"] = control;
   report["bytes_sent_delta"] = delta;
   report["bytes_sent_data"] = data;
+  report["turned_away"] = node.transport().turned_away();
   report["models"] = json::object();
   for (const auto& [name, part] : node.reports()) report["models"][name] = json::parse(part());
   report["counts"] = json::object();
@@ -93,7 +94,7 @@ auto run_figures(const Options& options, double seconds, const std::vector<std::
       {"program", options.program}, {"seed", options.seed}, {"run_seconds", seconds}, {"per_node", json::array()}};
   std::uint64_t bytes = 0, memory = 0, deltas = 0;
   std::vector<std::uint64_t> counts;
-  std::map<std::string, std::uint64_t> sums;
+  std::map<std::string, std::uint64_t> sums, turned_away;
   for (const auto& text : nodes) {
     auto node = json::parse(text);
     std::vector<std::uint64_t> node_counts;
@@ -105,6 +106,7 @@ auto run_figures(const Options& options, double seconds, const std::vector<std::
       summarise_staleness(model, node_counts);
     }
     for (const auto& [name, count] : node.at("counts").items()) sums[name] += count.get<std::uint64_t>();
+    for (const auto& [why, count] : node.at("turned_away").items()) turned_away[why] += count.get<std::uint64_t>();
     node["deltas_sent"] = node_deltas;
     node["staleness"] = staleness(node_counts);
     for (const auto& [name, value] : own.by_node) node[name] = json::parse(value(node.at("rank").get<int>()));
@@ -117,6 +119,7 @@ auto run_figures(const Options& options, double seconds, const std::vector<std::
   figures["deltas_sent"] = deltas;
   figures["peak_rss_bytes"] = memory;
   figures["staleness"] = staleness(counts);
+  figures["turned_away"] = turned_away;
   for (const auto& [name, value] : own.of_run) figures[name] = json::parse(value());
   return figures.dump(2);
 }

@@ -1,5 +1,6 @@
 #include "profile_file.hpp"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <tensair/error.hpp>
 
@@ -35,6 +36,11 @@ auto read_profile(const std::filesystem::path& file) -> plan::Profile {
     document.at("seconds").get_to(profile.seconds);
     document.at("busy_seconds").get_to(profile.busy);
     document.at("bytes").get_to(profile.bytes);
+    const auto negative = [](const auto& figure) { return figure.second < 0; };
+    if (profile.seconds < 0 || std::any_of(profile.busy.begin(), profile.busy.end(), negative) ||
+        std::any_of(profile.bytes.begin(), profile.bytes.end(), negative)) {
+      throw UsageError("this profile has times or bytes that there cannot be", file.string(), remedy);
+    }
     return profile;
   } catch (const json::exception&) {
     throw UsageError("this is no profile", file.string(), remedy);

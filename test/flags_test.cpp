@@ -111,6 +111,22 @@ TEST_CASE("the flag --explain prints text or, when asked, a graph", "[flags]") {
   CHECK_THAT(error_of({"--explain=svg"}), ContainsSubstring("--explain takes one of text, dot, not 'svg'"));
 }
 
+TEST_CASE("flags say which links deltas travel, and which profile is made or used", "[flags]") {
+  using tensair::overlay;
+  CHECK(parse({}).overlay == overlay::automatic);
+  CHECK(parse({"--overlay", "mesh"}).overlay == overlay::mesh);
+  CHECK(parse({"--overlay=tree"}).overlay == overlay::tree);
+  CHECK_THAT(error_of({"--overlay", "ring"}), ContainsSubstring("--overlay takes one of mesh, tree, not 'ring'"));
+  CHECK(parse({}).profile.empty());
+  CHECK(parse({}).use_profile.empty());
+  CHECK(parse({"--profile", "run.json"}).profile == "run.json");
+  CHECK(parse({"--profile", "run.json"}).use_profile.empty());
+  CHECK(parse({"--use-profile=run.json"}).use_profile == "run.json");
+  CHECK(parse({"--use-profile=run.json"}).profile.empty());
+  for (const std::string flag : {"--profile", "--use-profile"})
+    CHECK_THAT(error_of({flag}), ContainsSubstring(flag + " takes a file, and nothing follows it"));
+}
+
 TEST_CASE("a flag given twice counts as last given", "[flags]") {
   CHECK(parse({"--threads", "2", "--threads=4"}).threads == 4);
   CHECK_FALSE(parse({"--quiet", "--no-quiet"}).quiet);
@@ -189,8 +205,9 @@ TEST_CASE("a program's own flags fill its variables", "[flags]") {
     CHECK(help.find("--data") < common);
     for (const char* flag :
          {"--local N", "--nodes HOST:PORT", "--cluster FILE", "--rank N", "--explain[=text|dot]", "--json FILE",
-          "--threads N", "--seed N", "--[no-]quiet", "--connect-deadline SECONDS", "--heartbeat SECONDS",
-          "--silence SECONDS", "--outage SECONDS", "--compress none|lz4|zstd", "--help"}) {
+          "--overlay mesh|tree", "--profile FILE", "--use-profile FILE", "--threads N", "--seed N", "--[no-]quiet",
+          "--connect-deadline SECONDS", "--heartbeat SECONDS", "--silence SECONDS", "--outage SECONDS",
+          "--compress none|lz4|zstd", "--help"}) {
       INFO(flag);
       const auto at = help.find("\n  " + std::string{flag});
       REQUIRE(at != std::string::npos);
@@ -485,6 +502,7 @@ TEST_CASE("a cluster file that says something else is refused in one line", "[fl
   };
   CHECK_THAT(error_in("{\n\"nodes\": [\n{]\n}"), ContainsSubstring("is not JSON") && ContainsSubstring(".json:3)"));
   CHECK_THAT(error_in(""), ContainsSubstring("is not JSON"));
+  CHECK_THAT(error_of({"--cluster", ".", "--rank", "0"}), ContainsSubstring("cannot be read: Is a directory"));
   CHECK_THAT(error_in("[]"), ContainsSubstring("has no list of nodes"));
   CHECK_THAT(error_in(R"({"nodes": {}})"), ContainsSubstring("has no list of nodes"));
   CHECK_THAT(error_in(R"({"nodes": []})"), ContainsSubstring("has no nodes"));

@@ -10,7 +10,9 @@ Writer::Writer(ChannelId channel) : message_(std::make_unique<Message>()) {
 Writer::~Writer() = default;
 
 void Writer::refer(std::span<const std::byte> bytes) {
-  if (!bytes.empty()) message_->bulk.push_back(bytes);
+  if (bytes.empty()) return;
+  message_->bulk.push_back(bytes);
+  bulk_bytes_ += bytes.size();
 }
 
 void Writer::refer_copy(std::span<const std::byte> bytes) {
@@ -43,6 +45,10 @@ Reader::Reader(std::span<const std::byte> payload) {
 
 void Reader::throw_ends_early() {
   throw Malformed("a message ends in the middle of a value");
+}
+
+void Reader::throw_too_few_elements() {
+  throw Malformed("a message announces more elements than it holds");
 }
 
 }  // namespace tensair::net

@@ -35,6 +35,7 @@ constexpr auto first_pause = 10ms;     // between two calls of a node that does 
 constexpr auto longest_pause = 250ms;  // … up to this: what a late node may cost the others
 constexpr auto accept_pause = 100ms;   // when the process has no more file descriptors
 constexpr auto promise_pause = 10ms;
+constexpr std::size_t most_troubles = 16;  // of strangers, who can think of any number
 
 auto trouble_of(const boost::system::error_code& error) -> std::string {
   return error == asio::error::eof ? "it closes the connection" : error.message();
@@ -117,10 +118,16 @@ auto Rendezvous::answer_all() -> asio::awaitable<void> {
 }
 
 auto Rendezvous::answer(AttemptPtr attempt) -> asio::awaitable<void> {
+  // A stranger's trouble, whether its connection broke or it spoke nonsense, is its own, and told in the report.
   try {
     co_await examine(attempt);
-  } catch (const std::exception&) {
-    // A stranger's trouble, whether its connection broke or it spoke nonsense, is its own.
+  } catch (const Malformed& error) {
+    count_stranger(error.failed());
+  } catch (const boost::system::system_error&) {
+    count_stranger(attempt->timed_out ? "it has not said in time who it is"
+                                      : "it is gone before it has said who it is");
+  } catch (const std::exception& error) {
+    count_stranger(error.what());
   }
   if (attempt->promised >= 0 && place(attempt->promised) == Place::promised) place(attempt->promised) = Place::free;
   end_attempt(attempt);
@@ -175,12 +182,25 @@ auto Rendezvous::examine(AttemptPtr attempt) -> asio::awaitable<void> {
 // Keeps in mind whom this node has not taken. If it `counts`, the user has started nodes that don't belong together,
 // and they cannot all come.
 void Rendezvous::refused(const Attempt& attempt, Rank rank, const Verdict& verdict, bool counts) {
+  count_stranger(verdict.reason);
   if (complete_ || stopped_) return;
   turned_away_ = fmt::format("a node at {} was turned away: {}", attempt.from, verdict.reason);
   if (!counts) return;
   const bool listed = rank >= 0 && rank < hello_.nodes;
   owner_.failed(std::make_exception_ptr(
       refusal(listed ? rank : -1, listed ? address_of(rank) : attempt.from, hello_.rank, verdict)));
+}
+
+void Rendezvous::count_stranger(const std::string& trouble) {
+  if (stopped_) return;
+  const std::lock_guard lock{strangers_mutex_};
+  const bool may_tell = strangers_.size() < most_troubles || strangers_.contains(trouble);
+  ++strangers_[may_tell ? trouble : "something else"];
+}
+
+auto Rendezvous::strangers() const -> std::map<std::string, std::uint64_t> {
+  const std::lock_guard lock{strangers_mutex_};
+  return strangers_;
 }
 
 // Says why, and waits until the caller has read it: a socket that is closed with bytes unread takes back what it has
@@ -301,15 +321,19 @@ void Rendezvous::make_room_for_strangers() {
   const auto most = std::max<std::ptrdiff_t>(64, 2 * std::ssize(options_.nodes));
   const auto is_stranger = [](const AttemptPtr& attempt) { return attempt->stranger; };
   if (std::count_if(attempts_.begin(), attempts_.end(), is_stranger) <= most) return;
+  const auto& oldest = *std::find_if(attempts_.begin(), attempts_.end(), is_stranger);
+  oldest->timed_out = true;
   boost::system::error_code ignored;
-  (*std::find_if(attempts_.begin(), attempts_.end(), is_stranger))->socket.close(ignored);
+  oldest->socket.close(ignored);
 }
 
 void Rendezvous::watch(const AttemptPtr& attempt, std::chrono::milliseconds time) {
   attempt->watchdog.expires_after(time);
   attempt->watchdog.async_wait([attempt](const boost::system::error_code& error) {
+    if (error) return;
+    attempt->timed_out = true;
     boost::system::error_code ignored;
-    if (!error) attempt->socket.close(ignored);
+    attempt->socket.close(ignored);
   });
 }
 

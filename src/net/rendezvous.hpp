@@ -3,7 +3,9 @@
 #include <chrono>
 #include <exception>
 #include <list>
+#include <map>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <tensair/flags.hpp>
 #include <tensair/net/handshake.hpp>
@@ -41,7 +43,8 @@ class RendezvousOwner {
 
 /// Brings the nodes together: calls every node of a lower rank, answers every other, and keeps everybody else out.
 ///
-/// All members but the constructor are called on the I/O thread. It must outlive the last handler it started.
+/// All members but the constructor and `strangers` are called on the I/O thread. It must outlive the last handler it
+/// started.
 class Rendezvous {
  public:
   /// @param endpoints  where to call the nodes of lower rank
@@ -58,6 +61,9 @@ class Rendezvous {
   /// @param reason  for which it was cut
   void resume(Rank peer, const std::string& reason);
 
+  /// Who has called and was no peer: how often, by what was wrong. From any thread.
+  auto strangers() const -> std::map<std::string, std::uint64_t>;
+
   /// Closes every socket that has not become a link, and the listening one.
   void stop();
 
@@ -71,6 +77,7 @@ class Rendezvous {
     std::string from;          // where a stranger calls from
     Rank promised = -1;        // the place it has been promised
     bool stranger = false;
+    bool timed_out = false;
   };
   using AttemptPtr = std::shared_ptr<Attempt>;
   enum class Place { free, promised, taken };
@@ -78,6 +85,7 @@ class Rendezvous {
   auto answer_all() -> asio::awaitable<void>;
   auto answer(AttemptPtr attempt) -> asio::awaitable<void>;
   auto examine(AttemptPtr attempt) -> asio::awaitable<void>;
+  void count_stranger(const std::string& trouble);
   auto turn_away(AttemptPtr attempt, std::vector<std::byte> last_word) -> asio::awaitable<void>;
   void refused(const Attempt& attempt, Rank rank, const Verdict& verdict, bool counts);
   auto call(Rank peer) -> asio::awaitable<void>;
@@ -120,6 +128,8 @@ class Rendezvous {
   std::vector<Seat> seats_;
   std::vector<std::string> troubles_;  // of calling a rank: the latest
   std::string turned_away_;            // the latest that was refused without failing the rendezvous
+  mutable std::mutex strangers_mutex_;
+  std::map<std::string, std::uint64_t> strangers_;
   bool complete_ = false;
   bool stopped_ = false;
 };

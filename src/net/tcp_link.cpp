@@ -31,6 +31,7 @@ namespace {
 constexpr std::size_t staging_bytes = 64 * 1024;
 constexpr std::size_t most_held = 65'536;        // messages, however short
 constexpr std::size_t least_direct = 16 * 1024;  // below, a copy costs less than a system call
+constexpr int most_reads_of_burst = 4;           // each of 128 KiB at most, but for what is read ahead
 
 auto index(Lane lane) -> std::size_t {
   return static_cast<std::size_t>(lane);
@@ -158,15 +159,21 @@ void TcpLink::pump() {
 auto TcpLink::fill() -> bool {
   // Control is short, and does not wait for acknowledgements of long messages.
   const bool full = resend_.bytes() >= limits_.unacknowledged;
+  if (std::exchange(slept_full_, false)) {
+    const std::lock_guard lock{mutex_};
+    awake_ = true;
+  }
   while (batch_.room() > 0) {
     const auto lane = choose_lane(full);
     if (!lane) {
-      if (full) return false;  // the next acknowledgement pumps
-      if (!batch_.empty()) return true;
-      // Look once more with the lock held, so that whoever comes later finds the writer asleep and wakes it.
+      if (!batch_.empty()) return !full;
+      // Look once more with the lock held, so that whoever comes later finds the writer asleep and wakes it. One that
+      // is full is woken by the next acknowledgement, too; what is not control is left for that.
       const std::lock_guard lock{mutex_};
-      awake_ = std::any_of(ready_.begin(), ready_.end(), [](const auto& waiting) { return !waiting.empty(); });
-      if (!awake_) return true;
+      const auto some = [](const auto& waiting) { return !waiting.empty(); };
+      awake_ = full ? some(ready_[index(Lane::control)]) : std::any_of(ready_.begin(), ready_.end(), some);
+      slept_full_ = full && !awake_;
+      if (!awake_) return !full;
       continue;
     }
     auto& cutter = cutting_[*lane];
@@ -292,6 +299,7 @@ void TcpLink::written(const boost::system::error_code& error, std::size_t bytes)
     // It has stopped reading because it holds so much. What is still to come is no more than what the kernel has.
     take_pending();
     if (!closed_ && !reading_) read();
+    owner_.burst_over();
     return;
   }
   if (abort_ == Farewell::writing) {
@@ -325,6 +333,7 @@ void TcpLink::deliver() {
   if (held_.empty()) return;
   take_pending();
   if (!closed_ && !reading_) read();
+  owner_.burst_over();
 }
 
 void TcpLink::read() {
@@ -345,6 +354,19 @@ void TcpLink::read() {
 
 void TcpLink::have_read(const boost::system::error_code& error, std::size_t bytes) {
   reading_ = false;
+  take_read(error, bytes);
+  if (burst_goes_on()) return;
+  burst_ = 0;
+  owner_.burst_over();
+}
+
+// Whoever waits for what has arrived is on another core, and to wake it may cost as much as to receive a long message.
+auto TcpLink::burst_goes_on() -> bool {
+  boost::system::error_code error;
+  return reading_ && ++burst_ < most_reads_of_burst && stream_.available(error) >= least_direct && !error;
+}
+
+void TcpLink::take_read(const boost::system::error_code& error, std::size_t bytes) {
   if (closed_) return;
   if (discards()) return error ? shut() : read();
   if (bytes > 0) {

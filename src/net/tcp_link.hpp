@@ -28,6 +28,8 @@ class LinkOwner {
  public:
   /// A message for a channel. What it throws fails the link.
   virtual void arrived(Rank peer, ChannelId channel, Payload payload) = 0;
+  /// Nothing more is at hand to be handed to `arrived`, or for a while there has been.
+  virtual void burst_over() = 0;
   /// The connection was cut, and may come back: `resume` or `give_up` is to be called.
   virtual void interrupted(Rank peer, const std::string& reason) = 0;
   /// The link has failed, by no doing of this node; at most once. `closed` follows, if it has not come already.
@@ -94,6 +96,8 @@ class TcpLink final : public Link, public std::enable_shared_from_this<TcpLink> 
   // The reader.
   void read();
   void have_read(const boost::system::error_code& error, std::size_t bytes);
+  void take_read(const boost::system::error_code& error, std::size_t bytes);
+  auto burst_goes_on() -> bool;
   void take_pending();
   void take(Arrived arrived);
   auto holds_enough() const -> bool;
@@ -143,6 +147,7 @@ class TcpLink final : public Link, public std::enable_shared_from_this<TcpLink> 
   std::uint64_t written_ = 0;              // how far this end's stream has been written on this connection
   std::uint64_t acknowledged_ = 0;
   bool resending_ = false;
+  bool slept_full_ = false;  // `awake_` is off though there is more to write
   bool alive_due_ = false;
   bool writing_ = false;
   bool broken_ = false;  // writing has failed; the reader will find out why
@@ -157,6 +162,7 @@ class TcpLink final : public Link, public std::enable_shared_from_this<TcpLink> 
   bool was_long_ = false;  // the last piece
   bool delivering_ = false;
   bool reading_ = false;
+  int burst_ = 0;  // reads of one
 
   FailureDetector heard_, progress_;  // of anything; of acknowledgements, while some are outstanding
   bool peer_reads_ = true;

@@ -39,9 +39,11 @@ class TcpTransport::Cluster final : public LinkOwner, public RendezvousOwner {
   ~Cluster();
 
   void receive(ChannelId channel, Receiver receiver);
+  void after_burst(std::function<void()> action);
   void on_loss(Loss loss);
   void connect(const Identity& identity);
   auto link(Rank peer) -> Link&;
+  auto turned_away() const -> std::map<std::string, std::uint64_t>;
   void disconnect();
   void abort(const std::string& reason);
 
@@ -62,6 +64,7 @@ class TcpTransport::Cluster final : public LinkOwner, public RendezvousOwner {
   void given_up(Rank peer, const std::string& reason) override;
   void interrupted(Rank peer, const std::string& reason) override;
   void arrived(Rank peer, ChannelId channel, Payload payload) override;
+  void burst_over() override;
   void lost(Rank peer, const std::string& reason) override;
   void closed(Rank peer) override;
 
@@ -70,7 +73,7 @@ class TcpTransport::Cluster final : public LinkOwner, public RendezvousOwner {
   const std::shared_ptr<const Clock> clock_;
   asio::io_context io_{1};
   asio::executor_work_guard<asio::io_context::executor_type> work_{io_.get_executor()};
-  std::unique_ptr<Rendezvous> rendezvous_;
+  std::unique_ptr<Rendezvous> rendezvous_;       // from `connect` on, unless there is but one node
   std::vector<std::shared_ptr<TcpLink>> links_;  // by rank
   std::size_t joined_ = 0;
   std::size_t closed_ = 0;
@@ -84,6 +87,7 @@ class TcpTransport::Cluster final : public LinkOwner, public RendezvousOwner {
   Life life_ = Life::fresh;
   std::exception_ptr failure_;  // of connect
   std::unordered_map<ChannelId, Receiver> receivers_;
+  std::function<void()> after_burst_;
   Loss loss_;
   std::atomic<bool> all_linked_ = false;
   std::atomic<bool> aborted_ = false;  // what still arrives is nobody's concern
@@ -140,6 +144,10 @@ void TcpTransport::Cluster::receive(ChannelId channel, Receiver receiver) {
   if (!receivers_.emplace(channel, std::move(receiver)).second) {
     throw Error(fmt::format("channel {} has a receiver already", channel));
   }
+}
+
+void TcpTransport::Cluster::after_burst(std::function<void()> action) {
+  after_burst_ = std::move(action);
 }
 
 void TcpTransport::Cluster::on_loss(Loss loss) {
@@ -204,6 +212,11 @@ auto TcpTransport::Cluster::link(Rank peer) -> Link& {
     throw Error(fmt::format("node {} has no link to node {}", options_.rank, peer));
   }
   return *links_[index];
+}
+
+auto TcpTransport::Cluster::turned_away() const -> std::map<std::string, std::uint64_t> {
+  if (!all_linked_) return {};
+  return rendezvous_->strangers();
 }
 
 void TcpTransport::Cluster::disconnect() {
@@ -334,6 +347,10 @@ void TcpTransport::Cluster::arrived(Rank peer, ChannelId channel, Payload payloa
   (*receiver)(peer, std::move(payload));
 }
 
+void TcpTransport::Cluster::burst_over() {
+  if (after_burst_ && !aborted_) after_burst_();
+}
+
 void TcpTransport::Cluster::lost(Rank peer, const std::string& reason) {
   if (aborted_) return;
   Loss loss;
@@ -368,6 +385,10 @@ TcpTransport::~TcpTransport() {
 void TcpTransport::receive(ChannelId channel, Receiver receiver) {
   cluster_->receive(channel, std::move(receiver));
 }
+auto TcpTransport::after_burst(std::function<void()> action) -> bool {
+  cluster_->after_burst(std::move(action));
+  return true;
+}
 void TcpTransport::on_loss(Loss loss) {
   cluster_->on_loss(std::move(loss));
 }
@@ -376,6 +397,9 @@ void TcpTransport::connect(const Identity& identity) {
 }
 auto TcpTransport::link(Rank peer) -> Link& {
   return cluster_->link(peer);
+}
+auto TcpTransport::turned_away() const -> std::map<std::string, std::uint64_t> {
+  return cluster_->turned_away();
 }
 void TcpTransport::disconnect() {
   cluster_->disconnect();

@@ -119,7 +119,7 @@ auto Graph::explain() const -> std::string {
     for (std::size_t i = 0; i < operators_.size(); ++i) {
       if (task[i] != t) continue;
       const auto& op = *operators_[i];
-      if (first) text += fmt::format("task {} on {}\n", t, sites_text(op));
+      if (first) text += clipped(fmt::format("task {} on {}", t, sites_text(op)), columns) + '\n';
       first = false;
       std::string from;
       if (op.input >= 0) {

@@ -74,24 +74,11 @@ auto AnyInlet::take() -> std::unique_ptr<Parcel> {
 }
 
 auto AnyInlet::exchange(std::unique_ptr<Parcel>& used) -> bool {
-  if (std::exchange(used_is_local_, false) && used) {
-    used->clear();
-    const std::lock_guard lock{mutex_};
-    spares_.push_back(std::move(used));
-  }
+  if (used) spares_.give(std::move(used));
   auto entry = take_entry();
   if (!entry) return false;
-  used_is_local_ = entry->credit != nullptr;
   used = std::move(entry->item);
   return true;
-}
-
-auto AnyInlet::spare() -> std::unique_ptr<Parcel> {
-  const std::lock_guard lock{mutex_};
-  if (spares_.empty()) return nullptr;
-  auto item = std::move(spares_.back());
-  spares_.pop_back();
-  return item;
 }
 
 auto AnyInlet::ended() const -> bool {
@@ -140,13 +127,13 @@ void AnyInlet::arrive(net::Rank from, const net::Payload& payload) {
 
 void AnyInlet::arrive(net::Rank from, net::Reader& reader, std::size_t size) {
   const auto sender = reader.read<SenderId>();
-  auto item = read_(reader);
+  auto item = read_(reader, spares_.take());
   if (bytes_) bytes_->add(size);
   {
     const std::lock_guard lock{mutex_};
     items_.push_back({std::move(item), from, sender, nullptr});
   }
-  wake();
+  if (auto* owner = owner_.load(std::memory_order_acquire)) node_.wake_after_burst(*owner);
 }
 
 // Nothing waits here: let the other nodes send.
@@ -197,7 +184,14 @@ AnyOutlet::AnyOutlet(Node& node, net::Rank to, net::ChannelId channel, std::size
       sender_(sender),
       compression_(method),
       credits_(std::make_shared<Credits>(credits)),
-      queue_(std::make_shared<MessageQueue>()) {}
+      queue_(std::make_shared<MessageQueue>()),
+      most_spares_(2 * credits) {}
+
+auto AnyOutlet::spare() -> std::unique_ptr<Parcel> {
+  if (inlet_) return inlet_->spare();
+  if (!spares_) spares_ = std::make_shared<Spares>(most_spares_);
+  return spares_->take();
+}
 
 void AnyOutlet::put(std::unique_ptr<Parcel> item) {
   credits_->count.fetch_sub(1, std::memory_order_acq_rel);
@@ -205,7 +199,12 @@ void AnyOutlet::put(std::unique_ptr<Parcel> item) {
     inlet_->put(std::move(item), credits_);
     return;
   }
-  const auto owned = std::shared_ptr<const Parcel>(std::move(item));
+  std::shared_ptr<const Parcel> owned;
+  if (spares_) {
+    owned = {item.release(), [to = spares_](Parcel* used) { to->give(std::unique_ptr<Parcel>(used)); }};
+  } else {
+    owned = std::move(item);
+  }
   net::Writer writer{channel_};
   writer.write(item_mark);
   writer.write(sender_);

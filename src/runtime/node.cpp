@@ -1,6 +1,21 @@
+#include <algorithm>
 #include <tensair/runtime/node.hpp>
 
 namespace tensair::runtime {
+
+Node::Node(net::Rank rank, int count, std::uint64_t seed, net::Transport& transport, Scheduler& scheduler)
+    : rank_(rank), count_(count), seed_(seed), transport_(transport), scheduler_(scheduler) {
+  has_bursts_ = transport.after_burst([this] {
+    for (auto* task : arrived_for_) task->wake();
+    arrived_for_.clear();
+  });
+}
+
+void Node::wake_after_burst(Task& task) {
+  if (!has_bursts_) return task.wake();
+  const bool is_there = std::find(arrived_for_.begin(), arrived_for_.end(), &task) != arrived_for_.end();
+  if (!is_there) arrived_for_.push_back(&task);
+}
 
 void Node::when_built(std::function<void()> action) {
   built_.push_back(std::move(action));

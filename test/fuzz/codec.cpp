@@ -1,5 +1,7 @@
 // Records from another node: any bytes make a value that is the same when it is sent again, or are refused. The same of
 // compressed messages, which become no larger than they may.
+#include <array>
+#include <deque>
 #include <map>
 #include <optional>
 #include <tensair/net/codec.hpp>
@@ -20,6 +22,22 @@ struct Order {
   template <class Archive>
   void serialize(Archive& archive, unsigned) {
     archive& customer& prices& amounts;
+  }
+};
+
+/// Writes nothing of itself.
+struct Tick {
+  template <class Archive>
+  void serialize(Archive&, unsigned) {}
+};
+
+/// Much larger than what it sends.
+struct Wide {
+  std::string text;
+  std::array<char, 16'384> own{};
+  template <class Archive>
+  void serialize(Archive& archive, unsigned) {
+    archive& text;
   }
 };
 
@@ -111,6 +129,9 @@ extern "C" auto LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t siz
   check<Mixed>(payload);
   check<std::vector<std::string>>(payload);
   check<std::vector<bool>>(payload);
+  check<std::vector<Tick>>(payload);
+  check<std::deque<Tick>>(payload);
+  check<std::vector<Wide>>(payload);
   check_compressed(payload);
   check_round_trip(payload, tensair::compression::lz4);
   check_round_trip(payload, tensair::compression::zstd);

@@ -129,3 +129,22 @@ TEST_CASE("following a folder or a line over the cap are errors that name the fi
                     ContainsSubstring("a line is longer than 100 bytes") && ContainsSubstring("log, line 2"));
   CHECK_THROWS_AS(follow("x", {.interval = 0ms}), UsageError);
 }
+
+TEST_CASE("a follower that is told to skip a line over the cap goes on behind it", "[follow][error]") {
+  CHECK(FollowOptions{}.max_line == 16 << 20);
+  const TemporaryFolder folder;
+  for (FollowOptions options : {FollowOptions{}, FollowOptions{.max_line = 1'000}}) {
+    const std::string longest(options.max_line, 'x');
+    const auto file = folder.write("log", "ok\n" + longest + "y\n" + longest + "\n" + longest + longest);
+    options.end_after = 3s;
+    std::vector<std::string> all;
+    testing::Cluster cluster{{.nodes = 2}};
+    cluster.run([&](Pipeline& pipeline) {
+      pipeline.source(follow(file, options)).on_error(skip).sink([&](std::string_view line) {
+        all.emplace_back(line);
+        if (line == longest) folder.append("log", "and more\nafter\n" + longest + "y\nlast\n");
+      });
+    });
+    CHECK((all == std::vector<std::string>{"ok", longest, "after", "last"}));
+  }
+}

@@ -22,21 +22,43 @@ using Catch::Matchers::ContainsSubstring;
 
 namespace {
 
+auto loopback(std::uint16_t port) -> sockaddr_in {
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  address.sin_port = htons(port);
+  return address;
+}
+
+/// A socket bound to a loopback port, which others may be bound to as well; 0: a free one. Who connects is refused.
+auto bound(std::uint16_t port = 0) -> FileDescriptor {
+  FileDescriptor socket{::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
+  const int shared = 1;
+  ::setsockopt(socket.number(), SOL_SOCKET, SO_REUSEADDR, &shared, sizeof shared);
+  const auto address = loopback(port);
+  if (::bind(socket.number(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0)
+    throw std::runtime_error("no loopback port to be had");
+  return socket;
+}
+auto port_of(const FileDescriptor& socket) -> std::uint16_t {
+  sockaddr_in address{};
+  socklen_t size = sizeof address;
+  ::getsockname(socket.number(), reinterpret_cast<sockaddr*>(&address), &size);
+  return ntohs(address.sin_port);
+}
+auto connects(const FileDescriptor& client, std::uint16_t port) -> bool {
+  const auto address = loopback(port);
+  return ::connect(client.number(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
+}
+
 /// A server on a loopback port that does one thing after the other, with a connection each.
 class Server {
  public:
   using Script = std::function<void(int connection)>;
 
-  explicit Server(std::vector<Script> scripts) : listener_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    socklen_t size = sizeof address;
-    if (::bind(listener_.number(), reinterpret_cast<sockaddr*>(&address), size) != 0 ||
-        ::listen(listener_.number(), 8) != 0 ||
-        ::getsockname(listener_.number(), reinterpret_cast<sockaddr*>(&address), &size) != 0)
-      throw std::runtime_error("no loopback port to be had");
-    port_ = ntohs(address.sin_port);
+  explicit Server(std::vector<Script> scripts, std::uint16_t port = 0)
+      : listener_(bound(port)), port_(port_of(listener_)) {
+    if (::listen(listener_.number(), 8) != 0) throw std::runtime_error("no loopback port to be had");
     thread_ = std::thread([this, scripts = std::move(scripts)] {
       for (const auto& script : scripts) {
         const FileDescriptor connection{::accept4(listener_.number(), nullptr, nullptr, SOCK_CLOEXEC)};
@@ -58,7 +80,7 @@ class Server {
 
  private:
   FileDescriptor listener_;
-  std::uint16_t port_ = 0;
+  std::uint16_t port_;
   std::thread thread_;
 };
 
@@ -82,6 +104,15 @@ auto receives(std::string& text) -> Server::Script {
   };
 }
 
+/// Sends lines, the last of them "end", and waits until the client has gone.
+auto sends_the_end(std::string text) -> Server::Script {
+  return [text = std::move(text)](int connection) {
+    send_all(connection, text + "end\n");
+    char wait = 0;
+    static_cast<void>(::recv(connection, &wait, 1, 0));
+  };
+}
+
 /// Ends a connection with a reset in place of an orderly end.
 void reset(int connection) {
   const linger at_once{1, 0};
@@ -97,6 +128,23 @@ auto lines_of(std::uint16_t port, TcpLinesOptions options = {}, int nodes = 1) -
   test::run({nodes, 1, true}, [&](Pipeline& pipeline) {
     pipeline.source(tcp_lines("127.0.0.1", port, options)).sink([&](std::string_view line) { all.emplace_back(line); });
   });
+  return all;
+}
+
+/// The lines that come, one connection after the other, up to "end"; `look` sees each when it comes.
+auto lines_to_the_end(
+    std::uint16_t port, const std::function<void(std::string_view)>& look = [](auto) {}) -> std::vector<std::string> {
+  std::vector<std::string> all;
+  const TcpLinesOptions options{.reconnect = true, .first_delay = 1ms, .longest_delay = 1ms};
+  CHECK_THROWS_WITH(test::run({1, 1, true},
+                              [&](Pipeline& pipeline) {
+                                pipeline.source(tcp_lines("127.0.0.1", port, options)).sink([&](std::string_view line) {
+                                  all.emplace_back(line);
+                                  look(line);
+                                  if (line == "end") throw std::runtime_error("enough");
+                                });
+                              }),
+                    ContainsSubstring("threw: enough"));
   return all;
 }
 
@@ -122,23 +170,44 @@ TEST_CASE("lines come from a TCP server until it closes", "[tcp]") {
 }
 
 TEST_CASE("a TCP source connects again when told so and leaves out a line that was cut", "[tcp]") {
-  std::vector<std::string> all;
-  Server server{{sends("a\nb\ncut"), sends("c\n"), [](int connection) {
-                   send_all(connection, "d\nend\n");
-                   char wait = 0;
-                   static_cast<void>(::recv(connection, &wait, 1, 0));  // until the client has gone
-                 }}};
-  CHECK_THROWS_WITH(
-      test::run({1, 1, true},
-                [&](Pipeline& pipeline) {
-                  pipeline.source(tcp_lines("127.0.0.1", server.port(), {.reconnect = true, .first_delay = 1ms}))
-                      .sink([&](std::string_view line) {
-                        all.emplace_back(line);
-                        if (line == "end") throw std::runtime_error("enough");
-                      });
-                }),
-      ContainsSubstring("threw: enough"));
-  CHECK(all == std::vector<std::string>{"a", "b", "c", "d", "end"});
+  Server server{{sends("a\nb\ncut"), sends("c\n"), sends_the_end("d\n")}};
+  CHECK(lines_to_the_end(server.port()) == std::vector<std::string>{"a", "b", "c", "d", "end"});
+}
+
+TEST_CASE("a TCP source that is told so connects again when its connection is reset", "[tcp]") {
+  std::promise<void> seen;
+  Server server{{[&](int connection) {
+                   send_all(connection, "a\n");
+                   seen.get_future().wait();
+                   send_all(connection, "cut");
+                   reset(connection);
+                 },
+                 sends_the_end("b\n")}};
+  CHECK(lines_to_the_end(server.port(), [&](std::string_view line) {
+          if (line == "a") seen.set_value();
+        }) == std::vector<std::string>{"a", "b", "end"});
+}
+
+TEST_CASE("a TCP source waits for a server that is not there yet, and for one that is gone for a while", "[tcp]") {
+  const auto reserved = bound();
+  const auto port = port_of(reserved);
+  int refused = 0;
+  std::thread servers{[&] {
+    // Others are refused a thousand times, and so is the source, which tries each millisecond.
+    const auto refuse = [&] {
+      for (int i = 0; i < 1'000; ++i) {
+        const FileDescriptor client{::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
+        if (!connects(client, port)) ++refused;
+      }
+    };
+    refuse();
+    Server{{sends("a\n")}, port}.join();
+    refuse();
+    Server{{sends_the_end("b\n")}, port}.join();
+  }};
+  CHECK(lines_to_the_end(port) == std::vector<std::string>{"a", "b", "end"});
+  servers.join();
+  CHECK(refused == 2'000);
 }
 
 TEST_CASE("a TCP peer that is lost or not there is an error that names it", "[tcp][error]") {
@@ -174,15 +243,19 @@ TEST_CASE("a TCP peer that is lost or not there is an error that names it", "[tc
   CHECK_THROWS_WITH(write(rude.port()), ContainsSubstring("a TCP connection was lost"));
 }
 
-TEST_CASE("a line over the cap from a TCP server is a bad record", "[tcp][error]") {
-  Server server{{sends("ok\n" + std::string(300'000, 'x') + "\nafter\n")}};
-  std::vector<std::string> all;
-  test::run({1, 1, true}, [&](Pipeline& pipeline) {
-    pipeline.source(tcp_lines("127.0.0.1", server.port(), {.max_line = 1'000}))
-        .on_error(skip)
-        .sink([&](std::string_view line) { all.emplace_back(line); });
-  });
-  CHECK(all == std::vector<std::string>{"ok", "after"});
+TEST_CASE("a line over the cap from a TCP server is a bad record, and those behind it come", "[tcp][error]") {
+  CHECK(TcpLinesOptions{}.max_line == 16 << 20);
+  for (const TcpLinesOptions& options : {TcpLinesOptions{}, TcpLinesOptions{.max_line = 1'000}}) {
+    const std::string longest(options.max_line, 'x');
+    Server server{{sends("ok\n" + longest + "y\n" + longest + "\n" + longest + longest + "\nafter\n")}};
+    std::vector<std::string> all;
+    test::run({1, 1, true}, [&](Pipeline& pipeline) {
+      pipeline.source(tcp_lines("127.0.0.1", server.port(), options)).on_error(skip).sink([&](std::string_view line) {
+        all.emplace_back(line);
+      });
+    });
+    CHECK((all == std::vector<std::string>{"ok", longest, "after"}));
+  }
 }
 
 TEST_CASE("lines are sent to a TCP server and all have gone when the stream has ended", "[tcp]") {
@@ -241,11 +314,7 @@ TEST_CASE("a failed run does not wait for a TCP server", "[tcp][error]") {
                     ContainsSubstring("threw: broken"));
   // The server may not have accepted yet: it gets what it waits for.
   const FileDescriptor late{::socket(AF_INET, SOCK_STREAM, 0)};
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  address.sin_port = htons(server.port());
-  static_cast<void>(::connect(late.number(), reinterpret_cast<sockaddr*>(&address), sizeof address));
+  static_cast<void>(connects(late, server.port()));
 }
 
 TEST_CASE("a simulated cluster has no TCP", "[tcp][error]") {

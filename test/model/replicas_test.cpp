@@ -43,6 +43,37 @@ TEST_CASE("summed gradients train every replica too, and with plain SGD they too
   }
 }
 
+TEST_CASE("replicas are where the devices are", "[replica][plan]") {
+  testing::ClusterOptions options{.nodes = 4, .seed = 7};
+  options.specs = {{}, {.labels = {"gpu"}}, {.workers = 8}, {.labels = {"big", "gpu"}}};
+  using Places = std::map<int, std::set<int>>;  // by replica
+  for (const auto& [replicas, expected] :
+       {std::pair(0, Places{{0, {1}}, {1, {3}}}), {4, Places{{0, {1}}, {1, {3}}, {2, {1}}, {3, {3}}}}}) {
+    Places places;
+    std::uint64_t examples = 0;
+    testing::Cluster{options}.run([&, replicas = replicas](Pipeline& pipeline) {
+      auto net = pipeline.model("linear", make_linear, {.loss = mean_squared_error, .replicas = replicas, .on = "gpu"});
+      pipeline.source(SharedPoints{2'000})
+          .batch(20)
+          .model(net)
+          .train()
+          .inspect([&, rank = pipeline.options().rank](const TrainStep& step) {
+            places[step.replica].insert(rank);
+            examples += step.score.examples;
+          })
+          .sink([](const TrainStep&) {});
+    });
+    CHECK(places == expected);
+    CHECK(examples == 2'000);
+  }
+  const auto elsewhere = [](Pipeline& pipeline) {
+    auto net = pipeline.model("linear", make_linear, {.loss = mean_squared_error, .on = "tpu"});
+    pipeline.source(SharedPoints{10}).batch(5).model(net).train().sink([](const TrainStep&) {});
+  };
+  CHECK_THROWS_WITH(testing::Cluster{options}.run(elsewhere),
+                    Catch::Matchers::ContainsSubstring("no node has the label 'tpu'"));
+}
+
 TEST_CASE("every step of every replica moves every replica, once", "[replica][exchange]") {
   // The loss is the output's mean, so the bias has gradient 1 whatever the parameters: n steps move it by n times the
   // rate.

@@ -168,6 +168,52 @@ TEST_CASE("a message cut short anywhere is malformed, and reads nothing beyond i
   }
 }
 
+namespace {
+
+struct Nothing {
+  template <class Archive>
+  void serialize(Archive&, unsigned) {}
+  friend auto operator==(Nothing, Nothing) -> bool = default;
+};
+
+}  // namespace
+
+TEST_CASE("values of which nothing is written come back in their number", "[codec]") {
+  CHECK(round_trip(Nothing{}) == Nothing{});
+  CHECK((round_trip(std::vector<Nothing>(1'000)) == std::vector<Nothing>(1'000)));
+  CHECK(round_trip(std::map<int, Nothing>{{1, {}}, {2, {}}}).size() == 2);
+  CHECK((round_trip(std::pair{std::vector<Nothing>(3), std::string("behind")}) ==
+         std::pair{std::vector<Nothing>(3), std::string("behind")}));
+}
+
+TEST_CASE("a value is read into one that there is, whose memory is used again", "[codec]") {
+  const auto numbers = encoded(std::vector<double>{1.5, 2.5});
+  std::vector<double> into(100, 7.0);
+  const auto* const memory = into.data();
+  net::Reader{numbers}.read_into(into);
+  CHECK(into == std::vector<double>{1.5, 2.5});
+  CHECK(into.data() == memory);
+
+  const auto words = encoded(std::vector<std::string>{"one", "", "three"});
+  std::vector<std::string> texts(50, "before");
+  net::Reader{words}.read_into(texts);
+  CHECK(texts == std::vector<std::string>{"one", "", "three"});
+
+  // Behind a vector that leaves it where its elements may not lie.
+  const auto odd = encoded(std::pair<std::vector<char>, std::vector<double>>{{'a', 'b', 'c'}, {1.5}});
+  net::Reader reader{odd};
+  std::vector<char> letters(9, 'z');
+  reader.read_into(letters);
+  reader.read_into(into);
+  CHECK(letters == std::vector<char>{'a', 'b', 'c'});
+  CHECK(into == std::vector<double>{1.5});
+
+  const auto sent = encoded(Row{{1, 2}});
+  Row row{{9, 9, 9, 9}};
+  net::Reader{sent}.read_into(row);
+  CHECK(row.values == std::vector{1, 2});
+}
+
 TEST_CASE("a length that is a lie allocates nothing and is malformed", "[codec][error]") {
   net::Writer writer{7};
   writer.write(std::uint64_t{1} << 60);

@@ -32,6 +32,8 @@ class Proxy {
 
   auto address() const -> std::string { return listening_.address(); }
   auto cuts() const -> int { return cuts_; }
+  /// How many have called.
+  auto calls() const -> int { return calls_; }
 
   /// From now on cuts all connections when so many more bytes have passed, both ways together; then again.
   void cut_after(std::deque<std::size_t> bytes, bool with_reset) {
@@ -42,6 +44,12 @@ class Proxy {
 
   /// What comes over the connections there are goes nowhere from now on, and they stay open.
   void go_deaf() { deaf_ = true, wake(); }
+
+  /// Cuts all connections once.
+  void cut() { cut_ = true, wake(); }
+
+  /// Cuts all connections, and from then on hangs up on whoever calls.
+  void hang_up() { hangs_up_ = true, cut(); }
 
   /// Cuts all connections, and from then on lets whoever calls wait. Returns when they are cut.
   void go_away() {
@@ -82,6 +90,9 @@ class Proxy {
         if (deaf_.exchange(false)) {
           for (auto& pair : pairs_) pair.deaf = true;
         }
+        if (cut_.exchange(false)) {
+          for (auto& pair : pairs_) close(pair, false);
+        }
         if (away_) {
           for (auto& pair : pairs_) close(pair, false);
           gone_ = true;
@@ -104,6 +115,8 @@ class Proxy {
     const auto address = loopback(target_);
     Pair pair{{::accept4(listening_.socket, nullptr, nullptr, SOCK_CLOEXEC),
                ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)}};
+    ++calls_;
+    if (hangs_up_) return close(pair, false);
     if (::connect(pair.ends[1], reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
       return close(pair, true);
     }
@@ -135,8 +148,8 @@ class Proxy {
   const std::uint16_t target_;
   const Listening listening_ = listen_on_loopback();
   const int wakes_ = ::eventfd(0, EFD_CLOEXEC);
-  std::atomic<bool> stopped_ = false, deaf_ = false, away_ = false, gone_ = false;
-  std::atomic<int> cuts_ = 0;
+  std::atomic<bool> stopped_ = false, deaf_ = false, cut_ = false, hangs_up_ = false, away_ = false, gone_ = false;
+  std::atomic<int> cuts_ = 0, calls_ = 0;
   std::mutex mutex_;
   std::deque<std::size_t> gaps_;
   bool with_reset_ = false;

@@ -107,6 +107,50 @@ TEST_CASE("a flood of strangers does not keep a node out", "[net][tcp][rendezvou
   nodes.disconnect();
 }
 
+TEST_CASE("however many things strangers do wrong, few kinds are told, and each stranger is counted",
+          "[net][tcp][rendezvous][bad-input]") {
+  constexpr int many = 40;
+  Cluster nodes{2};
+  nodes.connect();
+  for (int i = 0; i < many; ++i) {
+    auto opening = to_text(encode(Opening{.rank = i}));
+    opening[19] = '\x7f';  // makes the rank one that there cannot be
+    HandMadePeer stranger{port_of(nodes[0].options, 0)};
+    stranger.send(opening);
+    CHECK_NOTHROW(stranger.read_to_the_end());
+  }
+  const auto troubles = nodes[0].transport.turned_away();
+  CHECK(troubles.size() <= 20);
+  std::uint64_t all = 0;
+  for (const auto& [told, times] : troubles) all += times;
+  CHECK(all == many);
+  CHECK(troubles.contains("something else"));
+  CHECK(troubles.contains("malformed opening: rank 2130706432"));
+  nodes.disconnect();
+}
+
+TEST_CASE("of a flood of strangers a node serves few at a time, and the oldest goes first",
+          "[net][tcp][rendezvous][bad-input]") {
+  CHECK(TcpLimits{}.stranger == 5s);
+  Cluster nodes{2, TcpLimits{.stranger = safety_net}};  // so that none goes for its age
+  nodes.connect();
+  const auto before = Holdings::now();
+  constexpr std::ptrdiff_t count = 200;
+  std::vector<std::unique_ptr<HandMadePeer>> flood;
+  while (std::ssize(flood) < count) flood.push_back(std::make_unique<HandMadePeer>(port_of(nodes[0].options, 0)));
+  {
+    HandMadePeer last{port_of(nodes[0].options, 0)};  // is answered once the others have been let in
+    last.send(std::string(100, 'x'));
+    last.read_to_the_end();
+  }
+  const auto held = Holdings::now().sockets - before.sockets - count;
+  CHECK(held >= 32);  // a cluster's nodes call at the same time, too
+  CHECK(held <= 65);
+  CHECK_NOTHROW(flood.front()->read_to_the_end());
+  CHECK(flood.back()->stays_silent(0ms));
+  nodes.disconnect();
+}
+
 TEST_CASE("a node that is called in vain is called again", "[net][tcp][rendezvous]") {
   const auto reserved = reserve_port();
   const auto listening = listen_on_loopback(reserved.port);

@@ -1,5 +1,8 @@
+#include <algorithm>
 #include <array>
 #include <atomic>
+#include <cstdint>
+#include <memory>
 #include <random>
 #include <string>
 #include <tensair/net/tcp_transport.hpp>
@@ -140,6 +143,68 @@ TEST_CASE("a cut that lasts longer than an outage may fails the link on both sid
           std::to_string(1 - rank) + ": the connection was closed, and it did not come back within 0.2 s");
   }
   cluster.disconnect();
+}
+
+TEST_CASE("a node that is hung up on calls less and less often", "[net][tcp][resume]") {
+  Cuttable cluster{TcpLimits{.outage = 1'000ms}};
+  cluster.connect();
+  const int before = cluster.proxy.calls();
+  cluster.proxy.hang_up();
+  cluster.nodes[1]->losses.take();
+  const int again = cluster.proxy.calls() - before;
+  CHECK(again >= 2);
+  CHECK(again <= 7);  // after 0, 10, 30, 70, 150, 310 and 630 ms, if not later
+  cluster.nodes[0]->losses.take();
+  cluster.disconnect();
+}
+
+TEST_CASE("a link keeps a bounded number of bytes for a peer that does not get them", "[net][tcp][resume]") {
+  static constexpr std::int64_t size = 64 * 1024, unacknowledged = 1024 * 1024, batch = 256 * 1024;
+  static constexpr int messages = 200;
+  struct Counted final : Outbox {
+    Counted(ChannelId channel, int count, const std::atomic<std::int64_t>& received)
+        : channel_(channel), count_(count), received_(received) {}
+    auto next() -> std::unique_ptr<Message> override {
+      if (asked_ == count_) return nullptr;
+      auto result = std::make_unique<Message>(message(channel_, numbered(asked_++, size)));
+      most = std::max(most.load(), asked_ * size - received_);
+      return result;
+    }
+    std::atomic<std::int64_t> most = 0;
+
+   private:
+    const ChannelId channel_;
+    const int count_;
+    const std::atomic<std::int64_t>& received_;
+    int asked_ = 0;
+  };
+
+  std::atomic<std::int64_t> received = 0;
+  Cuttable cluster{TcpLimits{.beat = 0ms, .unacknowledged = unacknowledged}};
+  Received in_order;
+  cluster.nodes[1]->transport.receive(1, [&](Rank, const Payload& payload) {
+    in_order.take(0, payload);
+    received += size;
+  });
+  cluster.nodes[1]->transport.receive(2, [](Rank, const Payload&) {});
+  cluster.connect();
+  cluster.proxy.go_deaf();  // takes all there is, so that no socket is ever full
+  const auto ask = [&](Lane lane, ChannelId channel, int count, std::int64_t least) {
+    const auto outbox = std::make_shared<Counted>(channel, count, received);
+    cluster.link(0).ready(lane, outbox);
+    const auto deadline = std::chrono::steady_clock::now() + safety_net;
+    while (outbox->most < least && std::chrono::steady_clock::now() < deadline) std::this_thread::yield();
+    CHECK(outbox->most >= least);
+    return outbox;
+  };
+  const auto data = ask(Lane::data, 1, messages, unacknowledged);
+  // Control does not wait for acknowledgements: each of these goes, and no more data does with it.
+  for (int i = 0; i < 8; ++i) ask(Lane::control, 2, 1, size);
+  cluster.proxy.cut();
+  cluster.disconnect();
+  CHECK(data->most <= unacknowledged + batch + size);
+  CHECK(in_order.next[0] == messages);
+  CHECK(in_order.wrong == 0);
 }
 
 TEST_CASE("giving up during an outage ends at once", "[net][tcp][resume]") {

@@ -78,37 +78,48 @@ TEST_CASE("a node with another token is refused, and both sides say so", "[net][
 
 TEST_CASE("who does not prove the token neither joins nor disturbs those who do", "[net][tcp][token][bad-input]") {
   const auto hello = encode(Hello{.rank = 1, .nodes = 2, .plan = "another plan"});
-  const std::vector<std::pair<std::string, std::function<void(HandMadePeer&)>>> strangers = {
-      {"has no token", [&](HandMadePeer& peer) { peer.send(encode(Opening{.rank = 1})), peer.send(hello); }},
+  struct Stranger {
+    std::string what;
+    std::function<void(HandMadePeer&)> says;
+    std::string trouble;  // as the node tells it
+  };
+  const std::vector<Stranger> strangers = {
+      {"has no token", [&](HandMadePeer& peer) { peer.send(encode(Opening{.rank = 1})), peer.send(hello); },
+       "only one of them has the cluster's token: here one, there none"},
       {"has another version",
-       [&](HandMadePeer& peer) {
-         peer.send(encode(Opening{.version = 1, .kind = ProofKind::hmac_sha256, .rank = 1}));
-       }},
+       [&](HandMadePeer& peer) { peer.send(encode(Opening{.version = 1, .kind = ProofKind::hmac_sha256, .rank = 1})); },
+       "the protocol versions differ: "},
       {"has another token",
        [&](HandMadePeer& peer) {
          const Opening mine{.kind = ProofKind::hmac_sha256, .rank = 1};
          peer.send(encode(mine));
          peer.send(prove("another token", Role::caller, mine, peer.read<OpeningReader>()));
          peer.send(hello);  // which is not read
-       }},
+       },
+       "the tokens differ"},
       {"sends the zeros of a refusal",
        [&](HandMadePeer& peer) {
          peer.send(encode(Opening{.kind = ProofKind::hmac_sha256, .rank = 1}));
          peer.send(refused_proof);
-       }},
+       },
+       "the tokens differ"},
       {"says the rank that it calls, and sends back what it hears",
        [&](HandMadePeer& peer) {
          const Opening mine{.kind = ProofKind::hmac_sha256, .rank = 0};
          peer.send(encode(mine));
          const auto theirs = peer.read<OpeningReader>();
          peer.send(encode(theirs));
-       }},
-      {"sends half a proof", [&](HandMadePeer& peer) {
+       },
+       "the tokens differ"},
+      {"sends half a proof",
+       [&](HandMadePeer& peer) {
          peer.send(encode(Opening{.kind = ProofKind::hmac_sha256, .rank = 1}));
          peer.send(std::string(16, 'x'));
-       }}};
+       },
+       "it has not said in time who it is"},
+      {"is no node", [&](HandMadePeer& peer) { peer.send(std::string(100, 'x')); }, "this is not a tensair node"}};
   for (const bool running : {false, true}) {
-    for (const auto& [what, says] : strangers) {
+    for (const auto& [what, says, trouble] : strangers) {
       INFO("a stranger that " << what << (running ? ", during the run" : ", before the nodes come"));
       Mailbox<std::string> inbox;
       Cluster nodes{2, TcpLimits{.stranger = 100ms}, token};
@@ -126,6 +137,13 @@ TEST_CASE("who does not prove the token neither joins nor disturbs those who do"
       if (!running) connecting.join();
       nodes.link(1, 0).send(Lane::data, message(1, what));
       CHECK(inbox.take() == what);
+      const auto troubles = nodes[0].transport.turned_away();
+      CHECK(troubles.size() == 1);
+      for (const auto& [told, times] : troubles) {
+        CHECK_THAT(told, StartsWith(trouble));
+        CHECK(times == 1);
+      }
+      CHECK(nodes[1].transport.turned_away().empty());
       nodes.disconnect();
       CHECK(nodes[0].losses.size() + nodes[1].losses.size() == 0);
     }

@@ -1,7 +1,10 @@
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <map>
 #include <set>
+#include <string>
+#include <string_view>
 #include <tuple>
 
 #include "catch.hpp"
@@ -145,6 +148,38 @@ TEST_CASE("distinct, with_state, split and project are the naive ones everywhere
     parity.output(0).sink([](int) {});
     return parity.output(1);
   });
+}
+
+TEST_CASE("inspect, project to one member and split by a text are the naive ones everywhere",
+          "[operators][everywhere]") {
+  std::vector<int> cents;
+  std::vector<std::string> of_shop_six;
+  for (int i = 0; i < count; ++i) {
+    cents.push_back(sale(i).cents);
+    if (sale(i).shop == 6) of_shop_six.push_back("shop 6: " + std::to_string(sale(i).cents));
+  }
+  check_everywhere(cents, [](Pipeline& pipeline, int parallel) {
+    return sales(pipeline, parallel).rebalance().parallel(parallel).project(&Sale::cents);
+  });
+  std::atomic<std::int64_t> looked_at = 0;
+  check_everywhere(cents, [&](Pipeline& pipeline, int parallel) {
+    return sales(pipeline, parallel).map(&Sale::cents).rebalance().inspect([&](int one) { looked_at += one; });
+  });
+  CHECK(looked_at == total(cents) * 2 * static_cast<std::int64_t>(topologies().size()));
+  const auto shop_six = [](auto tag) {
+    return [tag](Pipeline& pipeline, int parallel) {
+      auto by_shop = sales(pipeline, parallel)
+                         .map([](const Sale& one) {
+                           return "shop " + std::to_string(one.shop) + ": " + std::to_string(one.cents);
+                         })
+                         .rebalance()
+                         .split(tag);
+      by_shop.output("shop 3").sink([](const std::string&) {});
+      return by_shop.output("shop 6");
+    };
+  };
+  check_everywhere(of_shop_six, shop_six([](const std::string& text) { return text.substr(0, 6); }));
+  check_everywhere(of_shop_six, shop_six([](std::string_view text) { return text.substr(0, 6); }));
 }
 
 TEST_CASE("a join without a window gives every pair of a key everywhere", "[operators][join][everywhere]") {

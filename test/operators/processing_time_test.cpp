@@ -112,6 +112,112 @@ TEST_CASE("windows in processing time are the same on any number of nodes, away 
   }
 }
 
+namespace {
+
+/// What windows in processing time of numbers emit, which `windows(stream, with keys or without)` makes.
+template <class Windows>
+void check_early(const Schedule& schedule, const Sums& expected, Windows windows) {
+  for (const auto& topology : simulated()) {
+    for (const bool with_keys : {true, false}) {
+      INFO(topology.name() << (with_keys ? ", by key" : ""));
+      Sums sums;
+      run(topology, [&](Pipeline& pipeline) {
+        const auto keep = [&](const auto& result) {
+          sums.emplace_back(result.window.start.time_since_epoch().count(),
+                            result.window.end.time_since_epoch().count(), result.value);
+        };
+        auto all = pipeline.source(OnSchedule{schedule});
+        if (with_keys) {
+          windows(std::move(all).key_by([](int) { return 7; })).sum().sink(keep);
+        } else {
+          windows(std::move(all)).sum().sink(keep);
+        }
+      });
+      CHECK(sums == expected);
+    }
+  }
+}
+
+}  // namespace
+
+TEST_CASE("windows in processing time emit early after so many numbers or some time, on any number of nodes",
+          "[operators][window][time]") {
+  const Schedule all{{3ms, 1}, {500ms, 2}, {505ms, 4}, {600ms, 8}};
+  constexpr std::int64_t hour = 3'600'000'000;
+  const auto in_hour = [](auto stream) { return std::move(stream).window(processing_time(tumbling(1h))); };
+  const auto check = [&](const std::vector<std::int64_t>& sums, auto windows) {
+    Sums expected;
+    for (const auto sum : sums) expected.emplace_back(0, hour, sum);
+    check_early(all, expected, windows);
+  };
+  check({3, 15, 15}, [&](auto stream) { return in_hour(std::move(stream)).early(2); });
+  check({3, 12}, [&](auto stream) { return in_hour(std::move(stream)).early(2).discarding(); });
+  check({1, 7, 15}, [&](auto stream) { return in_hour(std::move(stream)).early(10ms); });
+  check({1, 6, 8}, [&](auto stream) { return in_hour(std::move(stream)).early(10ms).discarding(); });
+}
+
+TEST_CASE("overlapping windows in processing time emit early, each for itself, on any number of nodes",
+          "[operators][window][time]") {
+  check_early(
+      {{5ms, 1}, {16ms, 2}, {105ms, 4}},
+      {{-10'000, 10'000, 1},
+       {0, 20'000, 1},
+       {-10'000, 10'000, 1},
+       {0, 20'000, 3},
+       {10'000, 30'000, 2},
+       {0, 20'000, 3},
+       {10'000, 30'000, 2},
+       {90'000, 110'000, 4},
+       {100'000, 120'000, 4},
+       {90'000, 110'000, 4},
+       {100'000, 120'000, 4}},
+      [](auto stream) { return std::move(stream).window(processing_time(sliding(20ms, 10ms))).early(each_record); });
+}
+
+TEST_CASE("sessions in processing time emit early, on any number of nodes", "[operators][window][time]") {
+  for (const auto& topology : simulated()) {
+    INFO(topology.name());
+    std::vector<std::int64_t> sums, apart;
+    run(topology, [&](Pipeline& pipeline) {
+      const auto sessions = [&] {
+        return pipeline.source(OnSchedule{Schedule{{5ms, 1}, {11ms, 2}, {112ms, 4}, {117ms, 8}}})
+            .key_by([](int) { return 7; })
+            .window(processing_time(session(10ms)))
+            .early(each_record);
+      };
+      sessions().sum().sink([&](const auto& result) { sums.push_back(result.value); });
+      sessions().discarding().sum().sink([&](const auto& result) { apart.push_back(result.value); });
+    });
+    CHECK(sums == std::vector<std::int64_t>{1, 3, 3, 4, 12, 12});
+    CHECK(apart == std::vector<std::int64_t>{1, 2, 4, 8});
+  }
+}
+
+// Over TCP nobody knows which window a number is in.
+
+TEST_CASE("over TCP windows in processing time have each number once, or as often as they overlap",
+          "[operators][window][time]") {
+  constexpr int count = 2'000;
+  constexpr std::int64_t total = std::int64_t{count} * (count - 1) / 2;
+  for (const auto& topology : tcp_topologies()) {
+    INFO(topology.name());
+    std::int64_t alone = 0, early = 0, overlapping = 0, in_sessions = 0;
+    run(topology, [&](Pipeline& pipeline) {
+      const auto add_to = [](std::int64_t& sum) { return [&sum](const auto& result) { sum += result.value; }; };
+      auto all = pipeline.source(SharedNumbers{count}).parallel(2);
+      const auto keyed = [&] { return all.key_by([](int n) { return n % 5; }).parallel(2); };
+      keyed().window(processing_time(tumbling(1ms))).sum().sink(add_to(alone));
+      keyed().window(processing_time(tumbling(1ms))).early(3).discarding().sum().sink(add_to(early));
+      keyed().window(processing_time(sliding(2ms, 1ms))).early(1ms).discarding().sum().sink(add_to(overlapping));
+      all.window(processing_time(session(1ms))).early(100).discarding().sum().sink(add_to(in_sessions));
+    });
+    CHECK(alone == total);
+    CHECK(early == total);
+    CHECK(overlapping == 2 * total);
+    CHECK(in_sessions == total);
+  }
+}
+
 TEST_CASE("an early result of some time is due from its first record on, though nothing had come for long",
           "[operators][window][time]") {
   std::vector<std::int64_t> sums;

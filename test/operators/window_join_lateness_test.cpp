@@ -2,7 +2,7 @@
 #include <limits>
 #include <map>
 #include <random>
-#include <tensair/testing/cluster.hpp>
+#include <set>
 
 #include "catch.hpp"
 #include "support/on_schedule.hpp"
@@ -97,42 +97,45 @@ auto naive(const std::vector<Arrival>& arrivals, const Shape& shape, bool lone_l
   return outcome;
 }
 
-template <class W>
-auto found(const std::vector<Arrival>& arrivals, const Shape& shape, W windows, int kind, int nodes, std::uint64_t seed)
-    -> Outcome {
+/// Of two streams that `streams(pipeline)` makes.
+template <class Streams>
+auto outcome(const Topology& topology, SlidingWindows windows, std::chrono::microseconds lateness, int kind,
+             Streams streams) -> Outcome {
+  Outcome outcome;
+  run(topology, [&](Pipeline& pipeline) {
+    auto [left, right] = streams(pipeline);
+    keep_pairs(std::move(left)
+                   .join(std::move(right))
+                   .window(windows)
+                   .allowed_lateness(lateness)
+                   .late([&](const JoinEvent& event) { outcome.late_left.push_back(event.number); },
+                         [&](const JoinEvent& event) { outcome.late_right.push_back(event.number); }),
+               kind, [&](const std::pair<int, int>& pair, EventTime time) {
+                 outcome.pairs.emplace_back(pair.first, pair.second, time.time_since_epoch().count());
+               });
+  });
+  std::sort(outcome.pairs.begin(), outcome.pairs.end());
+  return outcome;
+}
+
+auto found(const std::vector<Arrival>& arrivals, const Shape& shape, SlidingWindows windows, int kind,
+           const Topology& topology) -> Outcome {
   std::vector<std::pair<std::chrono::milliseconds, JoinEvent>> sides[2];
   for (std::size_t i = 0; i < arrivals.size(); ++i)
     sides[arrivals[i].left ? 0 : 1].emplace_back(10ms * static_cast<int>(i), arrivals[i].event);
-  Outcome outcome;
-  testing::Cluster cluster{{.nodes = nodes, .seed = seed}};
-  cluster.run([&](Pipeline& pipeline) {
+  return outcome(topology, windows, std::chrono::microseconds{shape.lateness}, kind, [&](Pipeline& pipeline) {
     const auto side = [&](int which) {
       return pipeline.source(OnSchedule{sides[which]})
           .assign_timestamps(time_of, bounded_out_of_orderness(std::chrono::microseconds{shape.bound}))
           .key_by(&JoinEvent::key);
     };
-    auto joined = side(0)
-                      .join(side(1))
-                      .window(windows)
-                      .allowed_lateness(std::chrono::microseconds{shape.lateness})
-                      .late([&](const JoinEvent& event) { outcome.late_left.push_back(event.number); },
-                            [&](const JoinEvent& event) { outcome.late_right.push_back(event.number); });
-    const auto keep = [&](const std::pair<int, int>& pair, EventTime time) {
-      outcome.pairs.emplace_back(pair.first, pair.second, time.time_since_epoch().count());
-    };
-    if (kind == 0) {
-      std::move(joined)
-          .with([](const JoinEvent& a, const JoinEvent& b) { return std::pair(a.number, b.number); })
-          .sink(keep);
-    } else {
-      std::move(joined)
-          .full_outer()
-          .with([](const JoinEvent* a, const JoinEvent* b) { return std::pair(number(a), number(b)); })
-          .sink(keep);
-    }
+    return std::pair(side(0), side(1));
   });
-  std::sort(outcome.pairs.begin(), outcome.pairs.end());
-  return outcome;
+}
+
+/// Events with more disorder than is expected, so that some are late wherever they are joined.
+auto unruly_inputs() -> JoinInputs {
+  return {some_join_events(200, 5, 30, 5), some_join_events(150, 5, 30, 6), 0, 2, {}};
 }
 
 }  // namespace
@@ -145,21 +148,74 @@ TEST_CASE("a join's window comes out again with each record in its allowed laten
     for (const auto& [size, slide] : {std::pair(20, 20), std::pair(30, 10), std::pair(5, 20)}) {
       for (const int lateness : {0, 25}) {
         const Shape shape{size, slide, lateness, 5};
-        for (const int kind : {0, 3}) {
-          const auto expected = naive(arrivals, shape, kind == 3, kind == 3);
+        for (const int kind : {0, 1, 2, 3}) {
+          const auto expected = naive(arrivals, shape, keeps_lone_left(kind), keeps_lone_right(kind));
           late += expected.late_left.size() + expected.late_right.size();
           for (std::size_t i = 1; i < expected.pairs.size(); ++i)
-            again += expected.pairs[i] == expected.pairs[i - 1] ? 1 : 0;
+            again += expected.pairs[i] == expected.pairs[i - 1] ? 1U : 0U;
           for (const int nodes : {1, 2, 5}) {
             INFO("seed " << seed << ", size " << size << ", slide " << slide << ", lateness " << lateness << ", kind "
                          << kind << ", " << nodes << " nodes");
             const auto windows = sliding(std::chrono::microseconds{size}, std::chrono::microseconds{slide});
-            CHECK(found(arrivals, shape, windows, kind, nodes, seed) == expected);
+            CHECK(found(arrivals, shape, windows, kind, {nodes, seed, false}) == expected);
           }
         }
       }
     }
   }
   CHECK(late > 0);
+  CHECK(again > 0);
+}
+
+TEST_CASE("a join has the pairs of the records that are not late, everywhere", "[operators][join][window_join]") {
+  const auto inputs = unruly_inputs();
+  const auto without = [](std::vector<JoinEvent> side, const std::vector<int>& late) {
+    std::erase_if(
+        side, [&](const JoinEvent& event) { return std::find(late.begin(), late.end(), event.number) != late.end(); });
+    return side;
+  };
+  std::size_t late = 0;
+  for (const auto& topology : topologies()) {
+    for (const int kind : {0, 1, 2, 3}) {
+      INFO("kind " << kind << ", " << topology.name());
+      const auto all =
+          outcome(topology, tumbling(25us), 0us, kind, [&](Pipeline& pipeline) { return inputs.streams(pipeline); });
+      late += all.late_left.size() + all.late_right.size();
+      CHECK((all.pairs == naive_join(without(inputs.left, all.late_left), without(inputs.right, all.late_right),
+                                     naive_windows(inputs, 25, 25, 0), keeps_lone_left(kind), keeps_lone_right(kind))));
+    }
+  }
+  CHECK(late > 0);
+}
+
+TEST_CASE("with allowed lateness a join has all pairs in the end, everywhere", "[operators][join][window_join]") {
+  const auto inputs = unruly_inputs();
+  std::size_t again = 0;
+  for (const int kind : {0, 1, 2, 3}) {
+    const auto expected = naive_join(inputs.left, inputs.right, naive_windows(inputs, 25, 10, 0), keeps_lone_left(kind),
+                                     keeps_lone_right(kind));
+    for (const auto& topology : topologies()) {
+      INFO("kind " << kind << ", " << topology.name());
+      auto all = outcome(topology, sliding(25us, 10us), 1s, kind,
+                         [&](Pipeline& pipeline) { return inputs.streams(pipeline); });
+      CHECK(all.late_left.empty());
+      CHECK(all.late_right.empty());
+      const auto last = std::unique(all.pairs.begin(), all.pairs.end());
+      again += static_cast<std::size_t>(all.pairs.end() - last);
+      all.pairs.erase(last, all.pairs.end());
+      // Who was alone at first, and then was not.
+      std::set<std::pair<int, std::int64_t>> met[2];
+      for (const auto& [left, right, time] : all.pairs) {
+        if (left == -1 || right == -1) continue;
+        met[0].emplace(left, time);
+        met[1].emplace(right, time);
+      }
+      std::erase_if(all.pairs, [&](const Match& match) {
+        const auto& [left, right, time] = match;
+        return (right == -1 && met[0].contains({left, time})) || (left == -1 && met[1].contains({right, time}));
+      });
+      CHECK((all.pairs == expected));
+    }
+  }
   CHECK(again > 0);
 }

@@ -9,18 +9,21 @@ using namespace std::chrono_literals;
 TEST_CASE("a join in windows gives over TCP what nested loops give", "[operators][join][window_join]") {
   constexpr int left = sanitized ? 100 : 400, right = sanitized ? 80 : 300;
   auto inputs = JoinInputs{some_join_events(left, 7, 30, 1), some_join_events(right, 7, 30, 2), 30, 1, {}};
-  for (const int kind : {0, 1, 2, 3}) {
-    const bool lone_left = kind == 1 || kind == 3, lone_right = kind == 2 || kind == 3;
-    const auto expected =
-        naive_join(inputs.left, inputs.right, naive_windows(inputs, 25, 25, 0), lone_left, lone_right);
-    CHECK(!expected.empty());
-    for (const auto& topology : tcp_topologies()) {
-      inputs.topology = topology;
-      inputs.parallel = topology.workers;
-      INFO("kind " << kind << ", " << topology.name());
-      CHECK(found(inputs, tumbling(25us), kind) == expected);
+  const auto check = [&](auto windows, const std::vector<KeyWindow>& all) {
+    for (const int kind : {0, 1, 2, 3}) {
+      const auto expected = naive_join(inputs.left, inputs.right, all, keeps_lone_left(kind), keeps_lone_right(kind));
+      CHECK(!expected.empty());
+      for (const auto& topology : tcp_topologies()) {
+        inputs.topology = topology;
+        inputs.parallel = topology.workers;
+        INFO("kind " << kind << ", " << topology.name());
+        CHECK(found(inputs, windows, kind) == expected);
+      }
     }
-  }
+  };
+  check(tumbling(25us), naive_windows(inputs, 25, 25, 0));
+  check(sliding(25us, 10us), naive_windows(inputs, 25, 10, 0));
+  check(session(9us), naive_sessions(inputs, 9));
 }
 
 TEST_CASE("an outer join in windows has the records of one side when the other is empty",

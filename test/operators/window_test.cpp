@@ -275,6 +275,42 @@ TEST_CASE("min, max, mean, top_k and reduce of a sliding window are those of its
   CHECK(results == 5 * naive.size());
 }
 
+namespace {
+
+/// A sum that counts what is asked of it.
+struct Counted {
+  std::uint64_t* adds;
+  std::uint64_t* merges;
+  auto init() const -> std::int64_t { return 0; }
+  void add(std::int64_t& sum, const Event& event) const { ++*adds, sum += event.value; }
+  void merge(std::int64_t& sum, std::int64_t other) const { ++*merges, sum += other; }
+  auto result(std::int64_t sum) const -> std::int64_t { return sum; }
+};
+
+}  // namespace
+
+TEST_CASE("a record is added to one partial result, however many windows it is in", "[operators][window]") {
+  constexpr int records = 2'000, keys = 3;
+  for (const int windows_of_a_record : {1, 2, 10, 100, 1'000}) {
+    INFO(windows_of_a_record << " windows of each record");
+    const auto size = std::chrono::microseconds{windows_of_a_record};
+    std::uint64_t adds = 0, merges = 0, results = 0;
+    std::int64_t sum = 0;
+    run({}, [&](Pipeline& pipeline) {
+      std::vector<Event> all;
+      for (int i = 0; i < records; ++i) all.push_back({i % keys, 1, i});
+      timed(pipeline, all, 1, 0us)
+          .key_by(&Event::key)
+          .window(sliding(size, 1us))
+          .aggregate(Counted{&adds, &merges})
+          .sink([&](const auto& result) { ++results, sum += result.value; });
+    });
+    CHECK(sum == std::int64_t{records} * windows_of_a_record);
+    CHECK(adds == records);
+    CHECK(merges <= 3 * (results + records));  // of two stacks
+  }
+}
+
 TEST_CASE("windows in processing time end by the node's clock", "[operators][window]") {
   for (const int nodes : {1, 2}) {
     std::uint64_t counted = 0;

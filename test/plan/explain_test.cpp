@@ -96,6 +96,32 @@ task 5 on node 0
   }
 }
 
+TEST_CASE("no line of explain is longer than 100 columns, however scattered a task is", "[plan][explain]") {
+  std::vector<NodeSpec> nodes(200);
+  for (std::size_t rank = 0; rank < nodes.size(); rank += 2) nodes[rank].labels = {"even"};
+  Pipeline pipeline;
+  placed_on(
+      nodes,
+      [](Pipeline& p) {
+        p.source(numbers(3))
+            .key_by([](int n) { return n; })
+            .count()
+            .on("even")
+            .map([](const auto& one) { return one.key; })
+            .name(std::string(200, 'x'))
+            .sink([](int) {});
+      },
+      pipeline);
+  std::istringstream text{pipeline.graph()->explain()};
+  std::size_t longest = 0;
+  for (std::string line; std::getline(text, line);) {
+    const auto columns =
+        std::count_if(line.begin(), line.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; });
+    longest = std::max(longest, static_cast<std::size_t>(columns));
+  }
+  CHECK(longest == 100);
+}
+
 TEST_CASE("explain as a picture has the same tasks and edges", "[plan][explain]") {
   Pipeline pipeline;
   placed_on(

@@ -171,6 +171,24 @@ TEST_CASE("parallel without a number makes an instance for each worker", "[plan]
         })) == numbers(1'000));
 }
 
+TEST_CASE("a node with four times the workers keeps four times the keys", "[plan]") {
+  static constexpr int keys = 10'000;
+  std::map<int, int> kept;  // by rank
+  testing::Cluster cluster{{.nodes = 2, .seed = 7, .specs = {{.workers = 2}, {.workers = 8}}}};
+  cluster.run([&](Pipeline& pipeline) {
+    const int rank = pipeline.options().rank;
+    pipeline.source(SharedNumbers{2 * keys})
+        .key_by([](int n) { return n % keys; })
+        .parallel()
+        .count()
+        .inspect([&kept, rank](const auto& count) { kept[rank] += count.value == 1 ? 1 : 0; })
+        .sink([](const auto&) {});
+  });
+  CHECK(kept[0] + kept[1] == keys);
+  CHECK(kept[0] > 0.17 * keys);  // a fifth
+  CHECK(kept[0] < 0.23 * keys);
+}
+
 TEST_CASE("a node that is not there is an error before anything starts", "[plan][bad-input]") {
   const auto line_of = [](auto where) -> std::string {
     try {

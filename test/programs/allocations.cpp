@@ -4,13 +4,19 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <cstdlib>
+#include <deque>
 #include <fstream>
+#include <map>
 #include <new>
 #include <optional>
+#include <set>
+#include <string>
+#include <tensair/net/codec.hpp>
 #include <tensair/pipeline.hpp>
 
 #include "catch.hpp"
@@ -19,9 +25,13 @@
 namespace {
 
 std::atomic<std::uint64_t> allocated{0};
+std::atomic<std::uint64_t> largest{0};  // bytes asked for at once
 
 auto counted(std::size_t size, std::size_t alignment) -> void* {
   allocated.fetch_add(1, std::memory_order_relaxed);
+  for (auto most = largest.load(std::memory_order_relaxed);
+       most < size && !largest.compare_exchange_weak(most, size, std::memory_order_relaxed);) {
+  }
   void* memory = alignment <= alignof(std::max_align_t)
                      ? std::malloc(std::max<std::size_t>(size, 1))
                      : std::aligned_alloc(alignment, (size + alignment - 1) / alignment * alignment);
@@ -132,6 +142,62 @@ TEST_CASE("what is allocated is counted") {
   const std::uint64_t before = allocated;
   ::operator delete(::operator new(1));
   CHECK(allocated == before + 1);
+}
+
+namespace {
+
+/// Much larger than what it sends.
+struct Large {
+  std::string text;
+  std::array<std::byte, 4'000> own{};
+  friend auto operator<(const Large& a, const Large& b) -> bool { return a.text < b.text; }
+  template <class Archive>
+  void serialize(Archive& archive, unsigned) {
+    archive& text;
+  }
+};
+
+struct Nothing {
+  friend auto operator<(Nothing, Nothing) -> bool { return false; }
+  template <class Archive>
+  void serialize(Archive&, unsigned) {}
+};
+
+/// Bytes asked for at once, at most, by who reads a T of a message that it is not in.
+template <class T>
+auto largest_allocation_of(const net::Payload& payload) -> std::uint64_t {
+  largest = 0;
+  CHECK_THROWS_AS(net::Reader{payload}.template read<T>(), net::Malformed);
+  return largest;
+}
+
+template <class T>
+void check_allocations_of(const net::Payload& payload) {
+  // An exception takes some itself.
+  const auto most = std::max<std::uint64_t>(payload.size(), 1'000);
+  const auto or_one = std::max<std::uint64_t>(most, sizeof(T) + 100);  // element, and its container's node
+  CHECK(largest_allocation_of<std::vector<T>>(payload) <= most);
+  CHECK(largest_allocation_of<std::deque<T>>(payload) <= or_one);
+  CHECK(largest_allocation_of<std::set<T>>(payload) <= or_one);
+  CHECK(largest_allocation_of<std::map<int, T>>(payload) <= or_one);
+}
+
+}  // namespace
+
+TEST_CASE("a message that announces more than it holds makes its reader allocate no more than its own size") {
+  for (const std::uint64_t announced : {100'000ULL, 1ULL << 31U, 1ULL << 60U, ~0ULL}) {
+    for (const std::size_t bytes : {std::size_t{8}, std::size_t{100'000}}) {
+      INFO(announced << " elements in " << bytes << " bytes");
+      net::Writer writer{1};
+      writer.write(announced);
+      const std::vector<std::byte> rest(bytes - 8, std::byte{0xff});
+      writer.copy(rest.data(), rest.size());
+      const auto payload = writer.finish()->head;
+      check_allocations_of<Large>(payload);
+      check_allocations_of<std::string>(payload);
+      if (announced > bytes) check_allocations_of<Nothing>(payload);
+    }
+  }
 }
 
 TEST_CASE("operators fused in one loop allocate nothing for a record") {

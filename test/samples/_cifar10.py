@@ -111,6 +111,13 @@ def environment_of(process):
     return dict(entry.split("=", 1) for entry in entries if "=" in entry)
 
 
+def resident_bytes(node):
+    """Of its memory; 0 of one that has ended."""
+    with open(f"/proc/{node.process.pid}/status") as file:
+        found = re.search(r"VmRSS:\s+(\d+)", file.read())
+    return 1024 * int(found[1]) if found else 0
+
+
 class Run:
     """A command that has been started."""
 

@@ -147,7 +147,25 @@ class CommandLine(SampleTest):
             (["--threads", -1], ["--threads", "-1"]),
             (["--connect-deadline", 0], ["--connect-deadline", "0"]),
             (["--explain=pdf"], ["--explain", "pdf"]),
+            (["--overlay", "ring"], ["--overlay", "ring", "mesh", "tree"]),
         ])
+
+    def test_a_profile_that_is_none(self):
+        texts = {"absent": None, "a folder": None, "empty": "", "no JSON": "profile", "of nothing": "{}", "half of one": '{"seconds": 1, "busy_seconds": {}}',
+                 "of negative times": '{"seconds": 1, "busy_seconds": {"read": -1}, "bytes": {}}',
+                 "of no time": '{"seconds": 0, "busy_seconds": {}, "bytes": {}}',
+                 "of another program": '{"seconds": 1, "busy_seconds": {"map #77": 0.5}, "bytes": {}}'}
+        for what, text in texts.items():
+            file = self.path(what)
+            if what == "a folder":
+                os.mkdir(file)
+            elif text is not None:
+                with open(file, "w") as out:
+                    out.write(text)
+            self.refuse([(["--use-profile", file], ["profile", r"(with --profile|Profile a longer one)\.$"])])
+        for file in self.path("absent"), self.path("of another program"):
+            run = self.run_to_end("--data", self.data, "--use-profile", file, "--local", 2, seconds=20)
+            self.assert_failed(run, "profile", code=2, lines=2)  # of each node
 
     def test_a_bad_flag_is_found_before_any_node_is_started(self):
         run = self.run_to_end("--local", 3, "--batch", "many", seconds=10)
@@ -158,7 +176,7 @@ class CommandLine(SampleTest):
         self.assert_failed(run, "^cifar10: ", code=2)
 
     def test_files_that_cannot_be_written(self):
-        for flag in "--json", "--save":
+        for flag in "--json", "--save", "--profile":
             with self.subTest(flag):
                 path = self.path("missing/file")
                 run = self.run_to_end("--data", self.data, "--epochs", 1, flag, path, seconds=20)

@@ -4,56 +4,10 @@
 import json
 import os
 import shutil
-import subprocess
 import unittest
 
-from _cifar10 import IMAGES, SampleTest, free_addresses, poll, write_data
-
-TOKEN = "a secret of the tests, long enough"
-
-
-def namespaces_are_allowed():
-    """Whether this process may make network namespaces and links between them, with a limit on their rate."""
-    if not all(map(shutil.which, ("ip", "tc", "unshare", "nsenter"))):
-        return False
-    script = "ip link add veth0 type veth peer name veth1 && tc qdisc add dev veth0 root tbf rate 1mbit burst 10kb latency 10ms"
-    return subprocess.run(["unshare", "--net", "sh", "-c", script], capture_output=True).returncode == 0
-
-
-class Machines:
-    """Network namespaces, each with an address of its own, 10.77.0.1 and up, behind links of so many Mbit/s and one bridge."""
-
-    def __init__(self, case, count, mbits):
-        self.holders = []
-        case.addCleanup(self.close)
-        self.switch = self._namespace()
-        self._in(self.switch, "ip link add switch type bridge && ip link set switch up")
-        self.machines = [self._namespace() for _ in range(count)]
-        for i, machine in enumerate(self.machines, 1):
-            self._in(self.switch, f"ip link add port{i} type veth peer name eth0 netns {machine} && "
-                                  f"ip link set port{i} master switch up && "
-                                  f"tc qdisc add dev port{i} root tbf rate {mbits}mbit burst 256kb latency 100ms")
-            self._in(machine, f"ip addr add 10.77.0.{i}/24 dev eth0 && ip link set eth0 up && ip link set lo up && "
-                              f"tc qdisc add dev eth0 root tbf rate {mbits}mbit burst 256kb latency 100ms")
-
-    def _namespace(self):
-        holder = subprocess.Popen(["unshare", "--net", "sleep", "1000"])
-        self.holders.append(holder)
-        own = os.readlink("/proc/self/ns/net")
-        assert poll(lambda: os.readlink(f"/proc/{holder.pid}/ns/net") != own, 10)
-        return holder.pid
-
-    @staticmethod
-    def _in(namespace, script):
-        subprocess.run(["nsenter", "--net", "-t", str(namespace), "sh", "-c", script], check=True)
-
-    def command(self, machine):
-        return ["nsenter", "--net", "-t", str(self.machines[machine])]
-
-    def close(self):
-        for holder in self.holders:
-            holder.kill()
-            holder.wait()
+from _cifar10 import ENDLESS, IMAGES, SampleTest, free_addresses, write_data
+from _machines import TOKEN, Machines, namespaces_are_allowed
 
 
 class Clusters(SampleTest):
@@ -73,10 +27,12 @@ class Clusters(SampleTest):
         for node in figures["per_node"]:
             self.assertGreater(node["bytes_sent_delta"], 0, node)
 
-    def cluster_file(self, addresses):
+    def cluster_file(self, addresses, workers=None):
         file = self.path("cluster.json")
+        workers = workers or [1] * len(addresses)
+        nodes = [{"address": address, "workers": workers[i], "labels": [f"node {i}"]} for i, address in enumerate(addresses)]
         with open(file, "w") as out:
-            json.dump({"nodes": [{"address": address, "workers": 1, "labels": [f"node {i}"]} for i, address in enumerate(addresses)]}, out)
+            json.dump({"nodes": nodes}, out)
         return file
 
     @unittest.skipUnless(shutil.which("mpirun"), "no mpirun here")
@@ -89,6 +45,34 @@ class Clusters(SampleTest):
         run.wait(90)
         self.assertEqual(run.process.returncode, 0, run)
         self.assert_trained(3)
+
+    def test_as_torchrun_starts_it(self):
+        port = free_addresses(1)[0][1]
+        nodes = [self.start(*self.flags(), environment={"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "3", "LOCAL_WORLD_SIZE": "3",
+                                                        "GROUP_RANK": "0", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)})
+                 for rank in range(3)]
+        for node in nodes:
+            node.wait(90)
+            self.assert_succeeded(node)
+        self.assert_trained(3)
+
+    def test_a_node_has_as_many_workers_as_the_cluster_file_says(self):
+        def threads(*workers):
+            """Of each node of a run that goes on."""
+            addresses = free_addresses(len(workers))
+            file = self.cluster_file([f"127.0.0.1:{port}" for _, port in addresses], workers)
+            nodes = [self.start("--data", self.data, *ENDLESS, "--cluster", file, "--rank", rank) for rank in range(len(workers))]
+            nodes[0].wait_for_line("epoch 1 ")
+            counts = [len(os.listdir(f"/proc/{node.process.pid}/task")) for node in nodes]
+            for node in nodes:
+                node.process.terminate()
+            for node in nodes:
+                node.wait(30)
+                self.assert_succeeded(node)
+            return counts
+
+        few, many = threads(1, 1), threads(2, 8)
+        self.assertEqual([many[0] - few[0], many[1] - few[1]], [1, 7])
 
     def test_from_a_cluster_file(self):
         file = self.cluster_file([f"127.0.0.1:{port}" for _, port in free_addresses(2)])

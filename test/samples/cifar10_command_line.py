@@ -71,6 +71,21 @@ class CommandLine(Training):
                 self.assertNotIn("test accuracy", run.stdout, run)
                 self.assertFalse(os.path.exists(file))
 
+    def test_a_run_is_planned_by_the_profile_of_another(self):
+        profile = self.path("profile.json")
+        for flags in [], ["--local", 2]:
+            with self.subTest(flags=flags):
+                self.train("--epochs", 2, "--profile", profile, *flags)
+                with open(profile) as file:
+                    found = json.load(file)
+                # Every image goes from the source to where it is trained on.
+                pixels = 2 * IMAGES * 3 * 32 * 32
+                self.assertTrue(any(pixels <= of_edge <= 8 * pixels for of_edge in found["bytes"].values()), found)
+                self.assertGreater(found["seconds"], 0)
+                self.assertLessEqual({"train", "validate", "batch"}, {title.split()[0] for title in found["busy_seconds"]})
+                run, figures = self.train("--epochs", 2, "--use-profile", profile, "--local", 2)
+                self.assertEqual(figures["images"], 2 * IMAGES, run)
+
     def test_help_names_every_flag(self):
         run = self.run_to_end("--help", seconds=20)
         self.assert_succeeded(run)

@@ -5,10 +5,16 @@ import json
 import os
 import re
 import signal
+import socket
 import time
 import unittest
 
-from _cifar10 import ENDLESS, SampleTest, poll, write_data
+from _cifar10 import ENDLESS, SampleTest, free_addresses, poll, text_of, write_data
+
+
+def listens(address):
+    with socket.socket() as caller:
+        return caller.connect_ex(address) == 0
 
 
 class Losses(SampleTest):
@@ -85,6 +91,24 @@ class Losses(SampleTest):
         self.assert_drained(nodes[0], figures)
         self.assertEqual(nodes[1].wait(10), 0, nodes[1])
         self.assertEqual(nodes[1].errors, [], nodes[1])
+
+    def test_a_signal_while_the_nodes_come_together_ends_a_node(self):
+        # There is nothing to drain yet.
+        for number in signal.SIGINT, signal.SIGTERM:
+            for rank in 0, 1:
+                with self.subTest(number.name, rank=rank):
+                    addresses = free_addresses(2)
+                    with socket.socket() as other:
+                        other.bind(addresses[1 - rank])
+                        other.listen()
+                        node = self.start("--data", self.data, "--nodes", text_of(addresses), "--rank", rank)
+                        if rank == 1:  # it calls
+                            other.accept()[0].close()
+                        else:
+                            self.assertTrue(poll(lambda: listens(addresses[0]), 30))
+                        node.process.send_signal(number)
+                        node.wait(10)
+                    self.assert_failed(node, "while the nodes were coming together", "interrupted", code=1)
 
     def test_a_signal_to_a_lone_node_drains_it(self):
         figures = self.path("figures.json")

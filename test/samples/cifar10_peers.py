@@ -1,6 +1,7 @@
 # ctest: timeout 180 serial
 """Nodes of the cifar10 sample that should not, or do not, come together, and strangers who talk to their ports."""
 
+import json
 import os
 import re
 import select
@@ -9,7 +10,7 @@ import struct
 import time
 import unittest
 
-from _cifar10 import ENDLESS, SampleTest, free_addresses, text_of, write_data
+from _cifar10 import ENDLESS, SampleTest, free_addresses, poll, resident_bytes, text_of, write_data
 
 MAGIC = b"tensair\n"
 VERSION = 2
@@ -209,6 +210,17 @@ class Rendezvous(SampleTest):
         self.assert_failed(node, r"\bnode 0\b", re.escape(text_of(self.addresses[:1])), "not a tensair node", code=1)
 
 
+def sockets_of(node):
+    folder = f"/proc/{node.process.pid}/fd"
+    count = 0
+    for entry in os.listdir(folder):
+        try:
+            count += os.readlink(os.path.join(folder, entry)).startswith("socket:")
+        except FileNotFoundError:
+            pass  # closed meanwhile
+    return count
+
+
 class Strangers(SampleTest):
     """What is sent to the listening port by somebody who is no node costs its connection, and nothing else."""
 
@@ -263,6 +275,35 @@ class Strangers(SampleTest):
             self.assert_succeeded(node)
         self.assertEqual(len(crowd), 100)
 
+    def test_a_crowd_costs_few_sockets_and_little_memory_for_a_few_seconds(self):
+        addresses = free_addresses(2)
+        common = ["--data", self.data, "--batch", 32, "--epochs", 2, "--nodes", text_of(addresses)]
+        first = self.start(*common, "--rank", 0, "--connect-deadline", 120)
+
+        def call_in_vain():
+            """Once it has been read, those in front of it have been let in."""
+            self.assertTrue(is_closed(self.call(addresses[0], b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"), 10), "not read")
+
+        half = greeting(1, 2, b"x" * 60_000)[:-1]  # each may cost as much
+        call_in_vain()
+        sockets, resident = sockets_of(first), resident_bytes(first)
+        for says, most in (b"", 4_000_000), (half, 4_000_000 + 64 * len(half)):
+            with self.subTest(bytes=len(says)):
+                began = time.monotonic()
+                crowd = [self.call(addresses[0], says) for _ in range(300)]
+                call_in_vain()
+                self.assertLessEqual(sockets_of(first) - sockets, 70)
+                self.assertLessEqual(resident_bytes(first) - resident, most)
+                for connection in crowd:
+                    self.assertTrue(is_closed(connection, 20), "still open")
+                self.assertGreaterEqual(time.monotonic() - began, 4.9)
+                self.assertLess(time.monotonic() - began, 15)
+                self.assertTrue(poll(lambda: sockets_of(first) <= sockets, 5))
+        second = self.start(*common, "--rank", 1)
+        for node in first, second:
+            node.wait(60)
+            self.assert_succeeded(node)
+
     def test_while_the_run_is_on(self):
         addresses = free_addresses(2)
         common = ["--data", self.data, "--batch", 32, "--epochs", 60, "--nodes", text_of(addresses)]
@@ -278,6 +319,13 @@ class Strangers(SampleTest):
         for node in nodes:
             node.wait(60)
             self.assert_succeeded(node)
+        with open(self.path("figures.json")) as file:
+            turned_away = json.load(file)["turned_away"]
+        told = {why.split(":")[0].split(".")[0]: count for why, count in turned_away.items()}  # of both nodes
+        self.assertEqual(told["the protocol versions differ"], 2, turned_away)
+        self.assertEqual(told["the pipelines differ"], 1, turned_away)
+        self.assertEqual(told["both have rank 1"], 1, turned_away)
+        self.assertGreaterEqual(told["it is gone before it has said who it is"], 2, turned_away)
 
     def test_half_a_hello_while_the_run_is_on_is_not_waited_for_without_end(self):
         addresses = free_addresses(2)

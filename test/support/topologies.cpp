@@ -52,16 +52,14 @@ auto tcp_topologies() -> std::vector<Topology> {
   return all;
 }
 
-void run(const Topology& topology, const std::function<void(Pipeline&)>& build) {
-  if (topology.tcp) {
-    run_tcp(topology.nodes, build, 0, topology.workers);
-    return;
-  }
+auto run(const Topology& topology, const std::function<void(Pipeline&)>& build) -> std::string {
+  if (topology.tcp) return run_tcp(topology.nodes, build, 0, topology.workers);
   testing::Cluster cluster{{.nodes = topology.nodes, .seed = topology.seed}};
   cluster.run(build);
+  return {};
 }
 
-void run_tcp(int nodes, const std::function<void(Pipeline&)>& build, int whose, int workers) {
+auto run_tcp(int nodes, const std::function<void(Pipeline&)>& build, int whose, int workers) -> std::string {
   std::vector<Options> options(static_cast<std::size_t>(nodes));
   std::vector<std::string> addresses;
   for (auto& one : options) {
@@ -93,6 +91,7 @@ void run_tcp(int nodes, const std::function<void(Pipeline&)>& build, int whose, 
   }
   for (auto& thread : threads) thread.join();
   if (const auto& error = errors[static_cast<std::size_t>(whose)]) std::rethrow_exception(error);
+  return pipelines[0]->figures();
 }
 
 auto explained(const Pipeline& pipeline, int nodes) -> std::string {

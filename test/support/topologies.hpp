@@ -25,11 +25,13 @@ auto some_topologies() -> std::vector<Topology>;
 auto tcp_topologies() -> std::vector<Topology>;
 
 /// Builds the pipeline on every node and runs it; throws what the first failing node throws.
-void run(const Topology& topology, const std::function<void(Pipeline&)>& build);
+/// @return node 0's figures, over TCP: those of the simulation cannot be asked for
+auto run(const Topology& topology, const std::function<void(Pipeline&)>& build) -> std::string;
 
 /// Runs N nodes over TCP on loopback ports of their own, each in a thread; throws node `whose`'s error, if that node
 /// failed.
-void run_tcp(int nodes, const std::function<void(Pipeline&)>& build, int whose = 0, int workers = 2);
+/// @return node 0's figures
+auto run_tcp(int nodes, const std::function<void(Pipeline&)>& build, int whose = 0, int workers = 2) -> std::string;
 
 /// The plan of a pipeline on so many nodes, as `--explain` prints it.
 auto explained(const Pipeline& pipeline, int nodes) -> std::string;

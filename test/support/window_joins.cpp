@@ -17,9 +17,9 @@ auto naive_join(const std::vector<JoinEvent>& left, const std::vector<JoinEvent>
       }
       if (alone && lone_left) all.emplace_back(a.number, -1, last);
     }
+    if (!lone_right || std::any_of(left.begin(), left.end(), [&](const auto& a) { return window.has(a); })) continue;
     for (const auto& b : right) {
-      const bool has_partner = std::any_of(left.begin(), left.end(), [&](const auto& a) { return window.has(a); });
-      if (lone_right && window.has(b) && !has_partner) all.emplace_back(-1, b.number, last);
+      if (window.has(b)) all.emplace_back(-1, b.number, last);
     }
   }
   std::sort(all.begin(), all.end());
@@ -27,6 +27,12 @@ auto naive_join(const std::vector<JoinEvent>& left, const std::vector<JoinEvent>
 }
 
 auto found(const JoinInputs& inputs, TumblingWindows windows, int kind) -> std::vector<Match> {
+  return found_in(inputs, windows, kind);
+}
+auto found(const JoinInputs& inputs, SlidingWindows windows, int kind) -> std::vector<Match> {
+  return found_in(inputs, windows, kind);
+}
+auto found(const JoinInputs& inputs, SessionWindows windows, int kind) -> std::vector<Match> {
   return found_in(inputs, windows, kind);
 }
 

@@ -23,26 +23,40 @@ inline auto number(const JoinEvent* event) -> int {
   return event == nullptr ? -1 : event->number;
 }
 
-/// What the join of some events gives in windows of any sort, as one of four kinds: inner, left, right, full.
+/// Gives `keep` the numbers of each pair of a join in windows, of one of four kinds: inner, left, right, full; and the
+/// pair's time.
+template <class Joined, class Keep>
+void keep_pairs(Joined joined, int kind, Keep keep) {
+  const auto combine = [](const auto& a, const auto& b) { return std::pair(number(a), number(b)); };
+  if (kind == 0) std::move(joined).with(combine).sink(keep);
+  if (kind == 1) std::move(joined).left_outer().with(combine).sink(keep);
+  if (kind == 2) std::move(joined).right_outer().with(combine).sink(keep);
+  if (kind == 3) std::move(joined).full_outer().with(combine).sink(keep);
+}
+inline auto keeps_lone_left(int kind) -> bool {
+  return kind == 1 || kind == 3;
+}
+inline auto keeps_lone_right(int kind) -> bool {
+  return kind == 2 || kind == 3;
+}
+
+/// What the join of some events gives in windows of any sort, as one of four kinds.
 template <class W>
 auto found_in(const JoinInputs& inputs, W windows, int kind) -> std::vector<Match> {
   std::vector<Match> all;
   run(inputs.topology, [&](Pipeline& pipeline) {
     auto [left, right] = inputs.streams(pipeline);
-    auto joined = std::move(left).join(std::move(right)).window(windows);
-    const auto keep = [&](const std::pair<int, int>& pair, EventTime time) {
-      all.emplace_back(pair.first, pair.second, time.time_since_epoch().count());
-    };
-    const auto combine = [](const auto& a, const auto& b) { return std::pair(number(a), number(b)); };
-    if (kind == 0) std::move(joined).with(combine).sink(keep);
-    if (kind == 1) std::move(joined).left_outer().with(combine).sink(keep);
-    if (kind == 2) std::move(joined).right_outer().with(combine).sink(keep);
-    if (kind == 3) std::move(joined).full_outer().with(combine).sink(keep);
+    keep_pairs(std::move(left).join(std::move(right)).window(windows), kind,
+               [&](const std::pair<int, int>& pair, EventTime time) {
+                 all.emplace_back(pair.first, pair.second, time.time_since_epoch().count());
+               });
   });
   std::sort(all.begin(), all.end());
   return all;
 }
-/// The same for tumbling windows, which several files ask for: compiled once.
+/// The same compiled once for several files.
 auto found(const JoinInputs& inputs, TumblingWindows windows, int kind) -> std::vector<Match>;
+auto found(const JoinInputs& inputs, SlidingWindows windows, int kind) -> std::vector<Match>;
+auto found(const JoinInputs& inputs, SessionWindows windows, int kind) -> std::vector<Match>;
 
 }  // namespace tensair::test

@@ -94,7 +94,10 @@ class Writer {
   static constexpr std::size_t prefix = sizeof(std::uint64_t);
 
  private:
+  auto bytes() const -> std::size_t { return message_->head.size() + bulk_bytes_; }
+
   std::unique_ptr<Message> message_;
+  std::size_t bulk_bytes_ = 0;
   template <class>
   friend struct Codec;
 
@@ -115,6 +118,14 @@ class Reader {
 
   auto head_left() const -> std::size_t { return head_.size(); }
   auto bulk_left() const -> std::size_t { return bulk_.size(); }
+  auto left() const -> std::size_t { return head_.size() + bulk_.size(); }
+
+  /// How many elements follow, each of which takes a byte at least. @throws Malformed  there are fewer bytes
+  auto read_count() -> std::uint64_t {
+    const auto count = read<std::uint64_t>();
+    if (count > left()) throw_too_few_elements();
+    return count;
+  }
 
   template <class T>
   auto read() -> T {
@@ -122,6 +133,17 @@ class Reader {
                   "this type cannot come from another node: give it a serialize(archive, version) member");
     return Codec<T>::read(*this);
   }
+  /// The same into a value that there is, whose memory is used again where the type can do that.
+  template <class T>
+  void read_into(T& value) {
+    if constexpr (requires { Codec<T>::read_into(*this, value); }) {
+      Codec<T>::read_into(*this, value);
+    } else {
+      value = read<T>();
+    }
+  }
+
+  [[noreturn]] static void throw_too_few_elements();
 
  private:
   [[noreturn]] static void throw_ends_early();
@@ -178,7 +200,7 @@ class ReadArchive {
   explicit ReadArchive(Reader& reader) : reader_(reader) {}
   template <class T>
   auto operator&(T& value) -> ReadArchive& {
-    value = reader_.read<T>();
+    reader_.read_into(value);
     return *this;
   }
   template <Named T>
@@ -209,8 +231,8 @@ requires requires {
 }
 inline constexpr unsigned version_of<T> = static_cast<unsigned>(boost::serialization::version<T>::value);
 
-/// A type that says that its `serialize` names nothing but its own members, so that vectors among them need not be
-/// copied.
+/// A type that says that its `serialize` names nothing but its own members, and each once, so that vectors among them
+/// need not be copied, and what there is of it can be read into.
 template <class T>
 inline constexpr bool serializes_members = requires {
   requires T::serializes_members;
@@ -242,20 +264,32 @@ struct Codec<T> {
   }
 };
 
+// One whose `serialize` writes nothing takes a byte: so no number of elements in a message is greater than that of its
+// bytes.
 template <detail::HasSerialize T>
 struct Codec<T> {
   static void write(Writer& out, const T& value) {
+    const auto bytes = out.bytes();
     auto archive = detail::WriteArchive{out};
     const bool before = std::exchange(out.in_serialize_, out.in_serialize_ || !detail::serializes_members<T>);
     // serialize() is one function for both ways, so it takes a mutable reference even when it only reads.
     const_cast<T&>(value).serialize(archive, detail::version_of<T>);
     out.in_serialize_ = before;
+    if (out.bytes() == bytes) out.write(std::byte{0});
   }
   static auto read(Reader& in) -> T {
-    auto archive = detail::ReadArchive{in};
     T value{};
-    value.serialize(archive, detail::version_of<T>);
+    serialize(in, value);
     return value;
+  }
+  static void read_into(Reader& in, T& value) requires(detail::serializes_members<T>) { serialize(in, value); }
+
+ private:
+  static void serialize(Reader& in, T& value) {
+    const auto left = in.left();
+    auto archive = detail::ReadArchive{in};
+    value.serialize(archive, detail::version_of<T>);
+    if (in.left() == left) in.take(1);
   }
 };
 
@@ -286,24 +320,27 @@ struct Codec<std::vector<T>> {
   }
   static auto read(Reader& in) -> std::vector<T> {
     std::vector<T> values;
+    read_into(in, values);
+    return values;
+  }
+  static void read_into(Reader& in, std::vector<T>& values) {
+    values.clear();
     if constexpr (raw) {
       // Not resized first: filling with zeros would take as long again as copying.
       if (const auto elements = view(in, values); values.empty()) values.assign(elements.begin(), elements.end());
     } else {
-      const auto size = in.read<std::uint64_t>();
-      // Reserving what a peer announces would let eight bytes allocate anything; every element is at least a byte
-      // somewhere.
-      values.reserve(std::min<std::uint64_t>(size, in.head_left() + in.bulk_left()));
+      const auto size = in.read_count();
+      // What a peer announces is a claim: room is made at once for no more than the message's own bytes would fill.
+      values.reserve(std::min<std::uint64_t>(size, in.left() / sizeof(T)));
       for (std::uint64_t i = 0; i < size; ++i) values.push_back(in.read<T>());
     }
-    return values;
   }
 
   /// See `net::view`.
   static auto view(Reader& in, std::vector<T>& otherwise) -> std::span<const T>
   requires raw {
     const auto size = in.read<std::uint64_t>();
-    if (size > in.bulk_left() / sizeof(T)) throw Malformed("a message announces more elements than it holds");
+    if (size > in.bulk_left() / sizeof(T)) Reader::throw_too_few_elements();
     const auto bytes = in.bulk(size * sizeof(T));
     if (reinterpret_cast<std::uintptr_t>(bytes.data()) % alignof(T) == 0)
       return {reinterpret_cast<const T*>(bytes.data()), size};
@@ -369,7 +406,7 @@ struct MapCodec {
   }
   static auto read(Reader& in) -> Map {
     Map map;
-    const auto size = in.read<std::uint64_t>();
+    const auto size = in.read_count();
     for (std::uint64_t i = 0; i < size; ++i) {
       auto key = in.read<typename Map::key_type>();
       auto value = in.read<typename Map::mapped_type>();
@@ -399,7 +436,7 @@ struct Codec<C> {
   }
   static auto read(Reader& in) -> C {
     C values;
-    const auto size = in.read<std::uint64_t>();
+    const auto size = in.read_count();
     for (std::uint64_t i = 0; i < size; ++i) values.insert(values.end(), in.read<typename C::value_type>());
     return values;
   }

@@ -72,6 +72,7 @@ class TcpTransport final : public Transport {
   /// @throws Error  the channel has a receiver already
   void receive(ChannelId channel, Receiver receiver) override;
 
+  auto after_burst(std::function<void()> action) -> bool override;
   void on_loss(Loss loss) override;
 
   /// Either all links are up when it returns, or it throws, and then no socket and no thread is left; a node that had
@@ -86,6 +87,7 @@ class TcpTransport final : public Transport {
 
   /// Nothing may be sent any more once it is called but what outboxes hold then or get while they are emptied: what a
   /// receiver sends after that has no effect.
+  auto turned_away() const -> std::map<std::string, std::uint64_t> override;
   void disconnect() override;
 
   void abort(const std::string& reason) override;

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <tensair/net/message.hpp>
@@ -46,6 +47,12 @@ class Transport {
   /// A receiver that throws, and a message for a channel without a receiver, fail the link it came over.
   virtual void receive(ChannelId channel, Receiver receiver) = 0;
 
+  /// Messages come in bursts. What a receiver wants done once for a burst and not for each message, this is called for:
+  /// on the transport's thread, behind the last one's receiver, and within a burst that does not end after some
+  /// hundreds of kilobytes. Before `connect`.
+  /// @return  whether it will be called; if not, there are no bursts
+  virtual auto after_burst(std::function<void()> /*action*/) -> bool { return false; }
+
   /// Called once for each peer that is lost after `connect` and before it said goodbye; on the transport's thread.
   virtual void on_loss(Loss loss) = 0;
 
@@ -55,6 +62,10 @@ class Transport {
 
   /// The link to a node other than this one.
   virtual auto link(Rank peer) -> Link& = 0;
+
+  /// How many connections have been made to this node that are none of a peer's, by what was wrong with them, each in
+  /// one line. They are closed, and nothing else happens; this is for a node's report. From any thread.
+  virtual auto turned_away() const -> std::map<std::string, std::uint64_t> { return {}; }
 
   /// Writes everything that outboxes still hold, says goodbye, waits for every peer's goodbye (or loss), and closes.
   /// Blocks.

@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <deque>
+#include <limits>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -24,8 +25,10 @@
 //
 // An outlet to another node can be told to compress what it sends; the message says so, and any inlet takes either.
 //
-// Items that are containers go back too, empty, so that a channel inside a node soon allocates nothing any more: who
-// has worked through one leaves it with the inlet (`exchange`), whose senders fill it again (`spare`).
+// Items that are containers are used again, empty, so that a channel soon allocates none any more, and none of their
+// memory is touched for the first time: who has worked through one leaves it with the inlet (`exchange`), whose senders
+// on the node fill it again (`spare`), or what arrives from other nodes. An outlet to another node has back what the
+// peer has received.
 //
 // An item travels in a box, and all but the ends' types is the same for all of them: a program has many types of
 // records, and its compiler sees none of the machinery for any.
@@ -106,18 +109,53 @@ using Box = std::unique_ptr<Boxed<T>>;
 
 namespace detail {
 
-/// Makes an item of what `Parcel::write` has written. Null for what cannot be written.
-using ReadParcel = std::unique_ptr<Parcel> (*)(net::Reader&);
-template <class T>
-inline constexpr ReadParcel read_parcel = nullptr;
-template <net::Encodable T>
-inline constexpr ReadParcel read_parcel<T> =
-    [](net::Reader& reader) -> std::unique_ptr<Parcel> { return std::make_unique<Boxed<T>>(reader.read<T>()); };
+/// Makes an item of what `Parcel::write` has written, in one that is spare or, without, in a new one. Null for what
+/// cannot be written.
+using ReadParcel = std::unique_ptr<Parcel> (*)(net::Reader&, std::unique_ptr<Parcel> spare);
 
 template <class T>
 auto unpack(std::unique_ptr<Parcel> parcel) -> Box<T> {
   return Box<T>(static_cast<Boxed<T>*>(parcel.release()));
 }
+
+template <class T>
+inline constexpr ReadParcel read_parcel = nullptr;
+template <net::Encodable T>
+inline constexpr ReadParcel read_parcel<T> =
+    [](net::Reader& reader, std::unique_ptr<Parcel> spare) -> std::unique_ptr<Parcel> {
+  if (!spare) return std::make_unique<Boxed<T>>(reader.read<T>());
+  auto box = unpack<T>(std::move(spare));
+  reader.read_into(box->item);
+  return box;
+};
+
+/// Parcels that have been worked through, to be filled again: the last one, whose memory is most likely in a cache,
+/// first. From any thread.
+class Spares {
+ public:
+  Spares() = default;
+  /// That keeps so many; `give` allocates nothing.
+  explicit Spares(std::size_t most) : most_(most) { parcels_.reserve(most); }
+
+  void give(std::unique_ptr<Parcel> used) {
+    used->clear();
+    const std::lock_guard lock{mutex_};
+    if (parcels_.size() < most_) parcels_.push_back(std::move(used));
+  }
+  /// None, when there is none.
+  auto take() -> std::unique_ptr<Parcel> {
+    const std::lock_guard lock{mutex_};
+    if (parcels_.empty()) return nullptr;
+    auto spare = std::move(parcels_.back());
+    parcels_.pop_back();
+    return spare;
+  }
+
+ private:
+  std::mutex mutex_;
+  std::vector<std::unique_ptr<Parcel>> parcels_;
+  std::size_t most_ = std::numeric_limits<std::size_t>::max();
+};
 
 /// An inlet of whatever type.
 class AnyInlet {
@@ -129,7 +167,7 @@ class AnyInlet {
   void end();
   auto take() -> std::unique_ptr<Parcel>;
   auto exchange(std::unique_ptr<Parcel>& used) -> bool;
-  auto spare() -> std::unique_ptr<Parcel>;
+  auto spare() -> std::unique_ptr<Parcel> { return spares_.take(); }
   auto ended() const -> bool;
   void withhold(const std::vector<net::Rank>& senders, std::size_t credits);
   /// With `Granting::always`: a sender on another node gets its credits back so many at a time, and what it is owed
@@ -163,8 +201,7 @@ class AnyInlet {
   std::atomic<Task*> owner_{nullptr};
   mutable std::mutex mutex_;
   Ring<Entry> items_;
-  std::vector<std::unique_ptr<Parcel>> spares_;
-  bool used_is_local_ = false;  // what `exchange` gave last came from this node. Owner task only
+  Spares spares_;
   std::size_t ended_ = 0;
   std::vector<std::size_t> withheld_;  // credits, by node. Owner task only
   // Credits that senders on other nodes are to get, and who is owed some. Owner task only.
@@ -196,7 +233,8 @@ class AnyOutlet {
   void end();
   auto to_other_node() const -> bool { return inlet_ == nullptr; }
 
-  auto spare() -> std::unique_ptr<Parcel> { return inlet_ ? inlet_->spare() : nullptr; }
+  /// An empty parcel that has been put before, if there is one. From the first call on an outlet keeps what comes back.
+  auto spare() -> std::unique_ptr<Parcel>;
   void put(std::unique_ptr<Parcel> item);
 
  private:
@@ -217,6 +255,8 @@ class AnyOutlet {
   enum compression compression_ = compression::none;
   std::shared_ptr<Credits> credits_;
   std::shared_ptr<MessageQueue> queue_;
+  std::size_t most_spares_ = 0;
+  std::shared_ptr<Spares> spares_;  // to another node: what it has received
 };
 
 }  // namespace detail
@@ -249,7 +289,7 @@ class Inlet {
   }
 
   /// Puts the next item into `used`, if there is one, and says whether there was. What `used` held has been worked
-  /// through; its memory goes back to the senders of this node. Only the owner task calls it.
+  /// through; its memory is used again for what comes. Only the owner task calls it.
   auto exchange(Box<T>& used) const -> bool {
     std::unique_ptr<Parcel> parcel = std::move(used);
     const bool there = any_->exchange(parcel);

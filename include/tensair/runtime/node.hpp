@@ -19,8 +19,10 @@ class Node {
  public:
   using Counters = std::map<std::string, std::shared_ptr<Counter>>;
 
-  Node(net::Rank rank, int count, std::uint64_t seed, net::Transport& transport, Scheduler& scheduler)
-      : rank_(rank), count_(count), seed_(seed), transport_(transport), scheduler_(scheduler) {}
+  /// @pre  the transport is not connected yet; it outlives the node's tasks, and calls nobody once it is closed
+  Node(net::Rank rank, int count, std::uint64_t seed, net::Transport& transport, Scheduler& scheduler);
+  Node(const Node&) = delete;
+  auto operator=(const Node&) -> Node& = delete;
 
   auto rank() const -> net::Rank { return rank_; }
   auto count() const -> int { return count_; }
@@ -34,6 +36,9 @@ class Node {
   auto stop_token() const -> std::stop_token { return scheduler_.stop_token(); }
   /// Whether sources are to end now, though they may have more.
   auto draining() const -> bool { return scheduler_.draining(); }
+
+  /// Wakes a task for what a receiver has put before it, once for a burst of messages. On the transport's thread.
+  void wake_after_burst(Task& task);
 
   /// Whether the user asked for no progress display.
   auto quiet() const -> bool { return quiet_; }
@@ -79,6 +84,8 @@ class Node {
   std::uint64_t seed_;
   net::Transport& transport_;
   Scheduler& scheduler_;
+  bool has_bursts_ = false;
+  std::vector<Task*> arrived_for_;  // a burst's; on the transport's thread
   bool quiet_ = false;
   std::vector<std::pair<std::string, std::function<std::string()>>> reports_;
   bool profiling_ = false;
