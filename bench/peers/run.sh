@@ -20,14 +20,15 @@ python=$root/.venv/bin/python
 [[ -x $python ]] || python=python3
 if [[ -f $here/$case/requirements.txt ]]; then
   environment=$root/build/peers/$case
-  if ! cmp -s "$here/$case/requirements.txt" "$environment/installed.txt"; then
+  wanted=$(cat "$here/$case"/requirements*.txt)
+  if [[ $wanted != "$(cat "$environment/installed.txt" 2>/dev/null)" ]]; then
     python3 -m venv "$environment"
     "$environment/bin/pip" install --quiet -r "$here/$case/requirements.txt"
     if [[ -f $here/$case/requirements-optional.txt ]]; then
       "$environment/bin/pip" install --quiet -r "$here/$case/requirements-optional.txt" ||
         printf 'run.sh: goes on without %s, which cannot be installed here\n' "$(tr '\n' ' ' <"$here/$case/requirements-optional.txt")" >&2
     fi
-    cp "$here/$case/requirements.txt" "$environment/installed.txt"
+    printf '%s\n' "$wanted" >"$environment/installed.txt"
   fi
   python=$environment/bin/python
 fi

@@ -43,7 +43,8 @@ auto number_of(std::string_view text, T& value) -> bool {
 
 auto read_vectors(const std::filesystem::path& file) -> NamedVectors {
   std::ifstream stream(file, std::ios::binary);
-  if (!stream) throw tensair::Error("a file of word vectors cannot be opened", file.string(), "Check its name.");
+  if (!stream || std::filesystem::is_directory(file))
+    throw tensair::Error("a file of word vectors cannot be opened", file.string(), "Check its name.");
   const std::string content{std::istreambuf_iterator<char>(stream), {}};
   std::string_view rest = content;
   std::size_t count = 0;

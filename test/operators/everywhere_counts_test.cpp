@@ -33,6 +33,19 @@ auto naive(const std::vector<Event>& all, std::size_t size, std::size_t slide, b
   return sums;
 }
 
+/// The times of each key's events, in order.
+using Times = KeyValue<int, std::vector<int>>;
+auto times_by_key() -> std::map<int, std::vector<int>> {
+  std::map<int, std::vector<int>> times;
+  for (const auto& event : in_time_order()) times[event.key].push_back(static_cast<int>(event.time));
+  return times;
+}
+constexpr auto times_of_window = [](int key, std::span<const Event> records, auto emit) {
+  Times window{key, {}};
+  for (const auto& event : records) window.value.push_back(static_cast<int>(event.time));
+  emit(std::move(window));
+};
+
 constexpr auto with_key = [](const auto& result) { return Result{result.key, result.value}; };
 constexpr auto without_key = [](const auto& result) { return Result{any_key, result.value}; };
 
@@ -71,24 +84,18 @@ TEST_CASE(
 
 TEST_CASE("in processing time windows of numbers of records from several sources have all of them once, everywhere",
           "[operators][window][everywhere]") {
-  std::map<int, std::vector<int>> expected;
-  for (const auto& event : in_time_order()) expected[event.key].push_back(static_cast<int>(event.time));
+  const auto expected = times_by_key();
   for (const auto& topology : topologies()) {
     INFO(topology.name());
     std::map<int, std::vector<int>> times;
     std::map<int, std::size_t> windows;
     run(topology, [&](Pipeline& pipeline) {
-      using Window = KeyValue<int, std::vector<int>>;
       source(pipeline, 3)
           .key_by(&Event::key)
           .parallel(2)
           .window(processing_time(tumbling_count(7)))
-          .process<Window>([](int key, std::span<const Event> records, auto emit) {
-            Window window{key, {}};
-            for (const auto& event : records) window.value.push_back(static_cast<int>(event.time));
-            emit(std::move(window));
-          })
-          .sink([&](const Window& window) {
+          .process<Times>(times_of_window)
+          .sink([&](const Times& window) {
             ++windows[window.key];
             auto& own = times[window.key];
             own.insert(own.end(), window.value.begin(), window.value.end());
@@ -104,15 +111,13 @@ TEST_CASE("in processing time windows of numbers of records from several sources
 
 TEST_CASE("a record is counted in the order of time or late, never both, everywhere",
           "[operators][window][everywhere]") {
-  std::map<int, std::vector<int>> expected;
-  for (const auto& event : in_time_order()) expected[event.key].push_back(static_cast<int>(event.time));
+  const auto expected = times_by_key();
   std::size_t late = 0;
   for (const auto& topology : topologies()) {
     INFO(topology.name());
     std::map<int, std::vector<std::vector<int>>> windows;
     std::map<int, std::vector<int>> all;
     run(topology, [&](Pipeline& pipeline) {
-      using Window = KeyValue<int, std::vector<int>>;
       timed(pipeline, 2, 0us)  // expects no disorder
           .key_by(&Event::key)
           .window(tumbling_count(4))
@@ -120,12 +125,8 @@ TEST_CASE("a record is counted in the order of time or late, never both, everywh
             all[event.key].push_back(static_cast<int>(event.time));
             ++late;
           })
-          .process<Window>([](int key, std::span<const Event> records, auto emit) {
-            Window window{key, {}};
-            for (const auto& event : records) window.value.push_back(static_cast<int>(event.time));
-            emit(std::move(window));
-          })
-          .sink([&](const Window& window) { windows[window.key].push_back(window.value); });
+          .process<Times>(times_of_window)
+          .sink([&](const Times& window) { windows[window.key].push_back(window.value); });
     });
     for (auto& [key, own] : windows) {
       std::sort(own.begin(), own.end());

@@ -163,6 +163,7 @@ class Word2Vec(unittest.TestCase):
         self.refused("--data", self.path("empty.txt", ""), "--vocabulary", "counted", words=["no word"])
         self.refused("--data", text, "--vocabulary-file", self.path("v", "word\n"), words=["line 1"])
         self.refused("--data", text, "--vocabulary-file", self.path("v", "word 3\nword 4\n"), "--min-count", 1, words=["twice"])
+        self.refused("--data", text, "--load", os.path.dirname(text), words=["cannot be opened"])
         self.refused("--data", text, "--load", self.path("bad.txt", "x y\n"), words=["bad.txt"])
         self.refused("--data", text, "--load", self.path("good.txt", "1 2\nword 1 2\n"), words=["--dim 2"])
         self.refused("--data", text, "--load", self.path("short.txt", "3 2\nword 1 2\n"), "--dim", 2, words=["1 words"])

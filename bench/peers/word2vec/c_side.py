@@ -32,8 +32,8 @@ def build():
     with open(os.path.join(FOLDER, "word2vec.c"), "wb") as file:
         file.write(source)
     # As its makefile says.
-    flags = ["-pthread", "-O3", "-march=native", "-funroll-loops", "-w"]
-    subprocess.run(["cc", os.path.join(FOLDER, "word2vec.c"), "-o", PROGRAM + ".new", *flags, "-lm"], check=True)
+    options = ["-pthread", "-O3", "-march=native", "-funroll-loops", "-w"]
+    subprocess.run(["cc", os.path.join(FOLDER, "word2vec.c"), "-o", PROGRAM + ".new", *options, "-lm"], check=True)
     os.replace(PROGRAM + ".new", PROGRAM)
 
 
