@@ -52,6 +52,13 @@ auto counts_by_node(const Topology& topology, const std::string& name, Compose c
   }
   return counts;
 }
+/// 900 numbers, on a third of which the last operator fails.
+auto some_fail(Pipeline& pipeline) {
+  return pipeline.source(SharedNumbers{900})
+      .parallel(2)
+      .map([](int n) { return n % 3 == 0 ? throw std::invalid_argument("three") : n; })
+      .name("some");
+}
 /// The same number on each node, so many in all.
 auto evenly(std::uint64_t n, const Topology& topology) -> std::vector<std::uint64_t> {
   const auto nodes = static_cast<std::size_t>(topology.nodes);
@@ -63,14 +70,8 @@ auto evenly(std::uint64_t n, const Topology& topology) -> std::vector<std::uint6
 TEST_CASE("what is skipped on several nodes is counted on each", "[integration][on_error]") {
   for (const auto& topology : topologies()) {
     INFO(topology.name());
-    const auto counts = counts_by_node(topology, "map «some»: skipped", [](Pipeline& pipeline) {
-      pipeline.source(SharedNumbers{900})
-          .parallel(2)
-          .map([](int n) { return n % 3 == 0 ? throw std::invalid_argument("three") : n; })
-          .name("some")
-          .on_error(skip)
-          .sink([](int) {});
-    });
+    const auto counts = counts_by_node(topology, "map «some»: skipped",
+                                       [](Pipeline& pipeline) { some_fail(pipeline).on_error(skip).sink([](int) {}); });
     CHECK(counts == evenly(300, topology));
   }
 }
@@ -80,12 +81,7 @@ TEST_CASE("letters from several nodes are counted where they are sent", "[integr
     INFO(topology.name());
     int letters = 0;
     const auto counts = counts_by_node(topology, "map «some»: dead letters", [&](Pipeline& pipeline) {
-      pipeline.source(SharedNumbers{900})
-          .parallel(2)
-          .map([](int n) { return n % 3 == 0 ? throw std::invalid_argument("three") : n; })
-          .name("some")
-          .on_error(dead_letter<int>([&](const DeadLetter<int>&) { ++letters; }))
-          .sink([](int) {});
+      some_fail(pipeline).on_error(dead_letter<int>([&](const DeadLetter<int>&) { ++letters; })).sink([](int) {});
     });
     CHECK(counts == evenly(300, topology));
     CHECK(letters == 300);
